@@ -1,0 +1,37 @@
+//! What two parties of Hedui must agree on to the bit.
+//!
+//! `SPEC.md` beside this package numbers the rules; the code cites them. This package opens no
+//! file and no socket, reads no clock and runs nothing asynchronous. The features draw the trust
+//! boundary: `encode` derives tokens and filters, `seal` seals payloads, `open` opens them; the
+//! linkage server is built with none of the three.
+
+mod bytes;
+pub mod decision;
+pub mod encodings;
+pub mod ids;
+pub mod manifest;
+pub mod messages;
+pub mod part;
+pub mod problem;
+pub mod schema;
+pub mod sign;
+pub mod slot;
+pub mod ticket;
+
+#[cfg(feature = "encode")]
+pub mod encoder;
+#[cfg(feature = "encode")]
+pub mod filter;
+#[cfg(feature = "encode")]
+pub mod keys;
+#[cfg(feature = "encode")]
+pub mod normalise;
+#[cfg(feature = "encode")]
+pub mod passes;
+
+#[cfg(any(feature = "seal", feature = "open"))]
+mod envelope;
+#[cfg(feature = "open")]
+pub mod open;
+#[cfg(feature = "seal")]
+pub mod seal;

@@ -1,0 +1,187 @@
+//! The bodies of requests and answers (SPEC 11).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::decision::Band;
+use crate::ids::{BatchId, CommissionId, ManifestId, RecordId, SubjectId};
+use crate::sign::Signed;
+use crate::slot::Sealed;
+
+/// Opaque bytes, base64 in JSON; they do not print themselves.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob(#[serde(with = "base64_bytes")] pub Vec<u8>);
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({} bytes)", self.0.len())
+    }
+}
+
+/// `GET /v1/project`: which manifest the server runs, and who has signed it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Project {
+    pub manifest: ManifestId,
+    pub project: String,
+    pub epoch: String,
+    pub signed_by: Vec<String>,
+}
+
+/// `POST /v1/batches`, `GET /v1/batches/{batch}`, `POST …/commit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchStatus {
+    pub batch: BatchId,
+    pub state: BatchState,
+    /// Parts that have not arrived.
+    pub missing: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchState {
+    /// Parts may be put.
+    Open,
+    /// The batch is the agency's set of this epoch; its index is being built.
+    Committed,
+    /// Commissions are matched against it.
+    Indexed,
+    /// A later batch took its place.
+    Replaced,
+}
+
+/// `POST /v1/commissions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommissionRequest {
+    pub ticket: Signed,
+    pub encodings: Vec<SubjectEncodings>,
+}
+
+/// One subject's encodings for one agency.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectEncodings {
+    pub subject: SubjectId,
+    pub agency: String,
+    pub encodings: Blob,
+}
+
+/// `GET /v1/commissions/{commission}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommissionStatus {
+    pub commission: CommissionId,
+    pub state: CommissionState,
+    pub agencies: Vec<AgencyStatus>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommissionState {
+    Queued,
+    Matched,
+    Withdrawn,
+}
+
+/// What one agency has said so far, in numbers of subjects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgencyStatus {
+    pub agency: String,
+    /// Whether the agency has a committed set to match against.
+    pub present: bool,
+    pub subjects: u64,
+    pub answered: u64,
+    pub pending: u64,
+    pub possible: u64,
+    pub no_record: u64,
+}
+
+/// `GET /v1/commissions/{commission}/answers?from=N`: a page of subjects, in the ticket's order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AnswerPage {
+    pub commission: CommissionId,
+    pub answers: Vec<SubjectAnswer>,
+    /// Where the next page starts; none after the last.
+    pub next: Option<u64>,
+}
+
+/// The slots of one subject at one agency, one after another (SPEC 11.4).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SubjectAnswer {
+    pub subject: SubjectId,
+    pub agency: String,
+    pub slots: Blob,
+}
+
+/// `GET /v1/notices`: matches that the calling agency is asked to answer, commission by commission.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notices {
+    pub notices: Vec<Notice>,
+    /// More are waiting; ask again after answering these.
+    pub more: bool,
+}
+
+/// One commission's matches, with the proof of authorisation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Notice {
+    pub ticket: Signed,
+    pub matches: Vec<NoticedMatch>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NoticedMatch {
+    pub subject: SubjectId,
+    pub record: RecordId,
+    pub band: Band,
+}
+
+/// `POST /v1/answers`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    pub answers: Vec<Answer>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub commission: CommissionId,
+    pub subject: SubjectId,
+    pub record: RecordId,
+    /// None: the agency declines for this record.
+    pub sealed: Option<Sealed>,
+}
+
+/// `POST /v1/answers`: how many were stored; those sent before count again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    pub stored: u64,
+}
+
+/// `Vec<u8>` as base64 text.
+pub mod base64_bytes {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BASE64.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        BASE64.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64"))
+    }
+}
+
+/// `[u8; N]` as base64 text.
+pub mod base64_array {
+    use super::*;
+
+    pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], to: S) -> Result<S::Ok, S::Error> {
+        base64_bytes::serialize(bytes, to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(from: D) -> Result<[u8; N], D::Error> {
+        let bytes = base64_bytes::deserialize(from)?;
+        bytes.try_into().map_err(|_| D::Error::custom("wrong number of bytes"))
+    }
+}

@@ -1,0 +1,175 @@
+//! Parts and batches: how an agency's records reach the server, whole or not at all.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, ContentHash, KeyCheck, ManifestId, RecordId};
+use crate::manifest::{Agency, Level, Manifest};
+use crate::sign::Signed;
+
+/// SPEC 10.1  What an agency signs before it sends the parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchHeader {
+    pub manifest: ManifestId,
+    pub schema: ContentHash,
+    pub epoch: String,
+    pub linkage_key_check: KeyCheck,
+    pub agency: String,
+    pub created_at: Timestamp,
+    pub records: u64,
+    pub parts: Vec<PartInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartInfo {
+    pub number: u32,
+    pub rows: u32,
+    pub bytes: u64,
+    pub hash: ContentHash,
+}
+
+/// Why a header is not this project's. Each text names what differs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderMismatch {
+    #[error("the linkage key differs: the batch was encoded with key {got}, the manifest names key {expected}")]
+    LinkageKey { got: KeyCheck, expected: KeyCheck },
+    #[error("the epoch differs: the batch is of epoch `{got}`, the manifest of `{expected}`")]
+    Epoch { got: String, expected: String },
+    #[error("the schema differs: the batch was encoded with schema {got}, the manifest has {expected}")]
+    Schema { got: ContentHash, expected: ContentHash },
+    #[error("the manifest differs: the batch was encoded under {got}, the server runs {expected}")]
+    Manifest { got: ManifestId, expected: ManifestId },
+}
+
+/// Why a header's own numbers do not add up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedHeader {
+    #[error("the batch header does not read: line {line}, column {column}")]
+    Syntax { line: usize, column: usize },
+    #[error("the batch header's parts are not numbered 0, 1, 2 …")]
+    Numbers,
+    #[error("part {0} has more rows than the manifest allows, or none")]
+    Rows(u32),
+    #[error("the parts' rows do not add up to the batch's {0} records")]
+    Sum(u64),
+}
+
+impl BatchHeader {
+    pub fn parse(bytes: &[u8]) -> Result<Self, MalformedHeader> {
+        serde_json::from_slice(bytes)
+            .map_err(|e| MalformedHeader::Syntax { line: e.line(), column: e.column() })
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a header has only string keys")
+    }
+
+    /// Says what differs, the most telling difference first.
+    pub fn belongs_to(&self, manifest: &Manifest) -> Result<(), HeaderMismatch> {
+        if self.linkage_key_check != manifest.linkage_key_check {
+            let (got, expected) = (self.linkage_key_check, manifest.linkage_key_check);
+            return Err(HeaderMismatch::LinkageKey { got, expected });
+        }
+        if self.epoch != manifest.epoch {
+            let (got, expected) = (self.epoch.clone(), manifest.epoch.clone());
+            return Err(HeaderMismatch::Epoch { got, expected });
+        }
+        if self.schema != manifest.schema_hash() {
+            return Err(HeaderMismatch::Schema { got: self.schema, expected: manifest.schema_hash() });
+        }
+        if self.manifest != manifest.id() {
+            return Err(HeaderMismatch::Manifest { got: self.manifest, expected: manifest.id() });
+        }
+        Ok(())
+    }
+
+    /// Whether the parts are numbered in order, are of allowed size and add up.
+    pub fn adds_up(&self, part_rows: u32) -> Result<(), MalformedHeader> {
+        if !self.parts.iter().zip(0u32..).all(|(part, number)| part.number == number) {
+            return Err(MalformedHeader::Numbers);
+        }
+        if let Some(part) = self.parts.iter().find(|part| part.rows == 0 || part.rows > part_rows) {
+            return Err(MalformedHeader::Rows(part.number));
+        }
+        if self.parts.iter().map(|part| u64::from(part.rows)).sum::<u64>() != self.records {
+            return Err(MalformedHeader::Sum(self.records));
+        }
+        Ok(())
+    }
+}
+
+/// The id of a signed header.
+pub fn batch_id(header: &Signed) -> BatchId {
+    BatchId(*blake3::hash(&header.bytes).as_bytes())
+}
+
+/// Random bytes of one part: keys that wrap and lock never repeat across parts.
+pub type Salt = [u8; 16];
+
+/// SPEC 8.2  An HPKE encapsulated key (X25519).
+pub type Encapsulation = [u8; 32];
+
+/// SPEC 8.5  A data key under a wrap key.
+pub const WRAP_BYTES: usize = 48;
+
+/// Bytes that sealing and locking add to a padded payload: two AEAD tags.
+pub const LOCKED_OVERHEAD: usize = 32;
+
+/// What opens with every record of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartSeal {
+    pub salt: Salt,
+    /// One for each office that deposits are sealed to, in the manifest's order; none without deposits.
+    pub encapsulations: Vec<Encapsulation>,
+}
+
+/// SPEC 10.2  One row of a part.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    pub record: RecordId,
+    /// [`crate::encodings::Encodings`] as bytes.
+    pub encodings: Vec<u8>,
+    /// For each token of an identifying pass: its index (u8) and the wrapped data key.
+    pub wraps: Vec<u8>,
+    /// For each office of the part's seal, each offered item and level: the locked payload.
+    pub locked: Vec<u8>,
+}
+
+impl std::fmt::Debug for StoredRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredRecord({}, ..)", self.record)
+    }
+}
+
+impl StoredRecord {
+    /// The wrapped data key of the token at `index`.
+    pub fn wrap_of(wraps: &[u8], index: u8) -> Option<&[u8]> {
+        let entries = wraps.chunks_exact(1 + WRAP_BYTES);
+        entries.map(|entry| (entry[0], &entry[1..])).find(|(i, _)| *i == index).map(|(_, wrap)| wrap)
+    }
+}
+
+/// Where, in a record's locked bytes, one office's payload of one item and level lies.
+pub fn locked_range(
+    agency: &Agency,
+    office: usize,
+    item: &str,
+    level: Level,
+) -> Option<std::ops::Range<usize>> {
+    let mut at = office * locked_bytes(agency);
+    for (offered, offered_level) in agency.offers() {
+        let length = usize::from(offered.bucket) + LOCKED_OVERHEAD;
+        if offered.name == item && offered_level == level {
+            return Some(at..at + length);
+        }
+        at += length;
+    }
+    None
+}
+
+/// The length of one office's locked payloads in a record.
+pub fn locked_bytes(agency: &Agency) -> usize {
+    agency.offers().map(|(item, _)| usize::from(item.bucket) + LOCKED_OVERHEAD).sum()
+}

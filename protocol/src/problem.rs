@@ -1,0 +1,92 @@
+//! Refusals as RFC 9457 problem documents, with stable type URIs (SPEC 12).
+
+use serde::{Deserialize, Serialize};
+
+/// Media type of a problem document (RFC 9457 §3).
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A refusal or failure as the server tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: ProblemKind,
+    pub title: String,
+    pub status: u16,
+    /// One sentence for the caller: what was refused, and why.
+    pub detail: String,
+}
+
+impl Problem {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, title: kind.title().into(), status: kind.status(), detail: detail.into() }
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $uri:literal, $status:literal, $title:literal;)*) => {
+        /// The stable type URIs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum ProblemKind { $($(#[$doc])* #[serde(rename = $uri)] $name,)* }
+
+        impl ProblemKind {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub fn uri(self) -> &'static str { match self { $(Self::$name => $uri,)* } }
+            pub fn status(self) -> u16 { match self { $(Self::$name => $status,)* } }
+            fn title(self) -> &'static str { match self { $(Self::$name => $title,)* } }
+        }
+    };
+}
+
+kinds! {
+    /// No client certificate, or one whose organisation the manifest does not name.
+    UnknownParty = "urn:hedui:problem:unknown-party", 403, "The caller is no party of this project";
+    /// The caller may not do this, or not as the party it claims to be.
+    Forbidden = "urn:hedui:problem:forbidden", 403, "This party may not do this";
+    /// The party has not signed the manifest that the server runs.
+    ManifestNotSigned = "urn:hedui:problem:manifest-not-signed", 403, "The party has not accepted the manifest";
+    /// Manifest, schema, epoch or linkage key differ between caller and server.
+    ManifestMismatch = "urn:hedui:problem:manifest-mismatch", 409, "The encodings belong to another project";
+    /// The body does not read as what the route takes.
+    Malformed = "urn:hedui:problem:malformed", 400, "The request does not read";
+    /// A signature does not verify.
+    BadSignature = "urn:hedui:problem:bad-signature", 403, "The signature does not verify";
+    /// A part's bytes are not those that the batch header names.
+    PartMismatch = "urn:hedui:problem:part-mismatch", 422, "The part is not the one announced";
+    /// The batch cannot be committed yet.
+    PartsMissing = "urn:hedui:problem:parts-missing", 409, "Parts of the batch are missing";
+    /// What was asked for is not there, or not the caller's.
+    NotFound = "urn:hedui:problem:not-found", 404, "There is no such thing for this caller";
+    /// The ticket gives no right to what was asked.
+    TicketRefused = "urn:hedui:problem:ticket-refused", 403, "The ticket does not allow this";
+    /// A subject's encodings are not those that the ticket binds.
+    EncodingsMismatch = "urn:hedui:problem:encodings-mismatch", 422, "The encodings are not those of the ticket";
+    /// A cohort is larger than the manifest allows.
+    CohortTooLarge = "urn:hedui:problem:cohort-too-large", 422, "Too many rows share a token";
+    /// The body is larger than the server takes.
+    TooLarge = "urn:hedui:problem:too-large", 413, "The request is too large";
+    /// The server's disk is full; nothing was stored.
+    StorageFull = "urn:hedui:problem:storage-full", 507, "The server has no room";
+    /// The server failed; the same request may be sent again.
+    Internal = "urn:hedui:problem:internal", 500, "The server failed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_reads_as_rfc_9457_asks() {
+        let problem = Problem::new(ProblemKind::PartsMissing, "part 3 of 4 is missing");
+        let json = serde_json::to_value(&problem).unwrap();
+        assert_eq!(json["type"], "urn:hedui:problem:parts-missing");
+        assert_eq!(json["status"], 409);
+        assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
+    }
+
+    #[test]
+    fn every_uri_is_its_own() {
+        let uris: std::collections::BTreeSet<_> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
+        assert_eq!(uris.len(), ProblemKind::ALL.len());
+    }
+}

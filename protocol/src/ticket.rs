@@ -1,0 +1,263 @@
+//! The commission ticket: who may be asked about, whom, what, how long, on whose authorisation.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CommissionId, ContentHash, ManifestId, SubjectId};
+use crate::manifest::{Level, Manifest, Office};
+use crate::sign::{Purpose, Signed};
+
+/// SPEC 9.2  What an office signs when it commissions a verification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ticket {
+    pub manifest: ManifestId,
+    pub office: String,
+    /// The office's own number of the commission (委托书编号).
+    pub commission_no: String,
+    pub programme: String,
+    /// The period that is asked about.
+    pub window: Window,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub items: Vec<Asked>,
+    pub subjects: Vec<Subject>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    pub from: Date,
+    pub to: Date,
+}
+
+/// One check item at one agency, at one level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub agency: String,
+    pub item: String,
+    pub level: Level,
+}
+
+/// A person covered by an authorisation (授权书).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    pub subject: SubjectId,
+    pub capacity: Capacity,
+    /// The agencies that this person's authorisation covers.
+    pub agencies: Vec<String>,
+    /// Hash of the authorisation kept by the office.
+    pub evidence: ContentHash,
+    /// Last day of this person's authorisation.
+    pub valid_until: Date,
+    /// Binds the subject to its encodings (SPEC 9.3).
+    pub encodings: ContentHash,
+}
+
+/// In which capacity a person is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capacity {
+    /// Co-resident family member (共同生活的家庭成员).
+    CoResident,
+    /// Support obligor (赡养、抚养、扶养义务人), with a consent of their own.
+    Obligor,
+}
+
+/// SPEC 9.5  The office takes a commission back; signed like the ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    pub commission: CommissionId,
+    pub office: String,
+    pub withdrawn_at: Timestamp,
+}
+
+/// Why a ticket gives no right. The texts name rules and parties, never a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the ticket does not read as a ticket: {0}")]
+    Malformed(String),
+    #[error("the ticket is for manifest {got}, this project's is {expected}")]
+    OtherManifest { got: ManifestId, expected: ManifestId },
+    #[error("`{0}` is no office of the manifest")]
+    UnknownOffice(String),
+    #[error("the ticket's signature is not the one of office `{0}`")]
+    BadSignature(String),
+    #[error("`{0}` is no programme of the manifest")]
+    UnknownProgramme(String),
+    #[error("the ticket asks agency `{agency}` for `{item}` at {level}, which it does not offer")]
+    NotOffered { agency: String, item: String, level: Level },
+    #[error("the ticket names subject {0} twice")]
+    SubjectTwice(SubjectId),
+    #[error("the ticket names {got} subjects; the manifest allows {allowed}")]
+    TooManySubjects { got: usize, allowed: u32 },
+    #[error("the ticket's subject {subject} names agency `{agency}`, which its items do not ask")]
+    AgencyNotAsked { subject: SubjectId, agency: String },
+    #[error("the ticket would hold longer than the {0} days that the manifest allows")]
+    TooLong(u32),
+    #[error("the ticket is not valid before {0}")]
+    NotYet(Timestamp),
+    #[error("the ticket expired at {0}")]
+    Expired(Timestamp),
+    #[error("the commission was withdrawn")]
+    Withdrawn,
+    #[error("subject {0} is not named by the ticket")]
+    UnknownSubject(SubjectId),
+    #[error("the authorisation of subject {subject} ended on {ended}")]
+    AuthorisationEnded { subject: SubjectId, ended: Date },
+    #[error("the authorisation of subject {subject} does not cover agency `{agency}`")]
+    AgencyNotCovered { subject: SubjectId, agency: String },
+    #[error("the ticket does not ask agency `{agency}` for `{item}` at {level}")]
+    NotAsked { agency: String, item: String, level: Level },
+}
+
+/// Seconds that two parties' clocks may differ.
+const CLOCK_SKEW_S: i64 = 300;
+
+/// A ticket whose signature and terms hold under a manifest. The only way to one is [`Granted::check`].
+#[derive(Clone, Debug)]
+pub struct Granted {
+    id: CommissionId,
+    ticket: Ticket,
+}
+
+impl Granted {
+    /// SPEC 9.4  Checks signature, manifest, programme, items, subjects, and length; not yet the time.
+    pub fn check(signed: &Signed, manifest: &Manifest) -> Result<Self, Refusal> {
+        let ticket: Ticket =
+            serde_json::from_slice(&signed.bytes).map_err(|e| Refusal::Malformed(position_of(&e)))?;
+        if ticket.manifest != manifest.id() {
+            return Err(Refusal::OtherManifest { got: ticket.manifest, expected: manifest.id() });
+        }
+        let office = ticket.office_in(manifest)?;
+        signed
+            .verify(Purpose::Ticket, &office.signing_key)
+            .map_err(|_| Refusal::BadSignature(office.name.clone()))?;
+        ticket.within(manifest)?;
+        Ok(Self { id: CommissionId(*blake3::hash(&signed.bytes).as_bytes()), ticket })
+    }
+
+    pub fn id(&self) -> CommissionId {
+        self.id
+    }
+
+    pub fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// Whether the ticket holds at `now`.
+    pub fn holds(&self, now: Timestamp) -> Result<(), Refusal> {
+        if now.as_second() + CLOCK_SKEW_S < self.ticket.issued_at.as_second() {
+            return Err(Refusal::NotYet(self.ticket.issued_at));
+        }
+        if now >= self.ticket.expires_at {
+            return Err(Refusal::Expired(self.ticket.expires_at));
+        }
+        Ok(())
+    }
+
+    /// Whether the ticket lets `agency` be asked about `subject` at `now`.
+    pub fn covers(&self, subject: SubjectId, agency: &str, now: Timestamp) -> Result<&Subject, Refusal> {
+        self.holds(now)?;
+        let found = self.ticket.subjects.iter().find(|entry| entry.subject == subject);
+        let found = found.ok_or(Refusal::UnknownSubject(subject))?;
+        if last_moment(found.valid_until).is_none_or(|end| now >= end) {
+            return Err(Refusal::AuthorisationEnded { subject, ended: found.valid_until });
+        }
+        if !found.agencies.iter().any(|name| name == agency) {
+            return Err(Refusal::AgencyNotCovered { subject, agency: agency.to_owned() });
+        }
+        Ok(found)
+    }
+
+    /// Whether the ticket lets this item at this level be opened for `subject` at `now`.
+    pub fn permits(
+        &self,
+        subject: SubjectId,
+        agency: &str,
+        item: &str,
+        level: Level,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.covers(subject, agency, now)?;
+        let asked = self.asked(agency).any(|asked| asked.item == item && asked.level == level);
+        let refusal = || Refusal::NotAsked { agency: agency.to_owned(), item: item.to_owned(), level };
+        if asked { Ok(()) } else { Err(refusal()) }
+    }
+
+    /// What the ticket asks of one agency, in the ticket's order.
+    pub fn asked<'t>(&'t self, agency: &'t str) -> impl Iterator<Item = &'t Asked> {
+        self.ticket.items.iter().filter(move |asked| asked.agency == agency)
+    }
+
+    /// The agencies that the ticket asks, each once, in the ticket's order.
+    pub fn agencies(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for asked in &self.ticket.items {
+            if !names.contains(&asked.agency.as_str()) {
+                names.push(&asked.agency);
+            }
+        }
+        names
+    }
+}
+
+impl Ticket {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a ticket has only string keys")
+    }
+
+    fn office_in<'m>(&self, manifest: &'m Manifest) -> Result<&'m Office, Refusal> {
+        manifest.office(&self.office).ok_or_else(|| Refusal::UnknownOffice(self.office.clone()))
+    }
+
+    fn within(&self, manifest: &Manifest) -> Result<(), Refusal> {
+        if !manifest.programmes.contains(&self.programme) {
+            return Err(Refusal::UnknownProgramme(self.programme.clone()));
+        }
+        let days = manifest.limits.ticket_days;
+        if self.expires_at.as_second() - self.issued_at.as_second() > i64::from(days) * 86_400 {
+            return Err(Refusal::TooLong(days));
+        }
+        for asked in &self.items {
+            let item = manifest.agency(&asked.agency).and_then(|agency| agency.item(&asked.item));
+            if !item.is_some_and(|item| item.levels.contains(&asked.level)) {
+                let Asked { agency, item, level } = asked.clone();
+                return Err(Refusal::NotOffered { agency, item, level });
+            }
+        }
+        self.subjects_within(manifest.limits.subjects)
+    }
+
+    fn subjects_within(&self, allowed: u32) -> Result<(), Refusal> {
+        if self.subjects.len() > allowed as usize {
+            return Err(Refusal::TooManySubjects { got: self.subjects.len(), allowed });
+        }
+        let mut seen = std::collections::HashSet::with_capacity(self.subjects.len());
+        for Subject { subject, agencies, .. } in &self.subjects {
+            if !seen.insert(subject) {
+                return Err(Refusal::SubjectTwice(*subject));
+            }
+            let stray = agencies.iter().find(|name| !self.items.iter().any(|asked| asked.agency == **name));
+            if let Some(agency) = stray {
+                return Err(Refusal::AgencyNotAsked { subject: *subject, agency: agency.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first instant after `day`, in the latest time zone there is: an authorisation holds its whole last day.
+fn last_moment(day: Date) -> Option<Timestamp> {
+    let next = day.tomorrow().ok()?;
+    let midnight = jiff::tz::TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)).ok()?;
+    midnight.checked_add(jiff::SignedDuration::from_hours(12)).ok()
+}
+
+/// Where JSON stopped reading, without the value it found there.
+fn position_of(error: &serde_json::Error) -> String {
+    format!("line {}, column {}", error.line(), error.column())
+}
