@@ -267,9 +267,11 @@ impl Limits {
             ("limits.subjects", u64::from(self.subjects), 1..=1_000_000),
             ("limits.ticket_days", u64::from(self.ticket_days), 1..=366),
         ];
-        ranges.into_iter().try_for_each(|(name, value, range)| {
-            if range.contains(&value) { Ok(()) } else { Err(ManifestError::Limit(name)) }
-        })
+        ranges.into_iter().try_for_each(
+            |(name, value, range)| {
+                if range.contains(&value) { Ok(()) } else { Err(ManifestError::Limit(name)) }
+            },
+        )
     }
 }
 

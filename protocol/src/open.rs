@@ -101,8 +101,7 @@ impl Opener<'_> {
     /// Opens an answer on match, after checking the agency's signature.
     pub fn answer(&self, subject: SubjectId, agency: &Agency, answer: &Sealed) -> Result<Vec<Vec<u8>>, OpenError> {
         let commission = self.ticket.id();
-        let signed =
-            Sealed::signed_bytes(commission, subject, answer.record, &answer.encapsulation, &answer.items);
+        let signed = Sealed::signed_bytes(commission, subject, answer.record, &answer.encapsulation, &answer.items);
         agency
             .signing_key
             .verify(Purpose::Answer, &signed, &answer.signature)
@@ -125,7 +124,8 @@ impl Opener<'_> {
     ) -> Result<Zeroizing<[u8; 32]>, OpenError> {
         let aad = wrap_aad(self.manifest.id(), &agency.name, deposit.record);
         let open = |key: &WrapKey| {
-            let bytes = Zeroizing::new(decrypt_once(&key.for_record(deposit.record, deposit.salt), &aad, deposit.wrap)?);
+            let bytes =
+                Zeroizing::new(decrypt_once(&key.for_record(deposit.record, deposit.salt), &aad, deposit.wrap)?);
             <[u8; 32]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new)
         };
         wrap_keys.iter().find_map(open).ok_or(OpenError::Locked)
@@ -141,7 +141,14 @@ impl Opener<'_> {
     ) -> Result<PayloadContext<'c>, OpenError> {
         self.ticket.permits(subject, &agency.name, &asked.item, asked.level, self.now)?;
         let manifest = self.manifest.id();
-        Ok(PayloadContext { manifest, agency: &agency.name, record, item: &asked.item, level: asked.level, answers: None })
+        Ok(PayloadContext {
+            manifest,
+            agency: &agency.name,
+            record,
+            item: &asked.item,
+            level: asked.level,
+            answers: None,
+        })
     }
 }
 

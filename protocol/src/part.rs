@@ -58,8 +58,7 @@ pub enum MalformedHeader {
 
 impl BatchHeader {
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedHeader> {
-        serde_json::from_slice(bytes)
-            .map_err(|e| MalformedHeader::Syntax { line: e.line(), column: e.column() })
+        serde_json::from_slice(bytes).map_err(|e| MalformedHeader::Syntax { line: e.line(), column: e.column() })
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -152,12 +151,7 @@ impl StoredRecord {
 }
 
 /// Where, in a record's locked bytes, one office's payload of one item and level lies.
-pub fn locked_range(
-    agency: &Agency,
-    office: usize,
-    item: &str,
-    level: Level,
-) -> Option<std::ops::Range<usize>> {
+pub fn locked_range(agency: &Agency, office: usize, item: &str, level: Level) -> Option<std::ops::Range<usize>> {
     let mut at = office * locked_bytes(agency);
     for (offered, offered_level) in agency.offers() {
         let length = usize::from(offered.bucket) + LOCKED_OVERHEAD;

@@ -81,7 +81,8 @@ impl<'m> PartSealer<'m> {
         for (office, _, hpke) in &self.offices {
             for ((item, level), payload) in self.agency.offers().zip(payloads) {
                 let agency = self.agency.name.as_str();
-                let context = PayloadContext { manifest: self.manifest, agency, record, item: &item.name, level, answers: None };
+                let context =
+                    PayloadContext { manifest: self.manifest, agency, record, item: &item.name, level, answers: None };
                 let mut bytes = seal(hpke, &context, payload, item.bucket)?;
                 encrypt_once(&context.lock_key(data_key, office), &context.aad(), &mut bytes);
                 locked.extend_from_slice(&bytes);

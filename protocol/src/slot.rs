@@ -28,7 +28,15 @@ pub enum Slot {
     /// The agency answered that it will not, or can no longer, answer for this record.
     Declined { band: Band },
     /// Released from deposit: opens with the wrap key of the pass.
-    Deposit { band: Band, pass: u8, record: RecordId, salt: Salt, encapsulation: Encapsulation, wrap: [u8; WRAP_BYTES], locked: Vec<Vec<u8>> },
+    Deposit {
+        band: Band,
+        pass: u8,
+        record: RecordId,
+        salt: Salt,
+        encapsulation: Encapsulation,
+        wrap: [u8; WRAP_BYTES],
+        locked: Vec<Vec<u8>>,
+    },
     /// Sealed to the office after the match, signed by the agency.
     Answer { band: Band, answer: Sealed },
 }
@@ -234,7 +242,14 @@ mod tests {
             locked: vec![vec![10; 96], vec![11; 64]],
         };
         let band = Band::Probable;
-        vec![Slot::Empty, Slot::Possible, Slot::Pending { band }, Slot::Declined { band }, deposit, Slot::Answer { band, answer }]
+        vec![
+            Slot::Empty,
+            Slot::Possible,
+            Slot::Pending { band },
+            Slot::Declined { band },
+            deposit,
+            Slot::Answer { band, answer },
+        ]
     }
 
     #[test]

@@ -127,15 +127,12 @@ pub struct Granted {
 impl Granted {
     /// SPEC 9.4  Checks signature, manifest, programme, items, subjects, and length; not yet the time.
     pub fn check(signed: &Signed, manifest: &Manifest) -> Result<Self, Refusal> {
-        let ticket: Ticket =
-            serde_json::from_slice(&signed.bytes).map_err(|e| Refusal::Malformed(position_of(&e)))?;
+        let ticket: Ticket = serde_json::from_slice(&signed.bytes).map_err(|e| Refusal::Malformed(position_of(&e)))?;
         if ticket.manifest != manifest.id() {
             return Err(Refusal::OtherManifest { got: ticket.manifest, expected: manifest.id() });
         }
         let office = ticket.office_in(manifest)?;
-        signed
-            .verify(Purpose::Ticket, &office.signing_key)
-            .map_err(|_| Refusal::BadSignature(office.name.clone()))?;
+        signed.verify(Purpose::Ticket, &office.signing_key).map_err(|_| Refusal::BadSignature(office.name.clone()))?;
         ticket.within(manifest)?;
         Ok(Self { id: CommissionId(*blake3::hash(&signed.bytes).as_bytes()), ticket })
     }

@@ -1,0 +1,79 @@
+//! Mutual TLS 1.3 with rustls and ring: certificates and keys from PEM files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::failure::{Failure, Outcome};
+
+/// The three files that a party brings to a connection.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The authority that signed the other side's certificate.
+    pub ca: PathBuf,
+}
+
+impl Identity {
+    /// What the server presents, and demands of clients.
+    pub fn server(&self) -> Outcome<Arc<ServerConfig>> {
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), Arc::new(default_provider()))
+                .build()
+                .map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("ring speaks TLS 1.3")
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain()?, self.private_key()?)
+            .map_err(|e| self.unusable(&e))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// What a client presents, and demands of the server.
+    pub fn client(&self) -> Outcome<ClientConfig> {
+        ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("ring speaks TLS 1.3")
+            .with_root_certificates(self.roots()?)
+            .with_client_auth_cert(self.chain()?, self.private_key()?)
+            .map_err(|e| self.unusable(&e))
+    }
+
+    fn unusable(&self, error: &rustls::Error) -> Failure {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        Failure::refused(format!("{certificate} and {key} cannot be used together: {error}"))
+    }
+
+    fn roots(&self) -> Outcome<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&self.ca)? {
+            roots.add(certificate).map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
+        }
+        Ok(roots)
+    }
+
+    fn chain(&self) -> Outcome<Vec<CertificateDer<'static>>> {
+        certificates(&self.certificate)
+    }
+
+    fn private_key(&self) -> Outcome<PrivateKeyDer<'static>> {
+        crate::keyfile::refuse_if_readable_by_others(&self.key)?;
+        PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|_| Failure::refused(format!("{}: no private key in PEM form", self.key.display())))
+    }
+}
+
+fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
+    let refuse = || Failure::refused(format!("{}: no certificate in PEM form", path.display()));
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(|_| refuse())?.collect::<Result<_, _>>().map_err(|_| refuse())?;
+    if found.is_empty() { Err(refuse()) } else { Ok(found) }
+}
