@@ -12,6 +12,7 @@ pub mod ids;
 pub mod manifest;
 pub mod messages;
 pub mod part;
+pub mod payload;
 pub mod problem;
 pub mod schema;
 pub mod sign;

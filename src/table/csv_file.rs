@@ -1,0 +1,167 @@
+//! Rows of a CSV file. Errors name row, line and column; never a cell.
+
+use std::io::Read;
+
+use super::{Encoding, Source, decode};
+use crate::failure::{Failure, Outcome};
+
+pub(super) struct CsvRows {
+    name: String,
+    encoding: Encoding,
+    header: Vec<String>,
+    reader: csv::Reader<Box<dyn Read + Send>>,
+    row: u64,
+}
+
+impl CsvRows {
+    pub fn open(name: &str, input: Box<dyn Read + Send>, source: &Source) -> Outcome<Self> {
+        let (sample, input) = decode::sample(input).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+        if sample.starts_with(b"PK\x03\x04") || sample.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
+            return Err(Failure::refused(format!("{name}: this is a spreadsheet, not text"))
+                .hint("save it as CSV, with the number columns formatted as text"));
+        }
+        let encoding = source.encoding.unwrap_or_else(|| decode::detect(&sample));
+        let (input, bom): (Box<dyn Read + Send>, usize) = match encoding {
+            Encoding::Utf8 => (input, if sample.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }),
+            Encoding::Gb18030 => (Box::new(decode::gb18030(input)), 0),
+        };
+        let separator = source.separator.unwrap_or_else(|| separator_of(&sample[bom..]));
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(skip(input, bom, name)?);
+        let header = reader.headers().map_err(|e| place(name, encoding, &e))?;
+        let header = header.iter().map(|column| column.trim().to_owned()).collect();
+        Ok(Self { name: name.to_owned(), encoding, header, reader, row: 0 })
+    }
+
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    pub fn next_row(&mut self) -> Outcome<Option<csv::StringRecord>> {
+        let mut cells = csv::StringRecord::new();
+        let more = self.reader.read_record(&mut cells).map_err(|e| place(&self.name, self.encoding, &e))?;
+        self.row += u64::from(more);
+        if more && self.encoding == Encoding::Gb18030 {
+            self.refuse_damaged(&cells)?;
+        }
+        Ok(more.then_some(cells))
+    }
+
+    fn refuse_damaged(&self, cells: &csv::StringRecord) -> Outcome {
+        match cells.iter().position(|cell| cell.contains('\u{fffd}')) {
+            None => Ok(()),
+            Some(column) => {
+                let column = self.header.get(column).map_or("?", String::as_str);
+                Err(not_text(&self.name, self.row, column, "GB18030"))
+            }
+        }
+    }
+}
+
+fn skip(mut input: Box<dyn Read + Send>, bytes: usize, name: &str) -> Outcome<Box<dyn Read + Send>> {
+    let mut skipped = [0; 3];
+    input.read_exact(&mut skipped[..bytes]).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+    Ok(input)
+}
+
+/// The likely separator that stands most often in the first line, outside quotes.
+fn separator_of(sample: &[u8]) -> u8 {
+    let mut quoted = false;
+    let mut counts = [(b',', 0), (b'\t', 0), (b';', 0), (b'|', 0)];
+    for byte in sample {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => break,
+            _ if quoted => {}
+            _ => counts.iter_mut().filter(|(separator, _)| separator == byte).for_each(|(_, count)| *count += 1),
+        }
+    }
+    // of equal counts the first wins, so a file of one column is read as comma-separated
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(separator, _)| *separator)
+}
+
+fn not_text(name: &str, row: u64, column: &str, encoding: &str) -> Failure {
+    let other = if encoding == "UTF-8" { "gb18030" } else { "utf-8" };
+    Failure::refused(format!("{name}: row {row}: `{column}` is not {encoding} text"))
+        .hint(format!("is the whole file in another encoding? try `--encoding {other}`"))
+}
+
+/// A CSV error as row, line and rule.
+fn place(name: &str, encoding: Encoding, error: &csv::Error) -> Failure {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let (row, line) = pos.as_ref().map_or((0, 0), |pos| (pos.record(), pos.line()));
+            Failure::refused(format!("{name}: row {row} (line {line}) has {len} cells, the header has {expected_len}"))
+                .hint("a separator inside a cell needs quotes around the cell; `--separator` names another separator")
+        }
+        csv::ErrorKind::Utf8 { pos, err } => {
+            let row = pos.as_ref().map_or(0, csv::Position::record);
+            not_text(name, row, &format!("column {}", err.field() + 1), label(encoding))
+        }
+        csv::ErrorKind::Io(e) => Failure::refused(format!("{name}: {e}")),
+        _ => Failure::refused(format!("{name}: the file does not read as CSV")),
+    }
+}
+
+fn label(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Utf8 => "UTF-8",
+        Encoding::Gb18030 => "GB18030",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Outcome<(Vec<String>, Vec<Vec<String>>)> {
+        let mut rows = CsvRows::open("people.csv", Box::new(Cursor::new(bytes.to_vec())), &Source::default())?;
+        let mut all = Vec::new();
+        while let Some(cells) = rows.next_row()? {
+            all.push(cells.iter().map(str::to_owned).collect());
+        }
+        Ok((rows.header().to_vec(), all))
+    }
+
+    #[track_caller]
+    fn reads(bytes: &[u8]) {
+        let (header, rows) = read(bytes).unwrap_or_else(|e| panic!("{}", e.message));
+        assert_eq!(header, ["编号", "姓名"]);
+        assert_eq!(rows, [["1", "李,雷"]]);
+    }
+
+    #[test]
+    fn encodings_marks_and_separators_are_told_apart() {
+        reads("编号,姓名\n1,\"李,雷\"\n".as_bytes());
+        reads("\u{feff}编号,姓名\r\n1,\"李,雷\"\r\n".as_bytes());
+        reads("编号;姓名\n1;李,雷\n".as_bytes());
+        reads("编号\t姓名\n1\t李,雷\n".as_bytes());
+        reads(&encoding_rs::GB18030.encode("编号|姓名\n1|李,雷\n").0);
+    }
+
+    #[track_caller]
+    fn refuses(bytes: &[u8], message: &str) {
+        let failure = read(bytes).unwrap_err();
+        assert_eq!(failure.message, message);
+        assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn a_bad_row_is_named_and_not_shown() {
+        refuses(b"id,name\n1,Ann\n2\n", "people.csv: row 2 (line 3) has 1 cells, the header has 2");
+        refuses(b"PK\x03\x04....", "people.csv: this is a spreadsheet, not text");
+        let mut late = b"id,name\n".to_vec();
+        late.extend(b"1,Ann\n".repeat(20_000));
+        late.extend(b"x,\xff\xfe\n");
+        refuses(&late, "people.csv: row 20001: `column 2` is not UTF-8 text");
+        refuses(b"id,name\n1,\xd5\xc5\n2,\xff\xff\n", "people.csv: row 2: `name` is not GB18030 text");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_read_or_are_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = read(&bytes);
+        }
+    }
+}

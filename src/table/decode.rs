@@ -1,0 +1,52 @@
+//! Which encoding a file is in, and its bytes as UTF-8.
+
+use std::io::{Cursor, Read};
+
+use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+
+use super::Encoding;
+
+/// How much of a file is looked at to tell its encoding and separator.
+pub(super) const SAMPLE: usize = 1 << 16;
+
+/// The first bytes of `input`, and a reader that still gives all of them.
+pub(super) fn sample(mut input: impl Read + Send + 'static) -> std::io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut head = Vec::with_capacity(SAMPLE);
+    input.by_ref().take(SAMPLE as u64).read_to_end(&mut head)?;
+    let whole = Cursor::new(head.clone()).chain(input);
+    Ok((head, Box::new(whole)))
+}
+
+/// UTF-8 where the sample is UTF-8 (a character cut at its end aside), GB18030 otherwise.
+pub(super) fn detect(sample: &[u8]) -> Encoding {
+    match std::str::from_utf8(sample) {
+        Ok(_) => Encoding::Utf8,
+        Err(e) if e.error_len().is_none() => Encoding::Utf8,
+        Err(_) => Encoding::Gb18030,
+    }
+}
+
+/// GB18030 as UTF-8; bytes that are no GB18030 become U+FFFD, which the reader of rows refuses.
+pub(super) fn gb18030(input: Box<dyn Read + Send>) -> DecodeReaderBytes<Box<dyn Read + Send>, Vec<u8>> {
+    DecodeReaderBytesBuilder::new().encoding(Some(encoding_rs::GB18030)).build(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_shows_in_the_bytes() {
+        assert_eq!(detect("编号,姓名".as_bytes()), Encoding::Utf8);
+        assert_eq!(detect(&"姓名".as_bytes()[..5]), Encoding::Utf8, "cut inside a character");
+        assert_eq!(detect(&encoding_rs::GB18030.encode("编号,姓名").0), Encoding::Gb18030);
+    }
+
+    #[test]
+    fn gb18030_reads_as_utf8() {
+        let bytes = encoding_rs::GB18030.encode("李䶮,阿卜杜拉·买买提").0.into_owned();
+        let mut text = String::new();
+        gb18030(Box::new(Cursor::new(bytes))).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "李䶮,阿卜杜拉·买买提");
+    }
+}

@@ -1,0 +1,65 @@
+//! What a person sees while a command works: progress on stderr, and how a failure reads.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::{Failure, Outcome};
+
+/// A progress bar over a known number of things; silent where stderr is no terminal.
+pub fn bar(length: u64, what: &str) -> ProgressBar {
+    styled(ProgressBar::new(length), what, "{msg:28} {wide_bar:.cyan/dim} {human_pos}/{human_len} {eta:>4}")
+}
+
+/// A counter where the end is not known.
+pub fn counter(what: &str) -> ProgressBar {
+    styled(ProgressBar::no_length(), what, "{msg:28} {human_pos} {per_sec}")
+}
+
+fn styled(bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template(template).expect("the templates above are valid");
+    bar.with_style(style.progress_chars("━━─")).with_message(what.to_owned())
+}
+
+/// An interrupt (SIGINT or SIGTERM), as a flag that long loops look at.
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// A second interrupt ends the process at once.
+    pub fn listen() -> Self {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let ends_now = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
+            let sets_flag = ends_now.and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)));
+            sets_flag.expect("SIGINT and SIGTERM can be handled");
+        }
+        Self(flag)
+    }
+
+    pub fn never() -> Self {
+        Self(Arc::default())
+    }
+
+    pub fn check(&self) -> Outcome {
+        if self.0.load(Ordering::Relaxed) { Err(Failure::interrupted()) } else { Ok(()) }
+    }
+}
+
+/// Tells a failure on stderr: `error:` where and why, `hint:` what to do.
+pub fn tell(failure: &Failure) {
+    eprintln!("error: {}", failure.message);
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {hint}");
+    }
+}
+
+/// A remark on stderr that is no error.
+pub fn note(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,140 @@
+//! The typed client: one request a call, sent again while the server is down, slow or restarting.
+
+use std::time::Duration;
+
+use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::tls::Identity;
+use crate::failure::{Failure, Outcome};
+
+/// Longest wait for one answer.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Waits between attempts: doubling from the first to the last.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// A connection to one linkage server, as one party.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+    /// How long to go on trying while the server does not answer.
+    patience: Duration,
+}
+
+/// Why one attempt failed.
+enum Miss {
+    /// The server may answer next time.
+    Passing(String),
+    Final(Failure),
+}
+
+impl Client {
+    pub fn new(base: &str, identity: &Identity, patience: Duration) -> Outcome<Self> {
+        if !base.starts_with("https://") {
+            return Err(Failure::usage(format!("`{base}` is no https:// address")));
+        }
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(identity.client()?)
+            .https_only(true)
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|e| Failure::refused(format!("cannot set up TLS: {e}")))?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, patience })
+    }
+
+    pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Outcome<A> {
+        self.send(|| self.request(Method::GET, path)).await
+    }
+
+    pub async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<A> {
+        let body = serde_json::to_vec(body).expect("messages have only string keys");
+        let body = bytes::Bytes::from(body);
+        self.send(|| self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body.clone())).await
+    }
+
+    pub async fn put<A: DeserializeOwned>(&self, path: &str, body: bytes::Bytes) -> Outcome<A> {
+        let octets = "application/octet-stream";
+        self.send(|| self.request(Method::PUT, path).header(CONTENT_TYPE, octets).body(body.clone())).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Every request is safe to send again; so it is, until it is answered or patience ends.
+    async fn send<A: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Outcome<A> {
+        let started = tokio::time::Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            let miss = match request().send().await {
+                Ok(response) => self.read(response).await,
+                Err(error) => Err(self.unreachable(&error)),
+            };
+            match miss {
+                Ok(answer) => return Ok(answer),
+                Err(Miss::Final(failure)) => return Err(failure),
+                Err(Miss::Passing(why)) if started.elapsed() + wait > self.patience => {
+                    return Err(Failure::try_again(format!("{}: {why}", self.base))
+                        .hint("run the same command again when the server answers; it goes on where it stopped"));
+                }
+                Err(Miss::Passing(why)) => {
+                    tracing::warn!("The server does not answer, trying again in {wait:?}: {why}");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LAST_WAIT);
+                }
+            }
+        }
+    }
+
+    async fn read<A: DeserializeOwned>(&self, response: Response) -> Result<A, Miss> {
+        let status = response.status();
+        let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
+        let body = response.bytes().await.map_err(|e| Miss::Passing(words(&e)))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| {
+                let place = format!("line {}, column {}", e.line(), e.column());
+                Miss::Final(Failure::refused(format!("{}: the answer does not read: {place}", self.base)))
+            });
+        }
+        let problem = is_problem.then(|| serde_json::from_slice::<Problem>(&body).ok()).flatten();
+        Err(match problem {
+            Some(problem) if problem.kind == ProblemKind::StorageFull => {
+                Miss::Final(Failure::try_again(format!("{}: {}", self.base, problem.detail)))
+            }
+            Some(problem) if problem.kind == ProblemKind::Internal => Miss::Passing(problem.detail),
+            Some(problem) => Miss::Final(Failure::refused(problem.detail)),
+            None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                Miss::Passing(format!("the server answered {status}"))
+            }
+            None => Miss::Final(Failure::refused(format!("{}: the server answered {status}", self.base))),
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Miss {
+        let words = words(error);
+        let tls = ["certificate", "BadCertificate", "UnknownCA", "HandshakeFailure"];
+        if tls.iter().any(|word| words.contains(word)) {
+            return Miss::Final(
+                Failure::refused(format!("{}: {words}", self.base))
+                    .hint("check `--cert`, `--key` and `--ca`: both sides must trust the other's authority"),
+            );
+        }
+        Miss::Passing(words)
+    }
+}
+
+/// The innermost cause, which says what happened.
+fn words(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
