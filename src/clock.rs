@@ -24,3 +24,10 @@ impl Clock {
         }
     }
 }
+
+impl Clock {
+    /// Today, in this machine's time zone.
+    pub fn today(&self) -> jiff::civil::Date {
+        jiff::tz::TimeZone::system().to_datetime(self.now()).date()
+    }
+}

@@ -4,11 +4,27 @@
 //! (`agency`, `server`, `office`), the houses use the street ([`transport`]) and the workshop
 //! (`matching`), and everything stands on `hedui_protocol`.
 
+#[cfg(feature = "agency")]
+pub mod agency;
+pub mod cli;
 pub mod clock;
+#[cfg(all(feature = "agency", feature = "server", feature = "office"))]
+mod demo;
 pub mod failure;
 pub mod keyfile;
+#[cfg(feature = "agency")]
+pub mod link;
+#[cfg(feature = "office")]
+pub mod office;
+pub mod options;
 #[cfg(any(feature = "agency", feature = "server"))]
 pub mod parts;
+pub mod project;
+pub mod random;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod staging;
+pub mod synth;
 #[cfg(any(feature = "agency", feature = "office"))]
 pub mod table;
 pub mod terminal;

@@ -1,1 +1,20 @@
-fn main() {}
+//! `hedui`: the command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use hedui::cli::{self, Cli};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("HEDUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hedui=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    match cli::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            hedui::terminal::tell(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -6,7 +6,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::bytes::Bound;
 use crate::encodings::Token;
-use crate::ids::{KeyCheck, ManifestId, RecordId};
+use crate::ids::{ContentHash, KeyCheck, ManifestId, RecordId};
 
 /// The secret that agencies and offices share and the linkage server never sees.
 ///
@@ -145,6 +145,20 @@ impl RecordKey {
     }
 }
 
+/// Hashes authorisations, so that a ticket proves which one it stands on without showing its number.
+pub struct EvidenceKey(Zeroizing<[u8; 32]>);
+
+impl EvidenceKey {
+    // SPEC 9.2  evidence key = derive_key("hedui v1 evidence", signing seed)
+    pub fn from_signing_seed(seed: &[u8; 32]) -> Self {
+        Self(Zeroizing::new(blake3::derive_key("hedui v1 evidence", seed)))
+    }
+
+    pub fn hash(&self, authorisation: &str) -> ContentHash {
+        ContentHash(*blake3::keyed_hash(&self.0, authorisation.as_bytes()).as_bytes())
+    }
+}
+
 macro_rules! silent {
     ($($name:ident)*) => { $(
         impl fmt::Debug for $name {
@@ -154,7 +168,7 @@ macro_rules! silent {
         }
     )* };
 }
-silent!(LinkageKey ProjectKey PassSecret FilterKey WrapKey RecordKey);
+silent!(LinkageKey ProjectKey PassSecret FilterKey WrapKey RecordKey EvidenceKey);
 
 #[cfg(test)]
 mod tests {

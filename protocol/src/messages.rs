@@ -35,6 +35,9 @@ pub struct BatchStatus {
     pub state: BatchState,
     /// Parts that have not arrived.
     pub missing: Vec<u32>,
+    /// Why the batch was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,8 @@ pub enum BatchState {
     Indexed,
     /// A later batch took its place.
     Replaced,
+    /// The index found what no part alone shows, such as an oversize cohort; the agency's former set stays.
+    Refused,
 }
 
 /// `POST /v1/commissions`.

@@ -49,12 +49,7 @@ pub struct NotANumber {
 
 impl Payload {
     /// What `item` tells at `level`; `cell` gives the text of a payload column.
-    pub fn of<'c>(
-        item: &Item,
-        level: Level,
-        as_of: Date,
-        cell: impl Fn(&str) -> &'c str,
-    ) -> Result<Self, NotANumber> {
+    pub fn of<'c>(item: &Item, level: Level, as_of: Date, cell: impl Fn(&str) -> &'c str) -> Result<Self, NotANumber> {
         let mut payload = Self { as_of, over_limit: None, band: None, values: None };
         match level {
             Level::L0 => {}

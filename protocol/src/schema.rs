@@ -25,7 +25,9 @@ pub struct Field {
     pub name: String,
     pub kind: String,
     #[serde(default)]
-    pub columns: Vec<String>, #[serde(default)] pub optional: bool,
+    pub columns: Vec<String>,
+    #[serde(default)]
+    pub optional: bool,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -39,7 +39,10 @@ impl ParquetRows {
                 Field::Null => cells.push_field(""),
                 Field::Str(text) => cells.push_field(text),
                 Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_) | Field::Bytes(_) => {
-                    return Err(Failure::refused(format!("{}: row {}: `{column}` is not text, a number or a date", self.name, self.row)));
+                    return Err(Failure::refused(format!(
+                        "{}: row {}: `{column}` is not text, a number or a date",
+                        self.name, self.row
+                    )));
                 }
                 other => cells.push_field(&other.to_string()),
             }

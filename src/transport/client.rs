@@ -53,6 +53,17 @@ impl Client {
         self.send(|| self.request(Method::GET, path)).await
     }
 
+    /// A body that is plain text: the operator's metrics.
+    pub async fn get_text(&self, path: &str) -> Outcome<String> {
+        let response = self.request(Method::GET, path).send().await;
+        let response = response.and_then(Response::error_for_status);
+        let text = match response {
+            Ok(response) => response.text().await,
+            Err(error) => Err(error),
+        };
+        text.map_err(|e| Failure::try_again(format!("{}: {}", self.base, words(&e))))
+    }
+
     pub async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<A> {
         let body = serde_json::to_vec(body).expect("messages have only string keys");
         let body = bytes::Bytes::from(body);

@@ -1,0 +1,169 @@
+//! `hedui agency answer`: checks each commission's authorisation, and seals the current payload to its office.
+
+use std::collections::HashMap;
+
+use clap::Args;
+use hedui_protocol::ids::RecordId;
+use hedui_protocol::keys::RecordKey;
+use hedui_protocol::manifest::{Agency, Manifest};
+use hedui_protocol::messages::{self, Answers, Notice, Notices, Stored};
+use hedui_protocol::seal::AnswerSealer;
+use hedui_protocol::sign::SigningKey;
+use hedui_protocol::ticket::{Asked, Granted, Refusal};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::rows::{AgencyTable, Layout};
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::{DataFile, ManifestFile, ServerAddress, SigningKeyFile};
+use crate::table::Row;
+use crate::terminal::{self, Interrupt};
+
+const BLOCK: usize = 4096;
+
+#[derive(Args, Debug)]
+pub struct Answer {
+    #[command(flatten)]
+    data: DataFile,
+    #[command(flatten)]
+    manifest: ManifestFile,
+    /// This agency's name in the manifest
+    #[arg(long, value_name = "NAME")]
+    agency: String,
+    #[command(flatten)]
+    signing_key: SigningKeyFile,
+    #[command(flatten)]
+    server: ServerAddress,
+    /// The day that the rows speak of; today where it is not given
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<Date>,
+}
+
+impl Answer {
+    pub async fn run(self, clock: &Clock) -> Outcome {
+        let interrupt = Interrupt::listen();
+        let manifest = self.manifest.load()?;
+        let agency = super::own(&manifest, &self.agency)?;
+        let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
+        let record_key = RecordKey::from_signing_seed(&seed);
+        let client = self.server.client()?;
+        let mut totals = Totals::default();
+        loop {
+            let notices: Notices = client.get("/v1/notices").await?;
+            if notices.notices.is_empty() {
+                break;
+            }
+            let as_of = self.as_of.unwrap_or_else(|| clock.today());
+            let desk = Desk { manifest: &manifest, agency, key: &signing_key, now: clock.now() };
+            let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
+            let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
+            let _: Stored = client.post("/v1/answers", &answers).await?;
+            if !notices.more {
+                break;
+            }
+        }
+        terminal::note(format!("`{}`: {totals}", agency.name));
+        Ok(())
+    }
+
+    /// The current rows of the records that are asked for: one pass over the file.
+    fn wanted_rows(
+        &self,
+        notices: &Notices,
+        manifest: &Manifest,
+        agency: &Agency,
+        record_key: &RecordKey,
+        as_of: Date,
+        interrupt: &Interrupt,
+    ) -> Outcome<Wanted> {
+        let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
+        let wanted: std::collections::HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
+        let AgencyTable { mut table, layout, .. } = AgencyTable::open(&self.data, manifest, agency, as_of)?;
+        let mut rows = HashMap::with_capacity(wanted.len());
+        loop {
+            interrupt.check()?;
+            let block = table.next_rows(BLOCK)?;
+            if block.is_empty() || rows.len() == wanted.len() {
+                return Ok(Wanted { rows, layout });
+            }
+            for row in block {
+                let record = record_key.record_id(manifest.id(), layout.id(&row)?);
+                if wanted.contains(&record) {
+                    rows.insert(record, row);
+                }
+            }
+        }
+    }
+}
+
+struct Wanted {
+    rows: HashMap<RecordId, Row>,
+    layout: Layout,
+}
+
+#[derive(Default)]
+struct Totals {
+    answered: u64,
+    declined: u64,
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} matches answered, {} declined", self.answered, self.declined)
+    }
+}
+
+/// Where one round of notices is decided.
+struct Desk<'d> {
+    manifest: &'d Manifest,
+    agency: &'d Agency,
+    key: &'d SigningKey,
+    now: Timestamp,
+}
+
+impl Desk<'_> {
+    fn answers(&self, notices: &[Notice], wanted: &Wanted, totals: &mut Totals) -> Outcome<Answers> {
+        let mut answers = Vec::new();
+        for notice in notices {
+            // the proof of authorisation is the agency's to check, whatever the server says
+            let ticket = Granted::check(&notice.ticket, self.manifest).map_err(doubtful)?;
+            let office = self.manifest.office(&ticket.ticket().office).expect("a granted ticket names an office");
+            let sealer =
+                AnswerSealer::new(self.manifest, self.agency, office, ticket.id()).map_err(Failure::refused)?;
+            for noticed in &notice.matches {
+                let covered = ticket.covers(noticed.subject, &self.agency.name, self.now);
+                let row = wanted.rows.get(&noticed.record);
+                let sealed = match (covered, row) {
+                    (Ok(_), Some(row)) => {
+                        let payloads = self.payloads(&ticket, &wanted.layout, row)?;
+                        let sealed = sealer.answer(self.key, noticed.subject, noticed.record, &payloads);
+                        Some(sealed.map_err(|e| wanted.layout.at(row, &e.to_string()))?)
+                    }
+                    (Err(why), _) => {
+                        terminal::note(format!("declined a match of commission {}: {why}", ticket.id()));
+                        None
+                    }
+                    (Ok(_), None) => None,
+                };
+                *if sealed.is_some() { &mut totals.answered } else { &mut totals.declined } += 1;
+                let (commission, subject, record) = (ticket.id(), noticed.subject, noticed.record);
+                answers.push(messages::Answer { commission, subject, record, sealed });
+            }
+        }
+        Ok(Answers { answers })
+    }
+
+    fn payloads<'t>(&'t self, ticket: &'t Granted, layout: &Layout, row: &Row) -> Outcome<Vec<(&'t Asked, Vec<u8>)>> {
+        let payload = |asked: &'t Asked| {
+            let item = self.agency.item(&asked.item).expect("a granted ticket asks only what is offered");
+            layout.payload(row, item, asked.level).map(|bytes| (asked, bytes))
+        };
+        ticket.asked(&self.agency.name).map(payload).collect()
+    }
+}
+
+fn doubtful(why: Refusal) -> Failure {
+    Failure::refused(format!("the server asks for an answer without a valid ticket: {why}"))
+        .hint("nothing was answered; tell the project's operator and auditor")
+}

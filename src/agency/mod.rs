@@ -1,0 +1,45 @@
+//! The house of the data holder: check a file, encode it, submit it, answer on match.
+
+mod answer;
+mod check;
+mod cohorts;
+mod encode;
+mod rows;
+mod submit;
+
+use clap::Subcommand;
+use hedui_protocol::manifest::{Agency, Manifest};
+
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+
+/// `hedui agency …`
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Look at a file before encoding it: what is filled, malformed, doubtful; nothing leaves the house
+    Check(check::Check),
+    /// Encode a file and seal its payloads into a folder of parts, locally
+    Encode(encode::Encode),
+    /// Send an encoded folder to the linkage server; goes on where it stopped
+    Submit(submit::Submit),
+    /// Answer the matches that this agency is asked about
+    Answer(answer::Answer),
+}
+
+pub fn run(verb: Verb, clock: &Clock) -> Outcome {
+    match verb {
+        Verb::Check(check) => check.run(),
+        Verb::Encode(encode) => encode.run(clock),
+        Verb::Submit(submit) => crate::transport::block_on(submit.run()),
+        Verb::Answer(answer) => crate::transport::block_on(answer.run(clock)),
+    }
+}
+
+/// The agency that the caller says it is.
+fn own<'m>(manifest: &'m Manifest, name: &str) -> Outcome<&'m Agency> {
+    manifest.agency(name).ok_or_else(|| {
+        let names: Vec<&str> = manifest.agencies.iter().map(|agency| agency.name.as_str()).collect();
+        Failure::refused(format!("`{name}` is no agency of the manifest"))
+            .hint(format!("its agencies are: {}", names.join(", ")))
+    })
+}

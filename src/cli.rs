@@ -1,0 +1,74 @@
+//! The door: `hedui <role> <verb>`. With one feature on, only that house is behind it.
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::failure::Outcome;
+use crate::project;
+
+/// Hedui (核对): verify a household's means without a register of who was checked.
+///
+/// Exit codes: 0 done; 1 refused (input, key or another party says no); 2 wrong usage;
+/// 75 try again (the other side is down or full: the same command goes on where it stopped);
+/// 130 interrupted.
+#[derive(Parser, Debug)]
+#[command(name = "hedui", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the main job with a synthetic city: one server, four agencies, one office, over mutual TLS
+    #[cfg(all(feature = "agency", feature = "server", feature = "office"))]
+    Demo(crate::demo::Demo),
+    /// Encode two files and match them here, with the code that the service uses
+    #[cfg(feature = "agency")]
+    Link(crate::link::Link),
+    /// Write a synthetic city's files
+    Synth(crate::synth::command::Synth),
+    /// Make keys, and show what may be told of them
+    #[cfg(any(feature = "agency", feature = "office"))]
+    #[command(subcommand)]
+    Key(project::key::Verb),
+    /// A test authority for TLS certificates
+    #[command(subcommand)]
+    Pki(project::pki::Verb),
+    /// The project's manifest
+    #[command(subcommand)]
+    Manifest(project::manifest::Verb),
+    /// The data holder
+    #[cfg(feature = "agency")]
+    #[command(subcommand)]
+    Agency(crate::agency::Verb),
+    /// The linkage server
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Server(crate::server::command::Verb),
+    /// The requesting office
+    #[cfg(feature = "office")]
+    #[command(subcommand)]
+    Office(crate::office::Verb),
+}
+
+pub fn run(cli: Cli) -> Outcome {
+    let clock = Clock::System;
+    match cli.command {
+        #[cfg(all(feature = "agency", feature = "server", feature = "office"))]
+        Command::Demo(demo) => demo.run(),
+        #[cfg(feature = "agency")]
+        Command::Link(link) => link.run(),
+        Command::Synth(synth) => synth.run(),
+        #[cfg(any(feature = "agency", feature = "office"))]
+        Command::Key(verb) => project::key::run(verb),
+        Command::Pki(verb) => project::pki::run(verb),
+        Command::Manifest(verb) => project::manifest::run(verb),
+        #[cfg(feature = "agency")]
+        Command::Agency(verb) => crate::agency::run(verb, &clock),
+        #[cfg(feature = "server")]
+        Command::Server(verb) => crate::server::command::run(verb, clock),
+        #[cfg(feature = "office")]
+        Command::Office(verb) => crate::office::run(verb, &clock),
+    }
+}

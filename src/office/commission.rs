@@ -1,0 +1,142 @@
+//! From a household to a commission: subjects, their encodings for each agency, the signed ticket.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use hedui_protocol::encoder::Encoder;
+use hedui_protocol::encodings::subject_hash;
+use hedui_protocol::ids::{CommissionId, SubjectId};
+use hedui_protocol::keys::{EvidenceKey, LinkageKey};
+use hedui_protocol::manifest::{Level, Manifest};
+use hedui_protocol::messages::{Blob, CommissionRequest, SubjectEncodings};
+use hedui_protocol::sign::{Purpose, Signed, SigningKey};
+use hedui_protocol::ticket::{Asked, Subject, Ticket, Window};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::authorisation::capacity;
+use super::household::{Household, Member};
+use super::journal::{Commission, Person, Standing};
+use crate::failure::{Failure, Outcome};
+
+/// `AGENCY.ITEM=LEVEL` from the command line.
+#[derive(Clone, Debug)]
+pub struct AskedItem(pub Asked);
+
+impl FromStr for AskedItem {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected AGENCY.ITEM=LEVEL, for instance bank.deposits=L1";
+        let (what, level) = text.split_once('=').ok_or(expected)?;
+        let (agency, item) = what.split_once('.').ok_or(expected)?;
+        let level: Level = level.parse()?;
+        Ok(Self(Asked { agency: agency.to_owned(), item: item.to_owned(), level }))
+    }
+}
+
+/// One encoder an agency: a person's encodings differ from agency to agency.
+pub struct Encoders(BTreeMap<String, Encoder>);
+
+impl Encoders {
+    pub fn new(key: &LinkageKey, manifest: &Manifest, agencies: &[String]) -> Self {
+        let encoder = |agency: &String| Encoder::new(key, manifest.id(), &manifest.schema, agency);
+        Self(agencies.iter().map(|agency| (agency.clone(), encoder(agency))).collect())
+    }
+
+    pub fn of(&self, agency: &str) -> &Encoder {
+        self.0.get(agency).expect("there is an encoder for every agency asked")
+    }
+}
+
+/// What all commissions of one run share.
+pub struct Desk<'d> {
+    pub manifest: &'d Manifest,
+    pub office: &'d str,
+    pub key: SigningKey,
+    pub evidence: EvidenceKey,
+    pub encoders: Encoders,
+    pub programme: String,
+    pub window: Window,
+    pub items: Vec<Asked>,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Last day of the authorisations.
+    pub valid_until: Date,
+}
+
+impl Desk<'_> {
+    /// The household's commission; none where nobody in it may be asked about.
+    pub fn commission(&self, household: &Household) -> Outcome<Option<Commission>> {
+        let mut subjects = Vec::new();
+        let mut people = Vec::new();
+        for member in &household.members {
+            let standing = match &member.agencies {
+                Ok(agencies) => {
+                    let subject = self.subject(member, agencies)?;
+                    let id = subject.subject;
+                    subjects.push(subject);
+                    Standing::Subject(id)
+                }
+                Err(reason) => Standing::Excluded(*reason),
+            };
+            let (row_id, relation, cells) = (member.row_id.clone(), member.relation.clone(), member.cells.clone());
+            people.push(Person { row_id, relation, cells, standing });
+        }
+        if subjects.is_empty() {
+            return Ok(None);
+        }
+        let commission_no = format!("WT-{}", &String::from(SubjectId(crate::random::bytes()?))[..12]);
+        let ticket = Ticket {
+            manifest: self.manifest.id(),
+            office: self.office.to_owned(),
+            commission_no: commission_no.clone(),
+            programme: self.programme.clone(),
+            window: self.window,
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+            items: self.items.clone(),
+            subjects,
+        };
+        let ticket = Signed::new(&self.key, Purpose::Ticket, ticket.to_bytes());
+        let commission = CommissionId(*blake3::hash(&ticket.bytes).as_bytes());
+        Ok(Some(Commission { commission, commission_no, household: household.number.clone(), ticket, people }))
+    }
+
+    fn subject(&self, member: &Member, agencies: &[String]) -> Outcome<Subject> {
+        let encoded = self.encodings(&member.cells, agencies);
+        let pairs = encoded.iter().map(|(agency, bytes)| (agency.as_str(), bytes.as_slice()));
+        Ok(Subject {
+            subject: SubjectId(crate::random::bytes()?),
+            capacity: capacity(&member.relation),
+            agencies: agencies.to_vec(),
+            evidence: self.evidence.hash(&member.authorisation_no),
+            valid_until: self.valid_until,
+            encodings: subject_hash(pairs),
+        })
+    }
+
+    fn encodings(&self, cells: &[String], agencies: &[String]) -> Vec<(String, Vec<u8>)> {
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        let encode = |agency: &String| {
+            let encoder = self.encoders.of(agency);
+            (agency.clone(), encoder.encode(&encoder.normalise(&cells)).encodings.to_bytes())
+        };
+        agencies.iter().map(encode).collect()
+    }
+
+    /// The request to send: the ticket, and the encodings that it binds, derived again.
+    pub fn request(&self, commission: &Commission) -> Outcome<CommissionRequest> {
+        let ticket: Ticket = serde_json::from_slice(&commission.ticket.bytes)
+            .map_err(|_| Failure::refused("the office's journal holds a ticket that does not read"))?;
+        let mut encodings = Vec::new();
+        for person in &commission.people {
+            let Standing::Subject(id) = person.standing else { continue };
+            let Some(subject) = ticket.subjects.iter().find(|subject| subject.subject == id) else { continue };
+            for (agency, bytes) in self.encodings(&person.cells, &subject.agencies) {
+                encodings.push(SubjectEncodings { subject: id, agency, encodings: Blob(bytes) });
+            }
+        }
+        Ok(CommissionRequest { ticket: commission.ticket.clone(), encodings })
+    }
+}

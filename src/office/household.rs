@@ -1,0 +1,83 @@
+//! Households, as the office's list holds them: members, their relation, their authorisation.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use hedui_protocol::manifest::Manifest;
+
+use super::authorisation::{Excluded, ScopeLetter, covered, standing};
+use crate::failure::Outcome;
+use crate::options::DataFile;
+use crate::table::columns::Columns;
+
+/// Which columns of the list hold what.
+#[derive(Args, Clone, Debug)]
+pub struct ListColumns {
+    /// The column with the household's number
+    #[arg(long, value_name = "COLUMN", default_value = "household_no")]
+    household: String,
+    /// The column with the relation to the household's head
+    #[arg(long, value_name = "COLUMN", default_value = "relation")]
+    relation: String,
+    /// The column with the authorisation's number
+    #[arg(long, value_name = "COLUMN", default_value = "consent_no")]
+    authorisation: String,
+    /// The column with the agencies that the authorisation covers
+    #[arg(long, value_name = "COLUMN", default_value = "consent_scope")]
+    scope: String,
+    /// The column with the authorisation's status; only `valid` (有效) authorises
+    #[arg(long, value_name = "COLUMN", default_value = "consent_status")]
+    status: String,
+    /// How the scope column abbreviates an agency; may be given several times
+    #[arg(long, value_name = "LETTER=AGENCY")]
+    scope_letter: Vec<ScopeLetter>,
+}
+
+pub struct Household {
+    pub number: String,
+    pub members: Vec<Member>,
+}
+
+/// One row of the list. Personal data: not `Debug`.
+pub struct Member {
+    pub row_id: String,
+    pub relation: String,
+    pub authorisation_no: String,
+    /// One cell a field of the schema.
+    pub cells: Vec<String>,
+    /// The agencies that may be asked about this person, or why none may.
+    pub agencies: Result<Vec<String>, Excluded>,
+}
+
+/// Reads the whole list, household by household, in order of their numbers.
+pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: &[String]) -> Outcome<Vec<Household>> {
+    let mut table = data.format.open(&data.data)?;
+    let identity = Columns::find(&table, &manifest.schema, &data.format.map)?;
+    let id = table.require(&data.format.id)?;
+    let positions = [&columns.household, &columns.relation, &columns.authorisation, &columns.scope, &columns.status]
+        .map(|column| table.require(column));
+    let [household, relation, authorisation, scope, status] = positions;
+    let (household, relation, authorisation, scope, status) = (household?, relation?, authorisation?, scope?, status?);
+    let mut households: BTreeMap<String, Vec<Member>> = BTreeMap::new();
+    loop {
+        let rows = table.next_rows(4096)?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let cell = |at: usize| row.cells.get(at).unwrap_or("").trim().to_owned();
+            let agencies = standing(&cell(status)).and_then(|()| {
+                let agencies = covered(&cell(scope), &columns.scope_letter, asked);
+                if agencies.is_empty() { Err(Excluded::NotCovered) } else { Ok(agencies) }
+            });
+            households.entry(cell(household)).or_default().push(Member {
+                row_id: cell(id),
+                relation: cell(relation),
+                authorisation_no: cell(authorisation),
+                cells: identity.cells(&row).into_iter().map(str::to_owned).collect(),
+                agencies,
+            });
+        }
+    }
+    Ok(households.into_iter().map(|(number, members)| Household { number, members }).collect())
+}

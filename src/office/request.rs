@@ -1,0 +1,179 @@
+//! `hedui office request`: one commission a household, each on the authorisation of its members.
+
+use std::collections::HashSet;
+
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
+use hedui_protocol::ids::CommissionId;
+use hedui_protocol::keys::EvidenceKey;
+use hedui_protocol::manifest::Manifest;
+use hedui_protocol::messages::CommissionStatus;
+use hedui_protocol::ticket::{Asked, Window};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Span, Timestamp};
+
+use super::StateFolder;
+use super::commission::{AskedItem, Desk, Encoders};
+use super::household::{self, Household, ListColumns};
+use super::journal::{Commission, Journal, Stage};
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::{DataFile, LinkageKeyFile, ManifestFile, ServerAddress, SigningKeyFile};
+use crate::terminal::{self, Interrupt};
+use crate::transport::client::Client;
+
+/// Requests under way at once.
+const AT_ONCE: usize = 8;
+/// Commissions that are written to the journal together, before they are sent.
+const CHUNK: usize = 64;
+
+#[derive(Args, Debug)]
+pub struct Request {
+    #[command(flatten)]
+    data: DataFile,
+    #[command(flatten)]
+    columns: ListColumns,
+    #[command(flatten)]
+    manifest: ManifestFile,
+    /// This office's name in the manifest
+    #[arg(long, value_name = "NAME")]
+    office: String,
+    #[command(flatten)]
+    key: LinkageKeyFile,
+    #[command(flatten)]
+    signing_key: SigningKeyFile,
+    #[command(flatten)]
+    server: ServerAddress,
+    #[command(flatten)]
+    state: StateFolder,
+    /// The programme that the households apply for
+    #[arg(long)]
+    programme: String,
+    /// What to ask; may be given several times
+    #[arg(long = "item", value_name = "AGENCY.ITEM=LEVEL", required = true)]
+    items: Vec<AskedItem>,
+    /// First day of the period that is asked about; a year ago where it is not given
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// Last day of that period; today where it is not given
+    #[arg(long, value_name = "DATE")]
+    to: Option<Date>,
+    /// Days until the commission expires
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    days: u32,
+    /// One commission for the whole list instead of one a household
+    #[arg(long)]
+    together: bool,
+}
+
+impl Request {
+    pub async fn run(self, clock: &Clock) -> Outcome {
+        let interrupt = Interrupt::listen();
+        let manifest = self.manifest.load()?;
+        let mut journal = Journal::open(&self.state.state)?;
+        let client = self.server.client()?;
+        let desk = self.desk(&manifest, clock)?;
+        let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies())?;
+        let people: usize = households.iter().map(|household| household.members.len()).sum();
+        if self.together {
+            let members = households.into_iter().flat_map(|household| household.members).collect();
+            households = vec![Household { number: "list".into(), members }];
+        }
+
+        let unsent = journal.at(Stage::Prepared);
+        let known: HashSet<String> = journal
+            .all()
+            .filter(|(stage, _)| *stage != Stage::Withdrawn)
+            .map(|(_, commission)| commission.household.clone())
+            .collect();
+        let new: Vec<&Household> = households.iter().filter(|household| !known.contains(&household.number)).collect();
+
+        let progress = terminal::bar((unsent.len() + new.len()) as u64, "filing commissions");
+        for chunk in unsent.chunks(CHUNK) {
+            interrupt.check()?;
+            file(&client, &desk, &mut journal, chunk).await?;
+            progress.inc(chunk.len() as u64);
+        }
+        let (mut filed, mut subjects) = (unsent.len(), 0);
+        for chunk in new.chunks(CHUNK) {
+            interrupt.check()?;
+            let commissions = chunk.iter().filter_map(|household| desk.commission(household).transpose());
+            let commissions: Vec<Commission> = commissions.collect::<Outcome<_>>()?;
+            journal.prepare(&commissions)?;
+            file(&client, &desk, &mut journal, &commissions).await?;
+            filed += commissions.len();
+            subjects += commissions.iter().map(super::opening::subjects_of).sum::<usize>();
+            progress.inc(chunk.len() as u64);
+        }
+        progress.finish_and_clear();
+        terminal::note(format!(
+            "{filed} commissions filed for {subjects} of {people} people; {} households were filed before",
+            households.len() - new.len(),
+        ));
+        Ok(())
+    }
+
+    fn agencies(&self) -> Vec<String> {
+        let mut agencies: Vec<String> = self.items.iter().map(|item| item.0.agency.clone()).collect();
+        agencies.sort();
+        agencies.dedup();
+        agencies
+    }
+
+    fn desk<'d>(&'d self, manifest: &'d Manifest, clock: &Clock) -> Outcome<Desk<'d>> {
+        let office = super::own(manifest, &self.office)?;
+        let linkage_key = self.key.load_for(manifest)?;
+        let (key, seed) = self.signing_key.load_for(&office.name, office.signing_key)?;
+        let items: Vec<Asked> = self.items.iter().map(|item| item.0.clone()).collect();
+        refuse_what_is_not_offered(manifest, &items, &self.programme)?;
+        let (now, today) = (clock.now(), clock.today());
+        let year_ago = today.saturating_sub(Span::new().years(1));
+        let expires_at = later(now, self.days)?;
+        Ok(Desk {
+            manifest,
+            office: &office.name,
+            key,
+            evidence: EvidenceKey::from_signing_seed(&seed),
+            encoders: Encoders::new(&linkage_key, manifest, &self.agencies()),
+            programme: self.programme.clone(),
+            window: Window { from: self.from.unwrap_or(year_ago), to: self.to.unwrap_or(today) },
+            items,
+            issued_at: now,
+            expires_at,
+            valid_until: today.saturating_add(Span::new().days(i64::from(self.days))),
+        })
+    }
+}
+
+fn later(now: Timestamp, days: u32) -> Outcome<Timestamp> {
+    let span = SignedDuration::from_hours(24 * i64::from(days));
+    now.checked_add(span).map_err(|_| Failure::usage("`--days` is out of range"))
+}
+
+/// What the server would refuse is refused here, before anything is written or sent.
+fn refuse_what_is_not_offered(manifest: &Manifest, items: &[Asked], programme: &str) -> Outcome {
+    if !manifest.programmes.iter().any(|known| known == programme) {
+        return Err(Failure::refused(format!("`{programme}` is no programme of the manifest"))
+            .hint(format!("its programmes are: {}", manifest.programmes.join(", "))));
+    }
+    for asked in items {
+        let item = manifest.agency(&asked.agency).and_then(|agency| agency.item(&asked.item));
+        if !item.is_some_and(|item| item.levels.contains(&asked.level)) {
+            let Asked { agency, item, level } = asked;
+            return Err(Failure::refused(format!("agency `{agency}` does not offer `{item}` at {level}"))
+                .hint("`hedui manifest show` lists what each agency offers"));
+        }
+    }
+    Ok(())
+}
+
+/// Sends prepared commissions, and notes each as filed once the server has it.
+async fn file(client: &Client, desk: &Desk<'_>, journal: &mut Journal, commissions: &[Commission]) -> Outcome {
+    let sends = commissions.iter().map(|commission| async {
+        let request = desk.request(commission)?;
+        let status: CommissionStatus = client.post("/v1/commissions", &request).await?;
+        Ok::<CommissionId, Failure>(status.commission)
+    });
+    let filed: Outcome<Vec<CommissionId>> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).try_collect().await;
+    journal.filed(&filed?)
+}

@@ -1,0 +1,80 @@
+//! `hedui office status`: what each agency has answered so far.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
+use hedui_protocol::messages::{AgencyStatus, CommissionState, CommissionStatus};
+
+use super::StateFolder;
+use super::journal::{Journal, Stage};
+use crate::failure::Outcome;
+use crate::options::ServerAddress;
+
+const AT_ONCE: usize = 8;
+
+#[derive(Args, Debug)]
+pub struct Status {
+    #[command(flatten)]
+    state: StateFolder,
+    #[command(flatten)]
+    server: ServerAddress,
+    /// One line a commission instead of the sum
+    #[arg(long)]
+    each: bool,
+}
+
+impl Status {
+    pub async fn run(self) -> Outcome {
+        let client = self.server.client()?;
+        let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
+        let asks = filed.iter().map(|commission| async {
+            let path = format!("/v1/commissions/{}", commission.commission);
+            client.get::<CommissionStatus>(&path).await.map(|status| (commission.commission_no.clone(), status))
+        });
+        let all: Vec<_> = futures::stream::iter(asks).buffered(AT_ONCE).try_collect().await?;
+        if self.each {
+            for (number, status) in &all {
+                println!("{number} {}", state_word(status.state));
+                status.agencies.iter().for_each(print);
+            }
+            return Ok(());
+        }
+        let matched = all.iter().filter(|(_, status)| status.state == CommissionState::Matched).count();
+        println!("{} commissions, {matched} matched", all.len());
+        let mut sums: BTreeMap<&str, AgencyStatus> = BTreeMap::new();
+        for agency in all.iter().flat_map(|(_, status)| &status.agencies) {
+            match sums.get_mut(agency.agency.as_str()) {
+                Some(sum) => add(sum, agency),
+                None => drop(sums.insert(&agency.agency, agency.clone())),
+            }
+        }
+        sums.values().for_each(print);
+        Ok(())
+    }
+}
+
+fn add(sum: &mut AgencyStatus, more: &AgencyStatus) {
+    sum.present |= more.present;
+    sum.subjects += more.subjects;
+    sum.answered += more.answered;
+    sum.pending += more.pending;
+    sum.possible += more.possible;
+    sum.no_record += more.no_record;
+}
+
+fn print(status: &AgencyStatus) {
+    let AgencyStatus { agency, subjects, answered, pending, possible, no_record, present } = status;
+    let absent = if *present { "" } else { " · has not submitted" };
+    println!(
+        "  {agency:12} {subjects} asked · {answered} answered · {pending} pending · {possible} possible · {no_record} no record{absent}"
+    );
+}
+
+fn state_word(state: CommissionState) -> &'static str {
+    match state {
+        CommissionState::Queued => "queued",
+        CommissionState::Matched => "matched",
+        CommissionState::Withdrawn => "withdrawn",
+    }
+}

@@ -1,0 +1,174 @@
+//! Arguments that several commands share, and what they load.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use hedui_protocol::manifest::Manifest;
+
+use crate::failure::{Failure, Outcome};
+use crate::transport::tls::Identity;
+
+/// The project's manifest.
+#[derive(Args, Clone, Debug)]
+pub struct ManifestFile {
+    /// The project's manifest (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+}
+
+impl ManifestFile {
+    pub fn load(&self) -> Outcome<Manifest> {
+        let bytes = std::fs::read(&self.manifest).map_err(|e| Failure::file("read", &self.manifest, &e))?;
+        Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", self.manifest.display())))
+    }
+}
+
+/// This party's certificate and key, and the authority it trusts.
+#[derive(Args, Clone, Debug)]
+pub struct TlsFiles {
+    /// This party's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: PathBuf,
+    /// Its private key (PEM, mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: PathBuf,
+    /// The authority that signed the other side's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: PathBuf,
+}
+
+impl TlsFiles {
+    pub fn identity(&self) -> Identity {
+        Identity { certificate: self.tls_cert.clone(), key: self.tls_key.clone(), ca: self.tls_ca.clone() }
+    }
+}
+
+/// The linkage server and how to reach it.
+#[derive(Args, Clone, Debug)]
+#[cfg(any(feature = "agency", feature = "office"))]
+pub struct ServerAddress {
+    /// The linkage server, for instance https://linkage.example:8443
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    #[command(flatten)]
+    pub tls: TlsFiles,
+    /// Seconds to go on trying while the server does not answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub wait: u64,
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+impl ServerAddress {
+    pub fn client(&self) -> Outcome<crate::transport::client::Client> {
+        crate::transport::client::Client::new(&self.server, &self.tls.identity(), Duration::from_secs(self.wait))
+    }
+}
+
+/// A file with rows of people.
+#[derive(Args, Clone, Debug)]
+#[cfg(any(feature = "agency", feature = "office"))]
+pub struct DataFile {
+    /// CSV or Parquet; `-` is CSV on standard input
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub format: TableFormat,
+}
+
+/// How a table is written, and which column is what.
+#[derive(Args, Clone, Debug, Default)]
+#[cfg(any(feature = "agency", feature = "office"))]
+pub struct TableFormat {
+    /// Encoding of a CSV file; detected where it is not given
+    #[arg(long)]
+    pub encoding: Option<crate::table::Encoding>,
+    /// Separator of a CSV file; detected where it is not given
+    #[arg(long, value_name = "CHAR")]
+    pub separator: Option<char>,
+    /// The column with each row's own id
+    #[arg(long, value_name = "COLUMN", default_value = "id")]
+    pub id: String,
+    /// Which column holds a field of the schema; may be given several times
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub map: Vec<crate::table::columns::Mapping>,
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+impl TableFormat {
+    pub fn open(&self, path: &Path) -> Outcome<crate::table::Table> {
+        let separator = self.separator.map(|c| u8::try_from(c).ok().filter(u8::is_ascii));
+        if separator == Some(None) {
+            return Err(Failure::usage("`--separator` takes one ASCII character"));
+        }
+        let source =
+            crate::table::Source { path: path.to_owned(), encoding: self.encoding, separator: separator.flatten() };
+        crate::table::Table::open(&source)
+    }
+}
+
+/// The linkage key of the project.
+#[derive(Args, Clone, Debug)]
+#[cfg(any(feature = "agency", feature = "office"))]
+pub struct LinkageKeyFile {
+    /// The linkage key that agencies and offices share (32 bytes, mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+impl LinkageKeyFile {
+    pub fn load(&self) -> Outcome<hedui_protocol::keys::LinkageKey> {
+        let bytes = crate::keyfile::read(&self.key_file)?;
+        hedui_protocol::keys::LinkageKey::new(&bytes)
+            .map_err(|e| Failure::refused(format!("{}: {e}", self.key_file.display())).hint(NEW_KEY))
+    }
+
+    /// The key, if it is the one that the manifest names.
+    pub fn load_for(&self, manifest: &Manifest) -> Outcome<hedui_protocol::keys::LinkageKey> {
+        let key = self.load()?;
+        if key.check() == manifest.linkage_key_check {
+            return Ok(key);
+        }
+        let (got, expected) = (key.check(), manifest.linkage_key_check);
+        Err(Failure::refused(format!(
+            "{}: the linkage key differs: this is key {got}, the manifest names key {expected}",
+            self.key_file.display()
+        ))
+        .hint(format!("ask the project's key custodian for the key of epoch `{}`", manifest.epoch)))
+    }
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+const NEW_KEY: &str = "make a key with `hedui key new`; a key is never typed";
+
+/// A party's signing key.
+#[derive(Args, Clone, Debug)]
+#[cfg(any(feature = "agency", feature = "office"))]
+pub struct SigningKeyFile {
+    /// This party's signing key (32 bytes, mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub signing_key: PathBuf,
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+impl SigningKeyFile {
+    /// The seed, if its public half is the one that the manifest names for `party`.
+    pub fn load_for(
+        &self,
+        party: &str,
+        public: hedui_protocol::sign::PublicKey,
+    ) -> Outcome<(hedui_protocol::sign::SigningKey, zeroize::Zeroizing<[u8; 32]>)> {
+        let bytes = crate::keyfile::read(&self.signing_key)?;
+        let file = self.signing_key.display();
+        let seed = hedui_protocol::keys::checked(&bytes)
+            .map_err(|e| Failure::refused(format!("{file}: {e}")).hint(NEW_KEY))?;
+        let key = hedui_protocol::sign::SigningKey::from_seed(&seed);
+        if key.public() != public {
+            return Err(Failure::refused(format!(
+                "{file}: this is not the signing key that the manifest names for `{party}`"
+            )));
+        }
+        Ok((key, seed))
+    }
+}

@@ -1,0 +1,218 @@
+//! `hedui manifest`: what all parties agree on, made from what each party says of itself.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use hedui_protocol::ids::KeyCheck;
+use hedui_protocol::manifest::{Agency, Limits, Manifest, Office, Signatures, Terms};
+use hedui_protocol::schema::{Profile, Schema};
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Outcome};
+use crate::options::ManifestFile;
+
+/// `hedui manifest …`
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Write a manifest from the parties' files
+    New(New),
+    /// Accept a manifest: sign its exact bytes; signatures are kept beside it
+    #[cfg(any(feature = "agency", feature = "office"))]
+    Sign(Sign),
+    /// Say what a manifest says, and who has signed it
+    Show(ManifestFile),
+}
+
+pub fn run(verb: Verb) -> Outcome {
+    match verb {
+        Verb::New(new) => new.run(),
+        #[cfg(any(feature = "agency", feature = "office"))]
+        Verb::Sign(sign) => sign.run(),
+        Verb::Show(file) => show(&file),
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct New {
+    /// The project's name
+    #[arg(long)]
+    project: String,
+    /// The statutory purpose, in words
+    #[arg(long)]
+    purpose: String,
+    /// The linkage key's period, such as 2026-11
+    #[arg(long)]
+    epoch: String,
+    /// The linkage key's check value, as `hedui key show --kind linkage` prints it
+    #[arg(long, value_name = "HEX")]
+    linkage_key_check: KeyCheck,
+    /// A programme that may be asked for; may be given several times
+    #[arg(long = "programme", value_name = "NAME", required = true)]
+    programmes: Vec<String>,
+    /// A schema file, or the name of a preset
+    #[arg(long, value_name = "FILE|PRESET")]
+    schema: String,
+    #[arg(long, value_enum, default_value_t = ProfileName::Cohort)]
+    profile: ProfileName,
+    /// A file with what one agency says of itself; may be given several times
+    #[arg(long = "agency", value_name = "FILE", required = true)]
+    agencies: Vec<PathBuf>,
+    /// A file with what one office says of itself; may be given several times
+    #[arg(long = "office", value_name = "FILE", required = true)]
+    offices: Vec<PathBuf>,
+    /// The manifest to write; it must not exist yet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// What the server sees of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProfileName {
+    /// Tokens, and filters inside cohorts
+    Cohort,
+    /// One diffused filter a record, compared with all
+    Record,
+}
+
+impl New {
+    fn run(self) -> Outcome {
+        let terms = Terms {
+            protocol: 1,
+            project: self.project,
+            purpose: self.purpose,
+            epoch: self.epoch,
+            linkage_key_check: self.linkage_key_check,
+            programmes: self.programmes,
+            limits: Limits::default(),
+            agencies: self.agencies.iter().map(|path| party::<Agency>(path)).collect::<Outcome<_>>()?,
+            offices: self.offices.iter().map(|path| party::<Office>(path)).collect::<Outcome<_>>()?,
+            schema: load_schema(&self.schema, self.profile)?,
+        };
+        let text = toml::to_string(&terms).map_err(Failure::refused)?;
+        let manifest = Manifest::parse(text.as_bytes()).map_err(Failure::refused)?;
+        if self.out.exists() {
+            return Err(Failure::refused(format!("{}: exists already", self.out.display())));
+        }
+        std::fs::write(&self.out, text).map_err(|e| Failure::file("write", &self.out, &e))?;
+        println!("{}", manifest.id());
+        Ok(())
+    }
+}
+
+/// What an agency or an office says of itself: an `[[agency]]` or `[[office]]` table, on its own.
+fn party<P: DeserializeOwned>(path: &Path) -> Outcome<P> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
+    toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))
+}
+
+/// A schema by its file or its preset's name, in the profile asked for.
+pub fn load_schema(name: &str, profile: ProfileName) -> Outcome<Schema> {
+    let text = match Schema::preset(name) {
+        Some(preset) => preset.to_owned(),
+        None => {
+            let path = Path::new(name);
+            std::fs::read_to_string(path).map_err(|e| {
+                Failure::file("read", path, &e).hint(format!("the presets are: {}", Schema::PRESETS.join(", ")))
+            })?
+        }
+    };
+    let schema = Schema::parse(&text).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+    Ok(match profile {
+        ProfileName::Record if schema.profile == Profile::Cohort => schema.for_record_profile(),
+        _ => schema,
+    })
+}
+
+/// Signatures stand beside a manifest: `manifest.toml.sig`.
+pub fn signatures_path(manifest: &Path) -> PathBuf {
+    let mut name = manifest.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// The signatures beside a manifest; none where there is no such file.
+pub fn load_signatures(manifest: &Path) -> Outcome<Signatures> {
+    let path = signatures_path(manifest);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Signatures::default()),
+        Err(e) => Err(Failure::file("read", &path, &e)),
+    }
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+#[derive(Args, Debug)]
+pub struct Sign {
+    #[command(flatten)]
+    manifest: ManifestFile,
+    /// The signing party's name in the manifest
+    #[arg(long, value_name = "NAME")]
+    party: String,
+    #[command(flatten)]
+    signing_key: crate::options::SigningKeyFile,
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+impl Sign {
+    fn run(self) -> Outcome {
+        use hedui_protocol::manifest::PartySignature;
+        use hedui_protocol::sign::Purpose;
+
+        let path = &self.manifest.manifest;
+        let manifest = self.manifest.load()?;
+        let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+        let public = manifest
+            .agency(&self.party)
+            .map(|agency| agency.signing_key)
+            .or_else(|| manifest.office(&self.party).map(|office| office.signing_key))
+            .ok_or_else(|| Failure::refused(format!("`{}` is no party of the manifest", self.party)))?;
+        let (key, _) = self.signing_key.load_for(&self.party, public)?;
+        let mut signatures = load_signatures(path)?;
+        signatures.signatures.retain(|signature| signature.party != self.party);
+        let signature = key.sign(Purpose::Manifest, &bytes);
+        signatures.signatures.push(PartySignature { party: self.party, signature });
+        let text = toml::to_string(&signatures).expect("signatures are TOML");
+        crate::staging::replace_private(&signatures_path(path), text.as_bytes())
+    }
+}
+
+fn show(file: &ManifestFile) -> Outcome {
+    let manifest = file.load()?;
+    let bytes = std::fs::read(&file.manifest).map_err(|e| Failure::file("read", &file.manifest, &e))?;
+    let signatures = load_signatures(&file.manifest)?;
+    let signed = |party: &str| match signatures.signatures.iter().find(|signature| signature.party == party) {
+        None => "not signed",
+        Some(signature) if manifest.verify(&bytes, signature).is_ok() => "signed",
+        Some(_) => "SIGNATURE DOES NOT VERIFY",
+    };
+    println!("manifest  {}", manifest.id());
+    println!("project   {} · {}", manifest.project, manifest.purpose);
+    println!("epoch     {} · linkage key {}", manifest.epoch, manifest.linkage_key_check);
+    println!("programme {}", manifest.programmes.join(", "));
+    let schema = &manifest.schema;
+    println!(
+        "schema    {} · {} · {} passes, {} filters",
+        schema.name,
+        schema.normalisation,
+        schema.passes.len(),
+        schema.filters.len()
+    );
+    for agency in &manifest.agencies {
+        println!("agency    {} ({}) · {}", agency.name, agency.organisation, signed(&agency.name));
+        for item in &agency.items {
+            let levels: Vec<String> = item.levels.iter().map(ToString::to_string).collect();
+            println!(
+                "          {}.{} at {} · {} {}",
+                agency.name,
+                item.name,
+                levels.join(", "),
+                item.title_zh,
+                item.title
+            );
+        }
+    }
+    for office in &manifest.offices {
+        println!("office    {} ({}) · {}", office.name, office.organisation, signed(&office.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Output folders that appear whole or not at all.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Outcome};
+
+/// A folder in the making, beside its final place; readable by its owner only.
+///
+/// Dropped before [`Staging::finish`], it is removed.
+pub struct Staging {
+    partial: PathBuf,
+    target: PathBuf,
+}
+
+impl Staging {
+    pub fn new(target: &Path) -> Outcome<Self> {
+        if target.exists() {
+            return Err(Failure::refused(format!("{}: exists already", target.display()))
+                .hint("name another folder, or move this one away"));
+        }
+        let name =
+            target.file_name().ok_or_else(|| Failure::usage(format!("{}: not a folder name", target.display())))?;
+        let partial = target.with_file_name(format!(".{}.partial", name.to_string_lossy()));
+        if partial.exists() {
+            // left by a process that was killed: it holds nothing that was ever promised
+            std::fs::remove_dir_all(&partial).map_err(|e| Failure::file("remove", &partial, &e))?;
+        }
+        private_folder(&partial)?;
+        Ok(Self { partial, target: target.to_owned() })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.partial.join(name)
+    }
+
+    /// Writes (or writes anew) one file of the folder.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Outcome {
+        write_private(&self.path(name), bytes)
+    }
+
+    /// Moves the folder to its final place.
+    pub fn finish(self) -> Outcome {
+        std::fs::rename(&self.partial, &self.target).map_err(|e| Failure::file("write", &self.target, &e))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // after `finish` there is nothing left to remove; on failure the failure itself is what matters
+        let _ = std::fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// A folder, and those above it, that only this user can enter.
+pub fn private_folder(path: &Path) -> Outcome {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|e| Failure::file("create", path, &e))
+}
+
+/// A file that only this user can read, on disk when this returns.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|e| Failure::file("write", path, &e))
+}
+
+/// As [`write_private`], replacing the file in one step: it holds the old bytes or the new.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Outcome {
+    let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy());
+    let partial = path.with_file_name(format!(".{name}.partial"));
+    write_private(&partial, bytes)?;
+    std::fs::rename(&partial, path).map_err(|e| Failure::file("write", path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out");
+        {
+            let staging = Staging::new(&target).unwrap();
+            staging.write("a", b"1").unwrap();
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "dropped, removed");
+
+        let staging = Staging::new(&target).unwrap();
+        staging.write("a", b"2").unwrap();
+        staging.finish().unwrap();
+        assert_eq!(std::fs::read(target.join("a")).unwrap(), b"2");
+        assert!(Staging::new(&target).is_err(), "never over an existing folder");
+    }
+}

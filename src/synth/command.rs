@@ -1,0 +1,54 @@
+//! `hedui synth`: the city's files, from the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{City, SynthError, Totals};
+use crate::failure::{Failure, Outcome};
+use crate::terminal;
+
+#[derive(Args, Debug)]
+pub struct Synth {
+    /// The folder to write into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// People in the city
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    people: u64,
+    /// The same seed makes the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+}
+
+impl Synth {
+    pub fn run(self) -> Outcome {
+        let totals = write(&City { people: self.people, seed: self.seed }, &self.out)?;
+        let rows: Vec<String> = totals.rows.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
+        let Totals { people, households, applicant_households, applicants, .. } = totals;
+        terminal::note(format!(
+            "{}: {people} people in {households} households, {applicants} applicants in {applicant_households}; rows: {}",
+            self.out.display(),
+            rows.join(", "),
+        ));
+        Ok(())
+    }
+}
+
+/// Writes the city with a progress bar.
+pub fn write(city: &City, out: &std::path::Path) -> Outcome<Totals> {
+    let progress = terminal::bar(0, "synthesising a city");
+    let totals = city.write(out, &mut |done, total| {
+        progress.set_length(total);
+        progress.set_position(done);
+    });
+    progress.finish_and_clear();
+    totals.map_err(|e: SynthError| {
+        let hint = e.hint();
+        let failure = Failure::refused(e);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
