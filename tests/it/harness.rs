@@ -1,0 +1,267 @@
+//! A project in a temporary folder: keys, certificates, a signed manifest, a running server.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+pub const AGENCIES: [&str; 2] = ["bank", "vehicle"];
+pub const OFFICE: &str = "civil-affairs";
+
+pub fn hedui() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hedui"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What a command said.
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    #[track_caller]
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The command refused with this exit code, and said this.
+    #[track_caller]
+    pub fn refused(self, code: i32, words: &str) -> Self {
+        assert_eq!(self.code, Some(code), "stderr: {}", self.stderr);
+        assert!(self.stderr.contains(words), "`{words}` is not in: {}", self.stderr);
+        self
+    }
+}
+
+pub fn run(arguments: &[&str]) -> Said {
+    Said::of(&hedui().args(arguments).output().unwrap())
+}
+
+/// The files of one project.
+pub struct Project {
+    pub folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// Keys, certificates and a manifest that all parties have signed.
+    pub fn new() -> Self {
+        let project = Self::unsigned();
+        for party in AGENCIES.into_iter().chain([OFFICE]) {
+            project.sign(party).done();
+        }
+        project
+    }
+
+    pub fn unsigned() -> Self {
+        let project = Self { folder: tempfile::tempdir().unwrap() };
+        let key = |kind: &str, name: &str| {
+            let file = project.text(name);
+            run(&["key", "new", "--kind", kind, &file]).done().stdout.trim().to_owned()
+        };
+        let check = key("linkage", "linkage.key");
+        run(&["pki", "init", &project.text("pki")]).done();
+        for (name, role) in [("server", "server"), ("operator", "operator"), ("bank", "agency"), ("vehicle", "agency"), (OFFICE, "office")] {
+            project.issue(name, role);
+        }
+        for name in AGENCIES {
+            let signing_key = key("signing", &format!("{name}.signing.key"));
+            std::fs::write(project.path(&format!("{name}.toml")), agency(name, &signing_key)).unwrap();
+        }
+        let (signing_key, opening_key) = (key("signing", "civil-affairs.signing.key"), key("office", "office.opening.key"));
+        let office = format!(
+            "name = \"{OFFICE}\"\norganisation = \"Org {OFFICE}\"\nsigning_key = \"{signing_key}\"\nopening_key = \"{opening_key}\"\ndeposits = true\n"
+        );
+        std::fs::write(project.path("office.toml"), office).unwrap();
+        project.manifest("manifest.toml", "2026-11", &check).done();
+        project
+    }
+
+    pub fn issue(&self, name: &str, role: &str) {
+        let organisation = format!("Org {name}");
+        run(&["pki", "issue", &self.text("pki"), name, "--organisation", &organisation, "--role", role]).done();
+    }
+
+    pub fn manifest(&self, name: &str, epoch: &str, check: &str) -> Said {
+        let file = |name: &str| self.text(name);
+        run(&[
+            "manifest", "new", "--project", "test", "--purpose", "test", "--epoch", epoch, "--programme", "dibao",
+            "--schema", "resident-cn", "--linkage-key-check", check, "--agency", &file("bank.toml"), "--agency",
+            &file("vehicle.toml"), "--office", &file("office.toml"), "--out", &file(name),
+        ])
+    }
+
+    pub fn sign(&self, party: &str) -> Said {
+        let (manifest, key) = (self.text("manifest.toml"), self.text(&format!("{party}.signing.key")));
+        run(&["manifest", "sign", "--manifest", &manifest, "--party", party, "--signing-key", &key])
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.path(name), contents).unwrap();
+        self.text(name)
+    }
+
+    pub fn server(&self) -> Server {
+        Server::start(self, "127.0.0.1:0")
+    }
+
+    /// `hedui agency VERB` with everything it needs but the server.
+    pub fn agency(&self, verb: &str, agency: &str, more: &[&str]) -> Command {
+        let mut command = hedui();
+        command.args(["agency", verb]).args(more);
+        if matches!(verb, "encode" | "answer" | "check") {
+            command.args(["--manifest", &self.text("manifest.toml"), "--agency", agency]);
+        }
+        if verb == "encode" {
+            command.args(["--key-file", &self.text("linkage.key")]);
+        }
+        if matches!(verb, "encode" | "answer") {
+            command.args(["--signing-key", &self.text(&format!("{agency}.signing.key"))]);
+        }
+        command
+    }
+
+    pub fn encode(&self, agency: &str, data: &str, out: &str) -> Said {
+        Said::of(&self.agency("encode", agency, &[data, "--out", &self.text(out)]).output().unwrap())
+    }
+
+    pub fn submit(&self, agency: &str, folder: &str, server: &Server) -> Said {
+        let mut command = self.agency("submit", agency, &[&self.text(folder)]);
+        Said::of(&command.args(server.arguments(self, agency)).output().unwrap())
+    }
+
+    pub fn answer(&self, agency: &str, data: &str, server: &Server) -> Said {
+        let mut command = self.agency("answer", agency, &[data]);
+        Said::of(&command.args(server.arguments(self, agency)).output().unwrap())
+    }
+
+    /// `hedui office VERB` with everything it needs; `items` are asked by `request`.
+    pub fn office(&self, verb: &str, server: &Server, more: &[&str]) -> Said {
+        let mut command = hedui();
+        command.args(["office", verb]).args(more).args(["--state", &self.text("state")]);
+        if matches!(verb, "request" | "report" | "withdraw") {
+            command.args(["--manifest", &self.text("manifest.toml"), "--office", OFFICE]);
+        }
+        if matches!(verb, "request" | "report") {
+            command.args(["--key-file", &self.text("linkage.key")]);
+        }
+        if matches!(verb, "request" | "withdraw") {
+            command.args(["--signing-key", &self.text("civil-affairs.signing.key")]);
+        }
+        if verb == "report" {
+            command.args(["--opening-key", &self.text("office.opening.key"), "--out", &self.text("reports")]);
+        } else {
+            command.args(server.arguments(self, OFFICE));
+        }
+        if verb == "request" {
+            command.args(["--programme", "dibao", "--item", "bank.deposits=L3", "--item", "vehicle.vehicles=L3"]);
+            command.args(["--scope-letter", "B=bank", "--scope-letter", "V=vehicle"]);
+        }
+        Said::of(&command.output().unwrap())
+    }
+
+    /// A household's report, parsed.
+    pub fn report(&self, household: &str) -> serde_json::Value {
+        let path = self.path("reports").join(format!("report-{household}.json"));
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+}
+
+fn agency(name: &str, signing_key: &str) -> String {
+    let (release, item) = match name {
+        "bank" => (
+            "deposit",
+            "name = \"deposits\"\ntitle = \"Deposits\"\ntitle_zh = \"存款\"\nlevels = [\"L1\", \"L3\"]\ncolumns = [\"accounts\", \"balance\"]\nmeasure = \"balance\"\nlimit = 50000.0\nbucket = 128",
+        ),
+        _ => (
+            "on-match",
+            "name = \"vehicles\"\ntitle = \"Vehicles\"\ntitle_zh = \"车辆\"\nlevels = [\"L3\"]\ncolumns = [\"vehicles\", \"vehicle_price\"]\nbucket = 128",
+        ),
+    };
+    format!(
+        "name = \"{name}\"\norganisation = \"Org {name}\"\nsigning_key = \"{signing_key}\"\nrelease = \"{release}\"\n\n[[item]]\n{item}\n"
+    )
+}
+
+/// A running linkage server; killed when dropped.
+pub struct Server {
+    pub child: Child,
+    pub parties: String,
+    pub operator: String,
+    pub log: PathBuf,
+}
+
+impl Server {
+    pub fn start(project: &Project, listen: &str) -> Self {
+        let mut command = hedui();
+        command.args(["server", "run", "--data", &project.text("server"), "--manifest", &project.text("manifest.toml")]);
+        command.args(["--listen", listen, "--operator-listen", "127.0.0.1:0"]).args(tls(project, "server"));
+        Self::spawn(project, command)
+    }
+
+    pub fn spawn(project: &Project, mut command: Command) -> Self {
+        let log = project.path("server.log");
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            panic!("the server did not start: {}", std::fs::read_to_string(&log).unwrap_or_default())
+        });
+        let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap());
+        Self { child, parties: url("parties"), operator: url("operator"), log }
+    }
+
+    pub fn arguments(&self, project: &Project, party: &str) -> Vec<String> {
+        let mut arguments = vec!["--server".to_owned(), self.parties.clone(), "--wait".into(), "20".into()];
+        arguments.extend(tls(project, party));
+        arguments
+    }
+
+    /// The address without `https://`, to start again on the same port.
+    pub fn address(&self) -> &str {
+        self.parties.trim_start_matches("https://")
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn tls(project: &Project, name: &str) -> Vec<String> {
+    let file = |name: String| project.path("pki").join(name).to_str().unwrap().to_owned();
+    let pairs = [("--tls-cert", format!("{name}.crt")), ("--tls-key", format!("{name}.key")), ("--tls-ca", "ca.crt".into())];
+    pairs.into_iter().flat_map(|(option, name)| [option.to_owned(), file(name)]).collect()
+}
+
+/// The text of a file of the repository.
+pub fn repository(path: &str) -> String {
+    let mut text = String::new();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    File::open(path).unwrap().read_to_string(&mut text).unwrap();
+    text
+}

@@ -1,0 +1,10 @@
+//! The integration tests: one binary, real processes, real sockets, real files.
+
+mod architecture;
+mod bad_input;
+mod blind;
+mod faults;
+mod harness;
+mod journey;
+mod readme;
+mod release_rules;
