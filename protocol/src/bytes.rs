@@ -15,6 +15,11 @@ impl Bound {
         self
     }
 
+    #[cfg(feature = "encode")]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }

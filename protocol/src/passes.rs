@@ -1,17 +1,168 @@
-//! stub
-use crate::schema::Schema;
-pub struct Normaliser;
-impl Normaliser {
-    pub fn new(_: &Schema) -> Self {
-        Self
-    }
-    pub fn row(&self, _: &[&str]) -> NormalisedRow {
-        todo!()
-    }
+//! From a row's cells to the values of each pass and the grams of each filter (SPEC 5).
+
+use std::fmt;
+
+use crate::bytes::Bound;
+pub use crate::normalise::FieldState;
+use crate::normalise::Value;
+use crate::schema::{Kind, Part, Schema};
+
+/// SPEC 5.2  Alternatives of one pass beyond this many are left out.
+pub const MOST_ALTERNATIVES: usize = 16;
+
+/// A schema, made ready for reading rows. Shared by threads.
+pub struct Normaliser {
+    kinds: Vec<Kind>,
+    passes: Vec<PassParts>,
+    filters: Vec<Vec<(usize, String)>>,
 }
+
+struct PassParts {
+    name: String,
+    parts: Vec<(usize, Part)>,
+    unordered: bool,
+}
+
+/// What one row says under a schema. Personal data: it does not print itself.
 pub struct NormalisedRow {
+    /// For each pass its alternatives, each as the bytes `x_p` of SPEC 5.1; none where a part is missing.
     pub passes: Vec<Vec<Vec<u8>>>,
+    /// For each filter its distinct grams.
     pub grams: Vec<Vec<Vec<u8>>>,
+    /// How each field's cell reads.
     pub states: Vec<FieldState>,
 }
-pub struct FieldState;
+
+impl fmt::Debug for NormalisedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NormalisedRow(..)")
+    }
+}
+
+impl Normaliser {
+    /// `schema` has been validated.
+    pub fn new(schema: &Schema) -> Self {
+        let part = |text: &String| schema.part(text).expect("validated: every part is one of the schema's");
+        let passes = schema.passes.iter().map(|pass| PassParts {
+            name: pass.name.clone(),
+            parts: pass.of.iter().map(part).collect(),
+            unordered: pass.unordered,
+        });
+        let filters = schema.filters.iter().map(|filter| {
+            let fields = filter.fields.iter().map(|name| {
+                let position = schema.fields.iter().position(|field| field.name == *name);
+                (position.expect("validated: a filter's fields are the schema's"), name.clone())
+            });
+            fields.collect()
+        });
+        Self {
+            kinds: schema.fields.iter().map(|field| field.kind).collect(),
+            passes: passes.collect(),
+            filters: filters.collect(),
+        }
+    }
+
+    /// Reads one cell a field, in the schema's order; an empty cell is a missing value.
+    pub fn row(&self, cells: &[&str]) -> NormalisedRow {
+        assert_eq!(cells.len(), self.kinds.len(), "one cell a field");
+        let values: Vec<Value> = self.kinds.iter().zip(cells).map(|(kind, cell)| Value::read(*kind, cell)).collect();
+        NormalisedRow {
+            passes: self.passes.iter().map(|pass| pass.alternatives(&values)).collect(),
+            grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),
+            states: values.iter().map(Value::state).collect(),
+        }
+    }
+}
+
+impl PassParts {
+    // SPEC 5.2  every combination of the parts' alternatives, in the parts' order
+    fn alternatives(&self, values: &[Value]) -> Vec<Vec<u8>> {
+        let mut combinations: Vec<Vec<String>> = vec![Vec::new()];
+        for (field, part) in &self.parts {
+            let parts = values[*field].part(*part);
+            let extended = combinations
+                .iter()
+                .flat_map(|known| parts.iter().map(move |part| known.iter().chain([part]).cloned().collect()));
+            combinations = extended.take(MOST_ALTERNATIVES).collect();
+        }
+        let mut bytes: Vec<Vec<u8>> = combinations.into_iter().map(|parts| self.bytes(parts)).collect();
+        // two ways to the same value are one value
+        let mut seen = std::collections::HashSet::new();
+        bytes.retain(|value| seen.insert(value.clone()));
+        bytes
+    }
+
+    // SPEC 5.1  x_p = B("hedui v1 pass", pass name, part, part, …)
+    fn bytes(&self, mut parts: Vec<String>) -> Vec<u8> {
+        if self.unordered {
+            parts.sort();
+        }
+        let bound = Bound::new("hedui v1 pass").and(self.name.as_bytes());
+        parts.iter().fold(bound, |bound, part| bound.and(part.as_bytes())).into_vec()
+    }
+}
+
+// SPEC 5.6  a gram is B("hedui v1 gram", field, gram)
+fn grams(fields: &[(usize, String)], values: &[Value]) -> Vec<Vec<u8>> {
+    let mut grams: Vec<Vec<u8>> = Vec::with_capacity(32);
+    for (position, name) in fields {
+        let own = values[*position].grams().into_iter();
+        grams.extend(own.map(|gram| Bound::new("hedui v1 gram").and(name.as_bytes()).and(gram.as_bytes()).into_vec()));
+    }
+    grams.sort();
+    grams.dedup();
+    grams
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normaliser() -> (Schema, Normaliser) {
+        let schema = Schema::parse(Schema::preset("resident-cn").unwrap()).unwrap();
+        let normaliser = Normaliser::new(&schema);
+        (schema, normaliser)
+    }
+
+    fn row(name: &str, id_no: &str, dob: &str) -> NormalisedRow {
+        let (schema, normaliser) = normaliser();
+        let cell = |field: &crate::schema::Field| match field.name.as_str() {
+            "name" => name.to_owned(),
+            "id_no" => id_no.to_owned(),
+            "dob" => dob.to_owned(),
+            _ => String::new(),
+        };
+        let cells: Vec<String> = schema.fields.iter().map(cell).collect();
+        normaliser.row(&cells.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn two_missing_values_never_agree() {
+        let row = row("", "无", "");
+        assert!(row.passes.iter().all(Vec::is_empty));
+        assert!(row.grams.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn one_person_written_in_two_ways_meets() {
+        let (one, other) =
+            (row("張偉", "11010519491231002X", "1949-12-31"), row("张 伟", "110105491231002", "19491231"));
+        assert_eq!(one.passes, other.passes);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cells_read_and_read_the_same_again(name in ".*", id_no in ".*", dob in ".*") {
+            let (one, other) = (row(&name, &id_no, &dob), row(&name, &id_no, &dob));
+            prop_assert_eq!(&one.passes, &other.passes);
+            prop_assert!(one.passes.iter().all(|pass| pass.len() <= MOST_ALTERNATIVES));
+        }
+
+        #[test]
+        fn numbers_and_dates_of_any_digits_read(id_no in "[0-9xX]{0,20}", dob in "[0-9/年月日-]{0,12}") {
+            row("李", &id_no, &dob);
+        }
+    }
+}

@@ -1,85 +1,402 @@
-//! stub
+//! A schema: which fields a project links by, how each is read, and what agreement is worth (SPEC 4).
+
 use serde::{Deserialize, Serialize};
+
+/// The one set of normalisation rules that this version knows.
+pub const NORMALISATION: &str = "norm-v1";
+
+/// SPEC 4.1  What a manifest says of encoding and decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Schema {
     pub name: String,
     pub normalisation: String,
     pub profile: Profile,
+    pub decision: Decision,
     #[serde(rename = "field")]
     pub fields: Vec<Field>,
     #[serde(rename = "pass", default)]
     pub passes: Vec<Pass>,
     #[serde(rename = "filter", default)]
     pub filters: Vec<Filter>,
-    pub decision: Decision,
 }
+
+/// What the server sees of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
+    /// Tokens, and filters inside cohorts.
     Cohort,
+    /// One diffused filter a record, compared with all.
     Record,
 }
+
+/// An identity field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Field {
     pub name: String,
-    pub kind: String,
+    pub kind: Kind,
+    /// Other names that files give the field's column.
     #[serde(default)]
     pub columns: Vec<String>,
+    /// A file may lack the field.
     #[serde(default)]
     pub optional: bool,
 }
+
+/// How a field is read, and which parts it has (SPEC 4.2 to 4.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    NameCn,
+    ResidentId,
+    Date,
+    Sex,
+    Phone,
+    AddressCn,
+    /// A name or words in Latin letters.
+    Words,
+    /// Digits whose position matters: postcode, house number, national id.
+    Digits,
+    Email,
+}
+
+/// Something of a field that can agree on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    Bag,
+    Pinyin,
+    SurnamePinyin,
+    Initials,
+    LessOne,
+    Id18,
+    Repairs,
+    Digits7To17,
+    Digits1To10,
+    Date,
+    Year,
+    MonthDay,
+    YearMonth,
+    YearDay,
+    Code,
+    Number,
+    Last4,
+    AllButLast4,
+    Road,
+    Text,
+    Soundex,
+    FirstWord,
+    User,
+}
+
+impl Kind {
+    /// The parts of this kind, by the names that a schema uses.
+    pub fn parts(self) -> &'static [(&'static str, Part)] {
+        match self {
+            Self::NameCn => &[
+                ("bag", Part::Bag),
+                ("pinyin", Part::Pinyin),
+                ("surname-pinyin", Part::SurnamePinyin),
+                ("initials", Part::Initials),
+                ("less-one", Part::LessOne),
+            ],
+            Self::ResidentId => &[
+                ("id18", Part::Id18),
+                ("repairs", Part::Repairs),
+                ("digits-7-17", Part::Digits7To17),
+                ("digits-1-10", Part::Digits1To10),
+            ],
+            Self::Date => &[
+                ("date", Part::Date),
+                ("year", Part::Year),
+                ("month-day", Part::MonthDay),
+                ("year-month", Part::YearMonth),
+                ("year-day", Part::YearDay),
+            ],
+            Self::Sex => &[("code", Part::Code)],
+            Self::Phone | Self::Digits => {
+                &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
+            }
+            Self::AddressCn => &[("road", Part::Road)],
+            Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
+            Self::Email => &[("text", Part::Text), ("user", Part::User)],
+        }
+    }
+}
+
+/// Fields, or parts of fields, that must agree exactly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Pass {
+    pub name: String,
+    /// `field.part`, all of which must agree.
+    pub of: Vec<String>,
+    /// Such a pass names one person: it carries the payload's wrap key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifies: Option<Identifies>,
+    /// Bits of evidence where both sides have a value and one agrees.
+    pub equal: f64,
+    /// Bits of evidence where both sides have a value and none agrees.
+    pub unequal: f64,
+    /// The order of the parts does not matter (two names that may be swapped).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unordered: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identifies {
     Exact,
     Repaired,
 }
+
+/// A diffused Bloom filter over fields that belong together (SPEC 6).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pass {
-    pub name: String,
-    pub of: Vec<String>,
-    pub identifies: Option<Identifies>,
-    pub equal: f64,
-    pub unequal: f64,
-}
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Filter {
     pub name: String,
+    /// The pass whose value keys the filter; none in the record profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cohort: Option<String>,
     pub fields: Vec<String>,
+    /// Length in bits, before and after diffusion: 1024 or 2048.
     pub bits: u16,
+    /// Positions a gram, chosen for a mean fill of .35 to .40.
     pub k: u16,
+    /// Input bits that each output bit is the XOR of.
     pub t: u8,
+    /// Bits of evidence by normalised Hamming distance, nearest first.
     pub bands: Vec<FilterBand>,
+    /// Bits of evidence beyond the last band.
     pub beyond: f64,
 }
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FilterBand {
     pub at_most: f64,
     pub weight: f64,
 }
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+
+/// When a weighted sum is a match (SPEC 7).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Decision {
     pub bias: f64,
+    /// From here on a pair is a possible match, which releases nothing.
     pub possible: f64,
+    /// From here on a pair is a match.
     pub probable: f64,
 }
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct SchemaError(String);
+
+/// Why a schema cannot be used: where, and which rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    #[error("{0}")]
+    Syntax(String),
+    #[error("the normalisation `{0}` is unknown; this program knows `norm-v1`")]
+    Normalisation(String),
+    #[error("there is no {0}")]
+    Nothing(&'static str),
+    #[error("the {what} `{name}` {wrong}")]
+    Entry { what: &'static str, name: String, wrong: String },
+}
+
 impl Schema {
+    /// The shipped schemas, by name.
+    pub const PRESETS: &[&str] = &["resident-cn", "person"];
+
+    pub fn preset(name: &str) -> Option<&'static str> {
+        match name {
+            "resident-cn" => Some(include_str!("../presets/resident-cn.toml")),
+            "person" => Some(include_str!("../presets/person.toml")),
+            _ => None,
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, SchemaError> {
+        let schema: Self = toml::from_str(text).map_err(|e| SchemaError::Syntax(e.to_string()))?;
+        schema.validate()?;
+        Ok(schema)
+    }
+
+    /// A pass part as its field's position and what is taken of it.
+    pub fn part(&self, text: &str) -> Option<(usize, Part)> {
+        let (field, part) = text.split_once('.')?;
+        let position = self.fields.iter().position(|known| known.name == field)?;
+        let (_, part) = self.fields[position].kind.parts().iter().find(|(name, _)| *name == part)?;
+        Some((position, *part))
+    }
+
+    /// The same fields, compared by one filter over all of them instead of by passes.
+    ///
+    /// A pair's distance decides alone: possible from .47 on, probable from .46 (of an expected .5 between strangers).
+    pub fn for_record_profile(&self) -> Self {
+        let grams: usize = self.fields.iter().map(|field| field.kind.typical_grams()).sum();
+        let bits = 2048u16;
+        // fill = 1 − exp(−grams · k / bits), solved for a fill of .37
+        let k = (0.462 * f64::from(bits) / grams as f64).round().clamp(4.0, 64.0) as u16;
+        let band = |at_most, weight| FilterBand { at_most, weight };
+        let filter = Filter {
+            name: "record".into(),
+            cohort: None,
+            fields: self.fields.iter().map(|field| field.name.clone()).collect(),
+            bits,
+            k,
+            t: 8,
+            bands: vec![band(0.435, 12.0), band(0.445, 8.0), band(0.455, 4.0)],
+            beyond: -8.0,
+        };
+        Self {
+            profile: Profile::Record,
+            passes: Vec::new(),
+            filters: vec![filter],
+            decision: Decision { bias: 0.0, possible: 4.0, probable: 4.0 },
+            ..self.clone()
+        }
+    }
+
+    /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<(), SchemaError> {
+        if self.normalisation != NORMALISATION {
+            return Err(SchemaError::Normalisation(self.normalisation.clone()));
+        }
+        if self.fields.is_empty() {
+            return Err(SchemaError::Nothing("field"));
+        }
+        distinct("field", self.fields.iter().map(|field| &field.name))?;
+        distinct("pass", self.passes.iter().map(|pass| &pass.name))?;
+        distinct("filter", self.filters.iter().map(|filter| &filter.name))?;
+        self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
+        self.filters.iter().try_for_each(|filter| self.validate_filter(filter))?;
+        let Decision { bias, possible, probable } = self.decision;
+        if ![bias, possible, probable].iter().all(|value| value.is_finite()) || possible > probable {
+            return Err(entry("decision", "possible", "must be finite and no higher than `probable`"));
+        }
+        match self.profile {
+            Profile::Cohort if self.passes.is_empty() => {
+                Err(SchemaError::Nothing("pass; profile `cohort` needs passes"))
+            }
+            Profile::Record if !self.passes.is_empty() => Err(entry("profile", "record", "takes no passes")),
+            Profile::Record if self.filters.len() != 1 => Err(entry("profile", "record", "takes exactly one filter")),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_pass(&self, pass: &Pass) -> Result<(), SchemaError> {
+        let wrong = |wrong: String| Err(entry("pass", &pass.name, wrong));
+        if pass.of.is_empty() || self.passes.len() > 200 {
+            return wrong("has no parts, or is one of more than 200 passes".into());
+        }
+        if let Some(stray) = pass.of.iter().find(|part| self.part(part).is_none()) {
+            return wrong(format!("names `{stray}`, which is no field.part of this schema"));
+        }
+        if !pass.equal.is_finite() || !pass.unequal.is_finite() {
+            return wrong("has a weight that is no number".into());
+        }
         Ok(())
     }
-    pub fn parse(text: &str) -> Result<Schema, SchemaError> {
-        toml::from_str(text).map_err(|e| SchemaError(e.to_string()))
+
+    fn validate_filter(&self, filter: &Filter) -> Result<(), SchemaError> {
+        let wrong = |wrong: String| Err(entry("filter", &filter.name, wrong));
+        if !matches!(filter.bits, 1024 | 2048) {
+            return wrong("must have 1024 or 2048 bits".into());
+        }
+        if filter.k == 0 || filter.k > 1024 {
+            return wrong("must set 1 to 1024 positions a gram".into());
+        }
+        // SPEC 6.4  one key serves all records of the record profile: weaker diffusion is broken there
+        let least = if filter.cohort.is_none() { 6 } else { 3 };
+        if filter.t < least || filter.t > 32 {
+            return wrong(format!("must diffuse with t from {least} to 32"));
+        }
+        if let Some(stray) = filter.fields.iter().find(|name| !self.fields.iter().any(|field| field.name == **name)) {
+            return wrong(format!("names `{stray}`, which is no field of this schema"));
+        }
+        let cohort = filter.cohort.as_ref().map(|cohort| self.passes.iter().find(|pass| pass.name == *cohort));
+        match (cohort, self.profile) {
+            (None, Profile::Record) => {}
+            (Some(Some(pass)), Profile::Cohort) => {
+                let field_of = |part: &String| part.split('.').next().unwrap_or_default().to_owned();
+                let own = pass.of.iter().map(field_of).find(|field| filter.fields.contains(field));
+                if let Some(own) = own {
+                    return wrong(format!("holds `{own}`, on which its cohort already agrees"));
+                }
+            }
+            _ => return wrong("needs a cohort that is a pass, or none in the record profile".into()),
+        }
+        if !filter.bands.is_sorted_by(|one, next| one.at_most < next.at_most) {
+            return wrong("must have its bands in ascending order".into());
+        }
+        Ok(())
     }
-    pub fn preset(_: &str) -> Option<&'static str> {
-        None
+}
+
+impl Kind {
+    /// Grams of a typical value: what a filter's `k` is chosen by.
+    fn typical_grams(self) -> usize {
+        match self {
+            Self::NameCn => 8,
+            Self::ResidentId => 18,
+            Self::Date => 8,
+            Self::Sex => 1,
+            Self::Phone => 11,
+            Self::AddressCn => 12,
+            Self::Words => 9,
+            Self::Digits => 5,
+            Self::Email => 12,
+        }
     }
-    pub fn for_record_profile(&self) -> Schema {
-        self.clone()
+}
+
+fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
+    SchemaError::Entry { what, name: name.to_owned(), wrong: wrong.into() }
+}
+
+fn distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), SchemaError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if name.is_empty() || name.contains('.') || !seen.insert(name) {
+            return Err(entry(what, name, "stands there twice, is empty or has a dot"));
+        }
     }
-    pub const PRESETS: &[&str] = &[];
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_are_schemas_in_both_profiles() {
+        for name in Schema::PRESETS {
+            let schema = Schema::parse(Schema::preset(name).unwrap()).unwrap();
+            schema.for_record_profile().validate().unwrap();
+        }
+    }
+
+    #[track_caller]
+    fn refuses(change: impl Fn(&mut Schema), words: &str) {
+        let mut schema = Schema::parse(Schema::preset("person").unwrap()).unwrap();
+        change(&mut schema);
+        let error = schema.validate().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_schema_is_told_where() {
+        refuses(|s| s.normalisation = "norm-v2".into(), "norm-v2");
+        refuses(|s| s.passes[0].of = vec!["moon.phase".into()], "`moon.phase`");
+        refuses(|s| s.filters[0].t = 2, "t from 3");
+        refuses(|s| s.filters[0].cohort = None, "needs a cohort");
+        refuses(|s| s.passes[1].name = s.passes[0].name.clone(), "twice");
+        refuses(|s| s.decision.possible = 99.0, "no higher");
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_its_line() {
+        let text = Schema::preset("person").unwrap().replacen("profile", "profil", 1);
+        assert!(Schema::parse(&text).unwrap_err().to_string().contains("line"));
+    }
 }

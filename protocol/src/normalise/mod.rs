@@ -1,1 +1,112 @@
-//! stub
+//! `norm-v1`: from a cell as it was typed to the values that passes and filters use (SPEC 4).
+//!
+//! Deterministic: the same text gives the same values on every platform and in every version of this program.
+
+mod address_cn;
+mod date;
+mod name_cn;
+mod phone;
+mod resident_id;
+mod script;
+mod text;
+mod western;
+
+use crate::schema::{Kind, Part};
+
+/// How a cell reads. Of interest to the data holder's own quality report; nothing of it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldState {
+    Missing,
+    Valid,
+    /// A number whose check digit fails, with plausible repairs.
+    Repairable,
+    /// A resident number of fifteen digits, brought to eighteen.
+    FifteenDigits,
+    /// A character is uncertain (`?`, `□`, `*`) or of a private-use area.
+    Uncertain,
+    Malformed,
+}
+
+/// A cell, read once; parts and grams are taken from it.
+pub(crate) enum Value {
+    Missing,
+    NameCn(name_cn::NameCn),
+    ResidentId(resident_id::ResidentId),
+    Date(date::Date),
+    Code(char),
+    Number(String),
+    AddressCn(address_cn::AddressCn),
+    Words(String),
+    Email(String),
+    Malformed,
+}
+
+impl Value {
+    pub fn read(kind: Kind, cell: &str) -> Self {
+        let clean = text::clean(cell);
+        if text::says_missing(&clean) {
+            return Self::Missing;
+        }
+        let value = match kind {
+            Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
+            Kind::ResidentId => resident_id::ResidentId::read(&clean).map(Self::ResidentId),
+            Kind::Date => date::Date::read(&clean).map(Self::Date),
+            Kind::Sex => sex(&clean).map(Self::Code),
+            Kind::Phone => phone::read(&clean).map(Self::Number),
+            Kind::Digits => western::digits(&clean).map(Self::Number),
+            Kind::AddressCn => address_cn::AddressCn::read(&clean).map(Self::AddressCn),
+            Kind::Words => western::words(&clean).map(Self::Words),
+            Kind::Email => clean.contains('@').then_some(clean).map(Self::Email),
+        };
+        value.unwrap_or(Self::Malformed)
+    }
+
+    pub fn state(&self) -> FieldState {
+        match self {
+            Self::Missing => FieldState::Missing,
+            Self::Malformed => FieldState::Malformed,
+            Self::NameCn(name) => name.state(),
+            Self::ResidentId(id) => id.state(),
+            Self::Date(date) => date.state(),
+            _ => FieldState::Valid,
+        }
+    }
+
+    /// The alternatives of a part; none where it is missing.
+    pub fn part(&self, part: Part) -> Vec<String> {
+        match self {
+            Self::Missing | Self::Malformed => Vec::new(),
+            Self::NameCn(name) => name.part(part),
+            Self::ResidentId(id) => id.part(part),
+            Self::Date(date) => date.part(part).into_iter().collect(),
+            Self::Code(code) => vec![code.to_string()],
+            Self::Number(number) => phone::part(number, part).into_iter().collect(),
+            Self::AddressCn(address) => address.part().into_iter().collect(),
+            Self::Words(words) => western::part(words, part).into_iter().collect(),
+            Self::Email(email) => western::email_part(email, part).into_iter().collect(),
+        }
+    }
+
+    /// The grams that a filter holds of this value.
+    pub fn grams(&self) -> Vec<String> {
+        match self {
+            Self::Missing | Self::Malformed => Vec::new(),
+            Self::NameCn(name) => name.grams(),
+            Self::ResidentId(id) => text::positional(id.digits()),
+            Self::Date(date) => text::positional(date.digits()),
+            Self::Code(code) => vec![code.to_string()],
+            Self::Number(number) => text::positional(number),
+            Self::AddressCn(address) => address.grams(),
+            Self::Words(words) | Self::Email(words) => text::bigrams(words),
+        }
+    }
+}
+
+// SPEC 4.7  m: 男 男性 m male 1; f: 女 女性 f female 2
+fn sex(clean: &str) -> Option<char> {
+    match clean {
+        "男" | "男性" | "m" | "male" | "1" => Some('m'),
+        "女" | "女性" | "f" | "female" | "2" => Some('f'),
+        _ => None,
+    }
+}

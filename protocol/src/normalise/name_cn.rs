@@ -1,0 +1,171 @@
+//! Names in Chinese characters, or written in pinyin (SPEC 4.5).
+
+use super::FieldState;
+use super::script::{fold, is_han, reading, surname_length, surname_reading, syllables};
+use super::text;
+use crate::schema::Part;
+
+/// A name, read: its Han characters in order, or its syllables where it is written in letters.
+pub struct NameCn {
+    han: Vec<char>,
+    /// A syllable for each character; none where its reading is not known.
+    syllables: Option<Vec<String>>,
+    /// Some character is uncertain: the name as a whole cannot be compared.
+    uncertain: bool,
+}
+
+impl NameCn {
+    // SPEC 4.5  notes in brackets go; dots, spaces and other marks go; ? * □ and the like are uncertain characters
+    pub fn read(clean: &str) -> Option<Self> {
+        let kept: Vec<char> = without_brackets(clean).map(fold).collect();
+        let uncertain = kept.iter().any(|c| matches!(c, '?' | '*' | '□' | '〓' | '\u{fffd}' | '\u{e000}'..='\u{f8ff}'));
+        let han: Vec<char> = kept.iter().copied().filter(|c| is_han(*c)).collect();
+        let letters: Vec<String> = words_of_letters(&kept);
+        if han.is_empty() {
+            let syllables: Option<Vec<Vec<&str>>> = letters.iter().map(|word| syllables(word)).collect();
+            let spelled = syllables.map(|words| words.concat().into_iter().map(str::to_owned).collect());
+            // a name in letters that is no pinyin is still a name: its words are its syllables
+            let spelled: Vec<String> = spelled.unwrap_or(letters);
+            return (!spelled.is_empty()).then_some(Self { han, syllables: Some(spelled), uncertain });
+        }
+        let surname = surname_length(&han);
+        let readings =
+            han.iter().enumerate().map(|(at, c)| if at < surname { surname_reading(*c) } else { reading(*c) });
+        let mut readings: Option<Vec<String>> = readings.map(|reading| reading.map(str::to_owned)).collect();
+        if let Some(readings) = &mut readings {
+            // a rare character replaced by its pinyin: the letters stand for it
+            readings.extend(letters.iter().cloned());
+        }
+        Some(Self { syllables: readings, uncertain: uncertain || !letters.is_empty(), han })
+    }
+
+    pub fn state(&self) -> FieldState {
+        if self.uncertain { FieldState::Uncertain } else { FieldState::Valid }
+    }
+
+    pub fn part(&self, part: Part) -> Vec<String> {
+        let whole = !self.uncertain && !self.han.is_empty();
+        match part {
+            Part::Bag if whole => vec![sorted(self.han.clone())],
+            Part::LessOne if self.uncertain && !self.han.is_empty() => vec![sorted(self.han.clone())],
+            Part::LessOne if whole => self.less_one(),
+            Part::Pinyin => self.spelled(|syllables| vec![sorted(syllables.concat().chars().collect())]),
+            Part::Initials => self.spelled(|syllables| {
+                vec![sorted(syllables.iter().filter_map(|syllable| syllable.chars().next()).collect())]
+            }),
+            Part::SurnamePinyin => self.surname(),
+            _ => Vec::new(),
+        }
+    }
+
+    // SPEC 4.5  less one: the name without one of its characters, each in turn; a name of two is itself
+    fn less_one(&self) -> Vec<String> {
+        let length = self.han.len();
+        if !(3..=4).contains(&length) {
+            return vec![sorted(self.han.clone())];
+        }
+        let without = |left_out: usize| {
+            let rest = self.han.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, c)| *c);
+            sorted(rest.collect())
+        };
+        let mut names: Vec<String> = (0..length).map(without).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn spelled(&self, spell: impl Fn(&[String]) -> Vec<String>) -> Vec<String> {
+        let unreadable = self.uncertain && self.han.is_empty();
+        self.syllables.as_deref().filter(|_| !unreadable).map_or_else(Vec::new, spell)
+    }
+
+    // SPEC 4.5  surname: the first syllables of a Han name; of a name in letters the first or the last
+    fn surname(&self) -> Vec<String> {
+        let Some(syllables) = &self.syllables else { return Vec::new() };
+        if !self.han.is_empty() {
+            return vec![syllables[..surname_length(&self.han).min(syllables.len())].concat()];
+        }
+        let mut ends = vec![syllables[0].clone(), syllables[syllables.len() - 1].clone()];
+        ends.dedup();
+        ends
+    }
+
+    pub fn grams(&self) -> Vec<String> {
+        let mut grams: Vec<String> = self.han.iter().map(|c| format!("c{c}")).collect();
+        grams.extend(self.han.windows(2).map(|pair| format!("b{}{}", pair[0], pair[1])));
+        let readings = self.syllables.iter().flatten().enumerate();
+        grams.extend(readings.clone().map(|(at, syllable)| format!("s{at}{syllable}")));
+        grams.extend(readings.map(|(_, syllable)| format!("y{syllable}")));
+        grams
+    }
+}
+
+fn sorted(mut chars: Vec<char>) -> String {
+    chars.sort_unstable();
+    chars.into_iter().collect()
+}
+
+fn without_brackets(text: &str) -> impl Iterator<Item = char> {
+    let mut depth = 0u32;
+    text.chars().filter(move |c| match c {
+        '(' | '[' | '〔' | '【' => {
+            depth += 1;
+            false
+        }
+        ')' | ']' | '〕' | '】' => {
+            depth = depth.saturating_sub(1);
+            false
+        }
+        _ => depth == 0,
+    })
+}
+
+/// The runs of Latin letters, without tone marks.
+fn words_of_letters(chars: &[char]) -> Vec<String> {
+    let plain: String = text::without_marks(&chars.iter().collect::<String>());
+    let words = plain.split(|c: char| !c.is_ascii_alphabetic());
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, part: Part, expect: &str) {
+        let name = NameCn::read(&text::clean(name)).unwrap();
+        assert_eq!(name.part(part).join("|"), expect);
+    }
+
+    #[test]
+    fn a_bag_is_the_same_however_a_name_is_written() {
+        for name in ["张伟丽", "張偉麗", " 张 伟丽", "张伟丽(已故)", "张\u{3000}伟丽", "丽张伟"] {
+            check(name, Part::Bag, "丽伟张");
+        }
+        for name in ["阿卜杜拉·买买提", "阿卜杜拉•买买提", "阿卜杜拉.买买提", "阿卜杜拉买买提"]
+        {
+            check(name, Part::Bag, "买买卜拉提杜阿");
+        }
+    }
+
+    #[test]
+    fn pinyin_meets_characters_in_either_order() {
+        for name in ["张伟", "ZHANG WEI", "Wei Zhang", "zhangwei", "Zhāng Wěi"] {
+            check(name, Part::Pinyin, "aeghinwz");
+            check(name, Part::Initials, "wz");
+        }
+        check("zhang wei", Part::SurnamePinyin, "zhang|wei");
+        check("单伟", Part::SurnamePinyin, "shan");
+        check("欧阳娜", Part::SurnamePinyin, "ouyang");
+    }
+
+    #[test]
+    fn an_uncertain_character_is_left_open() {
+        check("李?", Part::Bag, "");
+        check("李□雷", Part::LessOne, "李雷");
+        check("李雷", Part::LessOne, "李雷");
+        check("李小雷", Part::LessOne, "小李|小雷|李雷");
+        check("李yan", Part::Bag, "");
+        check("李yan", Part::Pinyin, "ailny");
+    }
+}

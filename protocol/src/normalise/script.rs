@@ -1,0 +1,143 @@
+//! Chinese characters: variants folded to one form, and one frozen reading each (SPEC 4.4).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use ferrous_opencc::OpenCC;
+use ferrous_opencc::config::BuiltinConfig;
+use pinyin::ToPinyin as _;
+
+/// Characters whose simplified form (OpenCC, `t2s`, Apache-2.0) is another.
+static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
+    let opencc = OpenCC::from_config(BuiltinConfig::T2s).expect("the crate's own tables read");
+    let candidates = ('\u{3400}'..='\u{4dbf}').chain('\u{4e00}'..='\u{9fff}').chain('\u{f900}'..='\u{faff}');
+    candidates
+        .filter_map(|c| {
+            let mut folded = opencc.convert(c.encode_utf8(&mut [0; 4])).chars().collect::<Vec<_>>().into_iter();
+            let first = folded.next()?;
+            (folded.next().is_none() && first != c).then_some((c, first))
+        })
+        .collect()
+});
+
+/// Every toneless syllable that some character has: what a name in Latin letters is cut into.
+static SYLLABLES: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| ('\u{4e00}'..='\u{9fff}').filter_map(|c| c.to_pinyin().map(|reading| reading.plain())).collect());
+
+/// GBK's private-use code points of characters that Unicode has since taken in (GB 18030-2022, annex D).
+const PRIVATE_USE: &[(char, char)] = &[
+    ('\u{e81e}', '㑳'),
+    ('\u{e826}', '㑇'),
+    ('\u{e82b}', '㖞'),
+    ('\u{e82c}', '㘚'),
+    ('\u{e832}', '㘎'),
+    ('\u{e843}', '㤘'),
+    ('\u{e854}', '㥮'),
+    ('\u{e863}', '䶮'),
+    ('\u{e864}', '㳠'),
+];
+
+// SPEC 4.4  private use → Unicode, traditional → simplified, one character at a time
+pub fn fold(c: char) -> char {
+    let c = match c {
+        '\u{e000}'..='\u{f8ff}' => {
+            PRIVATE_USE.iter().find(|(private, _)| *private == c).map_or(c, |(_, public)| *public)
+        }
+        _ => c,
+    };
+    if c.is_ascii() { c } else { SIMPLIFIED.get(&c).copied().unwrap_or(c) }
+}
+
+pub fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' | '〇')
+}
+
+/// The reading of a character: toneless, `ü` as `v`; of several, the pinyin crate's first.
+pub fn reading(c: char) -> Option<&'static str> {
+    c.to_pinyin().map(|reading| reading.plain())
+}
+
+/// Readings that a character has as a surname only.
+const AS_SURNAME: &[(char, &str)] = &[
+    ('曾', "zeng"),
+    ('单', "shan"),
+    ('解', "xie"),
+    ('仇', "qiu"),
+    ('区', "ou"),
+    ('查', "zha"),
+    ('朴', "piao"),
+    ('尉', "yu"),
+    ('盖', "ge"),
+    ('翟', "zhai"),
+    ('任', "ren"),
+    ('覃', "qin"),
+    ('缪', "miao"),
+    ('冼', "xian"),
+    ('乐', "yue"),
+    ('员', "yun"),
+    ('秘', "bi"),
+    ('召', "shao"),
+    ('黑', "he"),
+    ('折', "she"),
+    ('洗', "xian"),
+    ('重', "chong"),
+    ('种', "chong"),
+    ('柏', "bai"),
+    ('晁', "chao"),
+    ('俞', "yu"),
+    ('褚', "chu"),
+    ('万', "wan"),
+];
+
+pub fn surname_reading(c: char) -> Option<&'static str> {
+    AS_SURNAME.iter().find(|(known, _)| *known == c).map(|(_, reading)| *reading).or_else(|| reading(c))
+}
+
+const COMPOUND_SURNAMES: &[&str] = &[
+    "欧阳", "上官", "司马", "诸葛", "东方", "皇甫", "尉迟", "公孙", "慕容", "令狐", "司徒", "长孙", "宇文", "夏侯",
+    "轩辕", "端木", "南宫", "西门", "独孤", "申屠", "闻人", "澹台", "公冶", "赫连", "呼延", "东郭", "百里", "第五",
+];
+
+/// How many characters of a Han name are its surname.
+pub fn surname_length(chars: &[char]) -> usize {
+    let starts = |surname: &&str| chars.len() > 2 && surname.chars().eq(chars[..2].iter().copied());
+    if COMPOUND_SURNAMES.iter().any(|surname| starts(&surname)) { 2 } else { 1 }
+}
+
+/// Letters cut into pinyin syllables, the longest first; none where they are no pinyin.
+pub fn syllables(letters: &str) -> Option<Vec<&str>> {
+    if letters.is_empty() {
+        return Some(Vec::new());
+    }
+    (1..=letters.len().min(6)).rev().find_map(|length| {
+        let (head, tail) = letters.split_at_checked(length)?;
+        let known = SYLLABLES.contains(head);
+        let mut rest = if known { syllables(tail)? } else { return None };
+        rest.insert(0, head);
+        Some(rest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_fold_to_one_form() {
+        assert_eq!("張龑戰\u{e863}李".chars().map(fold).collect::<String>(), "张䶮战䶮李");
+    }
+
+    #[test]
+    fn letters_are_cut_into_syllables() {
+        assert_eq!(syllables("zhangwei").unwrap(), ["zhang", "wei"]);
+        assert_eq!(syllables("xian").unwrap(), ["xian"]);
+        assert_eq!(syllables("smith"), None);
+    }
+
+    #[test]
+    fn surnames_have_their_own_readings() {
+        assert_eq!(surname_reading('单'), Some("shan"));
+        assert_eq!(surname_length(&['欧', '阳', '娜']), 2);
+        assert_eq!(surname_length(&['欧', '阳']), 1, "a surname and one character");
+    }
+}

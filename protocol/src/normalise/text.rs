@@ -1,0 +1,103 @@
+//! What every kind starts from: compatibility forms folded, invisible characters gone, case lowered (SPEC 4.2).
+
+use unicode_normalization::UnicodeNormalization as _;
+
+// SPEC 4.2  NFKC (UAX #15), lower case, no invisible characters, inner white space single, none at the ends
+pub fn clean(cell: &str) -> String {
+    if cell.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()) {
+        return cell.to_owned();
+    }
+    let mut clean = String::with_capacity(cell.len());
+    let mut gap = false;
+    for c in cell.nfkc().flat_map(char::to_lowercase).filter(|c| !invisible(*c)) {
+        if c.is_whitespace() {
+            gap = !clean.is_empty();
+            continue;
+        }
+        if std::mem::take(&mut gap) {
+            clean.push(' ');
+        }
+        clean.push(c);
+    }
+    clean
+}
+
+/// Zero-width characters, variation selectors, byte-order marks, controls that are no white space.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+        || (c.is_control() && !c.is_whitespace())
+}
+
+// SPEC 4.3  words that people write where they have no value
+pub fn says_missing(clean: &str) -> bool {
+    matches!(
+        clean,
+        "" | "无"
+            | "無"
+            | "不详"
+            | "不詳"
+            | "未知"
+            | "空"
+            | "0"
+            | "-"
+            | "--"
+            | "/"
+            | "null"
+            | "none"
+            | "nan"
+            | "n/a"
+            | "na"
+            | "unknown"
+    )
+}
+
+/// Letters without their marks: decomposed (NFKD), the marks left out.
+pub fn without_marks(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    text.nfkd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)).collect()
+}
+
+// SPEC 4.11  bigrams with one pad at each end
+pub fn bigrams(text: &str) -> Vec<String> {
+    let mut grams = Vec::with_capacity(text.len() + 1);
+    let mut before = '_';
+    for c in text.chars().chain(['_']) {
+        grams.push([before, c].iter().collect());
+        before = c;
+    }
+    grams
+}
+
+// SPEC 4.11  a character and its position, counted from the start
+pub fn positional(text: &str) -> Vec<String> {
+    text.chars().enumerate().map(|(at, c)| format!("{at}{c}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cell: &str, expect: &str) {
+        assert_eq!(clean(cell), expect);
+        assert_eq!(clean(expect), expect, "idempotent");
+    }
+
+    #[test]
+    fn what_does_not_show_does_not_count() {
+        check("  Zhang\u{3000}\u{a0} WEI ", "zhang wei");
+        check("李\u{200b}雷\u{fe00}", "李雷");
+        check("１２３Ｘ", "123x");
+        check("\u{feff}abc\0", "abc");
+        check("anna", "anna");
+    }
+
+    #[test]
+    fn grams_of_short_texts() {
+        assert_eq!(bigrams("ab").join(" "), "_a ab b_");
+        assert_eq!(positional("07").join(" "), "00 17");
+    }
+}
