@@ -14,6 +14,8 @@ pub mod failure;
 pub mod keyfile;
 #[cfg(feature = "agency")]
 pub mod link;
+#[cfg(any(feature = "agency", feature = "server"))]
+pub mod matching;
 #[cfg(feature = "office")]
 pub mod office;
 pub mod options;

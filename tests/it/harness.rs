@@ -69,14 +69,21 @@ impl Project {
         };
         let check = key("linkage", "linkage.key");
         run(&["pki", "init", &project.text("pki")]).done();
-        for (name, role) in [("server", "server"), ("operator", "operator"), ("bank", "agency"), ("vehicle", "agency"), (OFFICE, "office")] {
+        for (name, role) in [
+            ("server", "server"),
+            ("operator", "operator"),
+            ("bank", "agency"),
+            ("vehicle", "agency"),
+            (OFFICE, "office"),
+        ] {
             project.issue(name, role);
         }
         for name in AGENCIES {
             let signing_key = key("signing", &format!("{name}.signing.key"));
             std::fs::write(project.path(&format!("{name}.toml")), agency(name, &signing_key)).unwrap();
         }
-        let (signing_key, opening_key) = (key("signing", "civil-affairs.signing.key"), key("office", "office.opening.key"));
+        let (signing_key, opening_key) =
+            (key("signing", "civil-affairs.signing.key"), key("office", "office.opening.key"));
         let office = format!(
             "name = \"{OFFICE}\"\norganisation = \"Org {OFFICE}\"\nsigning_key = \"{signing_key}\"\nopening_key = \"{opening_key}\"\ndeposits = true\n"
         );
@@ -93,9 +100,28 @@ impl Project {
     pub fn manifest(&self, name: &str, epoch: &str, check: &str) -> Said {
         let file = |name: &str| self.text(name);
         run(&[
-            "manifest", "new", "--project", "test", "--purpose", "test", "--epoch", epoch, "--programme", "dibao",
-            "--schema", "resident-cn", "--linkage-key-check", check, "--agency", &file("bank.toml"), "--agency",
-            &file("vehicle.toml"), "--office", &file("office.toml"), "--out", &file(name),
+            "manifest",
+            "new",
+            "--project",
+            "test",
+            "--purpose",
+            "test",
+            "--epoch",
+            epoch,
+            "--programme",
+            "dibao",
+            "--schema",
+            "resident-cn",
+            "--linkage-key-check",
+            check,
+            "--agency",
+            &file("bank.toml"),
+            "--agency",
+            &file("vehicle.toml"),
+            "--office",
+            &file("office.toml"),
+            "--out",
+            &file(name),
         ])
     }
 
@@ -210,7 +236,14 @@ pub struct Server {
 impl Server {
     pub fn start(project: &Project, listen: &str) -> Self {
         let mut command = hedui();
-        command.args(["server", "run", "--data", &project.text("server"), "--manifest", &project.text("manifest.toml")]);
+        command.args([
+            "server",
+            "run",
+            "--data",
+            &project.text("server"),
+            "--manifest",
+            &project.text("manifest.toml"),
+        ]);
         command.args(["--listen", listen, "--operator-listen", "127.0.0.1:0"]).args(tls(project, "server"));
         Self::spawn(project, command)
     }
@@ -254,7 +287,8 @@ impl Drop for Server {
 
 pub fn tls(project: &Project, name: &str) -> Vec<String> {
     let file = |name: String| project.path("pki").join(name).to_str().unwrap().to_owned();
-    let pairs = [("--tls-cert", format!("{name}.crt")), ("--tls-key", format!("{name}.key")), ("--tls-ca", "ca.crt".into())];
+    let pairs =
+        [("--tls-cert", format!("{name}.crt")), ("--tls-key", format!("{name}.key")), ("--tls-ca", "ca.crt".into())];
     pairs.into_iter().flat_map(|(option, name)| [option.to_owned(), file(name)]).collect()
 }
 

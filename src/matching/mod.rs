@@ -1,0 +1,66 @@
+//! The workshop: from encodings to matches. Pure but for reading the index, and the only place with `unsafe`.
+//!
+//! Two engines, both exact: the join of tokens ([`join`]), and the comparison of all pairs of filters
+//! ([`exhaustive`]) where a schema has no tokens.
+
+pub mod bytes;
+pub mod exhaustive;
+pub mod index;
+pub mod join;
+pub mod rows;
+pub mod tokens;
+
+use hedui_protocol::decision::Band;
+use hedui_protocol::encodings::{Encodings, Shape};
+use hedui_protocol::schema::{Profile, Schema};
+
+use index::Index;
+
+/// A record that matches a probe. The score stays with the matcher's caller: it never leaves a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    pub row: u32,
+    pub score: f64,
+    pub band: Band,
+    /// The strongest identifying pass that agrees, and which of the record's tokens it was.
+    pub via: Option<Via>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    pub pass: u8,
+    /// Index among the record's tokens: it selects the wrapped data key.
+    pub token: u8,
+}
+
+/// Matches probes against one index under one schema. Shared by threads.
+pub struct Matcher<'m> {
+    index: &'m Index,
+    schema: &'m Schema,
+    shape: Shape,
+    filters: Option<exhaustive::FilterMatrix>,
+}
+
+impl<'m> Matcher<'m> {
+    pub fn new(index: &'m Index, schema: &'m Schema, shape: Shape) -> Self {
+        let filters = (schema.profile == Profile::Record).then(|| exhaustive::FilterMatrix::new(index, &shape));
+        Self { index, schema, shape, filters }
+    }
+
+    /// All matches of a probe, the surest first; equal ones by record id.
+    pub fn matches(&self, probe: &Encodings) -> Vec<Match> {
+        let mut found = match &self.filters {
+            Some(filters) => filters.matches(self.schema, probe),
+            None => join::matches(self.index, self.schema, &self.shape, probe),
+        };
+        let record = |found: &Match| self.index.row(found.row).record;
+        found.sort_by(|one, other| {
+            let surer = one.band.cmp(&other.band).then(other.score.total_cmp(&one.score));
+            surer.then_with(|| record(one).cmp(&record(other)))
+        });
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;
