@@ -39,6 +39,8 @@ pub enum Slot {
     },
     /// Sealed to the office after the match, signed by the agency.
     Answer { band: Band, answer: Sealed },
+    /// The agency had no committed set to match against.
+    Absent,
 }
 
 /// What an agency sends for one record on match.
@@ -62,6 +64,7 @@ impl fmt::Debug for Slot {
             Self::Declined { .. } => "Declined",
             Self::Deposit { .. } => "Deposit(..)",
             Self::Answer { .. } => "Answer(..)",
+            Self::Absent => "Absent",
         })
     }
 }
@@ -116,6 +119,7 @@ impl SlotShape {
             Slot::Declined { band } => (3, band_byte(*band)),
             Slot::Deposit { band, .. } => (4, band_byte(*band)),
             Slot::Answer { band, .. } => (5, band_byte(*band)),
+            Slot::Absent => (6, 0),
         };
         bytes[0] = state;
         bytes[1] = band;
@@ -174,6 +178,7 @@ impl SlotShape {
                 let answer = Sealed { record, encapsulation, items, signature };
                 Ok(Slot::Answer { band: band_of(bytes[1])?, answer })
             }
+            6 => Ok(Slot::Absent),
             _ => Err(MalformedSlot),
         }
     }
@@ -249,6 +254,7 @@ mod tests {
             Slot::Declined { band },
             deposit,
             Slot::Answer { band, answer },
+            Slot::Absent,
         ]
     }
 

@@ -1,6 +1,6 @@
 //! `hedui agency check`: what a file holds, in counts and row numbers; never a value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use clap::Args;
 use hedui_protocol::passes::{FieldState, NormalisedRow, Normaliser};
@@ -178,8 +178,11 @@ impl Report {
         for field in &self.fields {
             let filled = self.rows - field.missing;
             println!("  {:16} {:5.1} % filled", field.field, share(filled));
-            let troubles =
-                [("failed check digit", &field.repairable), ("uncertain character", &field.uncertain), ("malformed", &field.malformed)];
+            let troubles = [
+                ("failed check digit", &field.repairable),
+                ("uncertain character", &field.uncertain),
+                ("malformed", &field.malformed),
+            ];
             for (what, trouble) in troubles.into_iter().filter(|(_, trouble)| trouble.rows > 0) {
                 println!("    {what:22} {}", trouble.words());
             }
@@ -187,8 +190,10 @@ impl Report {
                 println!("    {:22} {}", "fifteen digits", field.fifteen_digits);
             }
         }
-        let least = self.passes.iter().map(|pass| (pass.rows, pass.pass.as_str())).collect::<BTreeMap<_, _>>();
-        let least: Vec<String> = least.iter().take(3).map(|(rows, pass)| format!("{pass} {:.1} %", share(*rows))).collect();
+        let mut least: Vec<&PassReport> = self.passes.iter().collect();
+        least.sort_by_key(|pass| pass.rows);
+        let least: Vec<String> =
+            least.iter().take(3).map(|pass| format!("{} {:.1} %", pass.pass, share(pass.rows))).collect();
         println!("  passes with the fewest rows: {}", least.join(", "));
     }
 
@@ -204,7 +209,10 @@ impl Report {
                 .hint("`encode` refuses such a file; correct the rows and check again"));
         }
         if self.unfindable.rows > 0 {
-            terminal::note(format!("{name}: rows that nobody can find, for want of identity: {}", self.unfindable.words()));
+            terminal::note(format!(
+                "{name}: rows that nobody can find, for want of identity: {}",
+                self.unfindable.words()
+            ));
         }
         Ok(())
     }

@@ -140,6 +140,7 @@ fn state_words(state: AnswerState) -> (&'static str, &'static str) {
         AnswerState::PossibleMatch => ("possible-match", "疑似 possible match"),
         AnswerState::Pending => ("pending", "待反馈 pending"),
         AnswerState::Declined => ("", "未予反馈 declined"),
+        AnswerState::NotSubmitted => ("pending", "机构未提交数据 agency has submitted nothing"),
         AnswerState::NotCovered => ("", "未授权 not authorised"),
     }
 }

@@ -36,6 +36,8 @@ pub enum AnswerState {
     PossibleMatch,
     Pending,
     Declined,
+    /// The agency had submitted nothing to match against.
+    NotSubmitted,
     /// The person's authorisation does not cover this agency.
     NotCovered,
 }
@@ -168,6 +170,8 @@ fn state(slots: &[Slot]) -> AnswerState {
         AnswerState::Declined
     } else if any(|slot| matches!(slot, Slot::Possible)) {
         AnswerState::PossibleMatch
+    } else if any(|slot| matches!(slot, Slot::Absent)) {
+        AnswerState::NotSubmitted
     } else {
         AnswerState::NoRecord
     }

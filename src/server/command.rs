@@ -1,0 +1,49 @@
+//! `hedui server …` on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Addresses, Config};
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::TlsFiles;
+
+/// `hedui server …`
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Run the linkage server on a folder; nothing else needs to be installed
+    Run(Run),
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Where the server keeps everything (mode 0700; made if need be)
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Address for agencies and offices; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Address for the operator: health and metrics
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8444")]
+    operator_listen: SocketAddr,
+    /// The project's manifest; the parties' signatures stand beside it, in FILE.sig
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    #[command(flatten)]
+    tls: TlsFiles,
+}
+
+pub fn run(verb: Verb, clock: Clock) -> Outcome {
+    let Verb::Run(Run { data, listen, operator_listen, manifest, tls }) = verb;
+    let config = Config { data, listen, operator_listen, manifest, identity: tls.identity() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
+    runtime.block_on(super::run(config, clock, announce))
+}
+
+/// One line of JSON on standard output says where the server listens, once it does.
+fn announce(addresses: &Addresses) {
+    println!("{}", serde_json::json!({ "parties": addresses.parties, "operator": addresses.operator }));
+}

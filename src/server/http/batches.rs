@@ -1,0 +1,109 @@
+//! `/v1/batches`: created, filled with parts, committed (SPEC 10).
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use hedui_protocol::ids::BatchId;
+use hedui_protocol::messages::{BatchState, BatchStatus, Stored};
+use hedui_protocol::part::{BatchHeader, batch_id};
+use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use hedui_protocol::sign::{Purpose, Signed};
+
+use super::State;
+use super::body::{self, Raw, not_found};
+use super::caller::Agency;
+use super::problem::Problem;
+use crate::server::Linkage;
+use crate::server::error::ServerError;
+use crate::server::ingest::check_part;
+
+pub fn routes(part_bytes: usize) -> Router<Arc<Linkage>> {
+    Router::new()
+        .route("/v1/batches", post(post_batch))
+        .route("/v1/batches/{batch}", get(get_batch))
+        .route("/v1/batches/{batch}/parts/{number}", put(put_part).layer(DefaultBodyLimit::max(part_bytes)))
+        .route("/v1/batches/{batch}/commit", post(post_commit))
+}
+
+/// `POST /v1/batches`: a signed header becomes a batch; sent again, it is the same batch.
+async fn post_batch(
+    linkage: State,
+    Agency(agency): Agency,
+    body::Json(signed): body::Json<Signed>,
+) -> Result<Json<BatchStatus>, Problem> {
+    let manifest = &linkage.project.manifest;
+    let malformed = |e: String| Document::new(ProblemKind::Malformed, e);
+    let header = BatchHeader::parse(&signed.bytes).map_err(|e| malformed(e.to_string()))?;
+    if header.agency != agency {
+        let detail = format!("the batch is `{}`'s, the certificate `{agency}`'s", header.agency);
+        return Err(Document::new(ProblemKind::Forbidden, detail).into());
+    }
+    header.belongs_to(manifest).map_err(|e| Document::new(ProblemKind::ManifestMismatch, e.to_string()))?;
+    let key = &manifest.agency(&agency).expect("an authenticated agency is of the manifest").signing_key;
+    let unsigned = || Document::new(ProblemKind::BadSignature, format!("the batch header is not signed by `{agency}`"));
+    signed.verify(Purpose::Batch, key).map_err(|_| unsigned())?;
+    header.adds_up(manifest.limits.part_rows).map_err(|e| malformed(e.to_string()))?;
+    let batch = batch_id(&signed);
+    linkage.store.create_batch(batch, &header, &signed, linkage.clock.now()).await?;
+    status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
+}
+
+/// `GET /v1/batches/{batch}`.
+async fn get_batch(linkage: State, Agency(agency): Agency, batch: Path<String>) -> Result<Json<BatchStatus>, Problem> {
+    status(&linkage, &agency, body::id(batch)?).await.map(|(_, status)| Json(status))
+}
+
+/// `PUT /v1/batches/{batch}/parts/{number}`: any order, any number of times.
+async fn put_part(
+    linkage: State,
+    Agency(agency): Agency,
+    Path((batch, number)): Path<(String, u32)>,
+    Raw(bytes): Raw,
+) -> Result<Json<Stored>, Problem> {
+    let batch: BatchId = body::parse(&batch)?;
+    let (header, status) = status(&linkage, &agency, batch).await?;
+    let info = header.parts.get(number as usize).cloned().ok_or_else(not_found)?;
+    let (shared, name, checked) = (Arc::clone(&linkage), agency.clone(), bytes.clone());
+    let check = move || {
+        let manifest = &shared.project.manifest;
+        let agency = manifest.agency(&name).expect("an authenticated agency is of the manifest");
+        check_part(manifest, agency, &info, &checked)
+    };
+    tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    if status.state == BatchState::Open {
+        linkage.parts.put(batch, number, bytes).await?;
+        linkage.store.note_part(batch, number, linkage.clock.now()).await?;
+        tracing::info!("Stored part {number} of batch {batch} of `{agency}`");
+    }
+    Ok(Json(Stored { stored: 1 }))
+}
+
+/// `POST /v1/batches/{batch}/commit`: all parts, or none.
+async fn post_commit(
+    linkage: State,
+    Agency(agency): Agency,
+    batch: Path<String>,
+) -> Result<Json<BatchStatus>, Problem> {
+    let batch = body::id(batch)?;
+    let (header, before) = status(&linkage, &agency, batch).await?;
+    if !before.missing.is_empty() {
+        let missing: Vec<String> = before.missing.iter().take(20).map(u32::to_string).collect();
+        let detail =
+            format!("{} of {} parts are missing: {}", before.missing.len(), header.parts.len(), missing.join(", "));
+        return Err(Document::new(ProblemKind::PartsMissing, detail).into());
+    }
+    if before.state == BatchState::Open {
+        linkage.store.commit_batch(batch, linkage.clock.now()).await?;
+        linkage.wake.notify_waiters();
+        tracing::info!("Committed batch {batch} of `{agency}` with {} records", header.records);
+    }
+    status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
+}
+
+/// The agency's own batch; another's is not there.
+async fn status(linkage: &Linkage, agency: &str, batch: BatchId) -> Result<(BatchHeader, BatchStatus), Problem> {
+    let found = linkage.store.batch(batch).await?;
+    found.filter(|(header, _)| header.agency == agency).ok_or_else(not_found)
+}

@@ -1,0 +1,105 @@
+//! Who calls: organisation and role of the client certificate. An argument of these types *is* the authentication.
+
+use std::sync::Arc;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::request::Parts;
+use axum::serve::IncomingStream;
+use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use x509_parser::prelude::parse_x509_certificate;
+use x509_parser::x509::AttributeTypeAndValue;
+
+use super::listener::TlsListener;
+use super::problem::Problem;
+use crate::server::Linkage;
+
+/// The certificate's O and OU.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    organisation: String,
+    role: String,
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        let Some(certificate) = &stream.remote_addr().0 else { return Self::default() };
+        let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Self::default() };
+        let text = |attribute: Option<&AttributeTypeAndValue<'_>>| {
+            attribute.and_then(|attribute| attribute.as_str().ok()).unwrap_or_default().to_owned()
+        };
+        let subject = certificate.subject();
+        let organisation = text(subject.iter_organization().next());
+        Self { organisation, role: text(subject.iter_organizational_unit().next()) }
+    }
+}
+
+/// An agency of the manifest that has signed it; its name there.
+pub struct Agency(pub String);
+
+/// An office of the manifest that has signed it; its name there.
+pub struct Office(pub String);
+
+/// An agency or an office.
+pub struct Party;
+
+/// The linkage operator.
+pub struct Operator;
+
+async fn caller<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Result<Caller, Problem> {
+    let info = ConnectInfo::<Caller>::from_request_parts(parts, state).await;
+    let caller = info.map(|info| info.0).unwrap_or_default();
+    if caller.role == role {
+        return Ok(caller);
+    }
+    let detail = format!("this needs a certificate with the role (OU) `{role}`");
+    Err(Problem(Document::new(ProblemKind::Forbidden, detail)))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Agency
+where
+    Arc<Linkage>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = caller(parts, state, "agency").await?;
+        let linkage = Arc::<Linkage>::from_ref(state);
+        Ok(Self(linkage.project.agency_of(&caller.organisation).map_err(Problem)?.name.clone()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Office
+where
+    Arc<Linkage>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = caller(parts, state, "office").await?;
+        let linkage = Arc::<Linkage>::from_ref(state);
+        Ok(Self(linkage.project.office_of(&caller.organisation).map_err(Problem)?.name.clone()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Party
+where
+    Arc<Linkage>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if Agency::from_request_parts(parts, state).await.is_ok() {
+            return Ok(Self);
+        }
+        Office::from_request_parts(parts, state).await.map(|_| Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        caller(parts, state, "operator").await.map(|_| Self)
+    }
+}

@@ -1,0 +1,30 @@
+//! Problems as HTTP answers (RFC 9457).
+
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use hedui_protocol::problem::{MEDIA_TYPE, Problem as Document};
+
+use crate::server::error::ServerError;
+
+#[derive(Debug)]
+pub struct Problem(pub Document);
+
+impl From<ServerError> for Problem {
+    fn from(error: ServerError) -> Self {
+        Self(error.into_problem())
+    }
+}
+
+impl From<Document> for Problem {
+    fn from(document: Document) -> Self {
+        Self(document)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).expect("every problem has an HTTP status");
+        let body = serde_json::to_vec(&self.0).expect("a problem is JSON");
+        (status, [(CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+    }
+}

@@ -1,0 +1,63 @@
+//! The manifest that the server runs, and which parties have accepted it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use hedui_protocol::manifest::{Agency, Manifest, Office};
+use hedui_protocol::problem::{Problem, ProblemKind};
+
+use crate::failure::{Failure, Outcome};
+use crate::project::manifest::load_signatures;
+
+pub struct Project {
+    pub manifest: Manifest,
+    signed: BTreeSet<String>,
+}
+
+impl Project {
+    /// A signature that does not verify is refused at the start, not when its party calls.
+    pub fn load(path: &Path) -> Outcome<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+        let manifest = Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
+        let mut signed = BTreeSet::new();
+        for signature in load_signatures(path)?.signatures {
+            let party = &signature.party;
+            manifest.verify(&bytes, &signature).map_err(|_| {
+                Failure::refused(format!("{}: the signature of `{party}` does not verify", path.display()))
+                    .hint("the manifest was changed after it was signed; every party signs again")
+            })?;
+            signed.insert(signature.party);
+        }
+        Ok(Self { manifest, signed })
+    }
+
+    pub fn signed_by(&self) -> Vec<String> {
+        self.signed.iter().cloned().collect()
+    }
+
+    /// The agency of this organisation, if it has signed.
+    pub fn agency_of(&self, organisation: &str) -> Result<&Agency, Problem> {
+        let agency = self.manifest.agencies.iter().find(|agency| agency.organisation == organisation);
+        let agency = agency.ok_or_else(|| stranger(organisation, "an agency"))?;
+        self.must_have_signed(&agency.name).map(|()| agency)
+    }
+
+    /// The office of this organisation, if it has signed.
+    pub fn office_of(&self, organisation: &str) -> Result<&Office, Problem> {
+        let office = self.manifest.offices.iter().find(|office| office.organisation == organisation);
+        let office = office.ok_or_else(|| stranger(organisation, "an office"))?;
+        self.must_have_signed(&office.name).map(|()| office)
+    }
+
+    fn must_have_signed(&self, party: &str) -> Result<(), Problem> {
+        if self.signed.contains(party) {
+            return Ok(());
+        }
+        let detail = format!("`{party}` has not signed manifest {}", self.manifest.id());
+        Err(Problem::new(ProblemKind::ManifestNotSigned, detail))
+    }
+}
+
+fn stranger(organisation: &str, what: &str) -> Problem {
+    Problem::new(ProblemKind::UnknownParty, format!("the organisation `{organisation}` is not {what} of the manifest"))
+}

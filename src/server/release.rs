@@ -1,0 +1,90 @@
+//! The one rule of what may go out for a match (DESIGN: release).
+//!
+//! | band | agency | asked by | via | goes out |
+//! |---|---|---|---|---|
+//! | possible | any | any | any | that there is a possible match |
+//! | better | deposit | an office with deposits | an identifying pass | the deposit |
+//! | better | otherwise | | | nothing: the agency is asked |
+//!
+//! Before any of it, the ticket covers this subject at this agency now.
+
+use hedui_protocol::decision::Band;
+use hedui_protocol::ids::SubjectId;
+use hedui_protocol::manifest::{Agency, Manifest, Release as Mode};
+use hedui_protocol::part::{StoredRecord, locked_range};
+use hedui_protocol::slot::{Slot, SlotShape};
+use hedui_protocol::ticket::Granted;
+
+use super::indexes::ReadyIndex;
+use super::store::{MatchRow, Release};
+use crate::matching::Match;
+
+/// What a commission asks of one agency, ready for many matches.
+pub struct Desk<'d> {
+    manifest: &'d Manifest,
+    ticket: &'d Granted,
+    agency: &'d Agency,
+    shape: SlotShape,
+    /// The asking office's place among those that deposits are sealed to.
+    deposits: Option<usize>,
+}
+
+impl<'d> Desk<'d> {
+    pub fn new(manifest: &'d Manifest, ticket: &'d Granted, agency: &'d Agency) -> Self {
+        let office = &ticket.ticket().office;
+        let deposits = manifest.deposit_offices().position(|deposit| deposit.name == *office);
+        let deposits = deposits.filter(|_| agency.release == Mode::Deposit);
+        Self { manifest, ticket, agency, shape: SlotShape::of(ticket, agency), deposits }
+    }
+
+    /// The subject's matches as they are released, no more than an answer has room for.
+    pub fn release(&self, index: &ReadyIndex, subject: SubjectId, matches: &[Match]) -> Vec<MatchRow> {
+        let room = usize::from(self.manifest.limits.answer_slots);
+        let row = |(found, place): (&Match, u32)| {
+            let slot = self.slot(index, found);
+            MatchRow {
+                subject,
+                agency: self.agency.name.clone(),
+                record: index.index.row(found.row).record,
+                place,
+                band: found.band,
+                release: match slot {
+                    Slot::Possible => Release::Possible,
+                    Slot::Deposit { .. } => Release::Deposit,
+                    _ => Release::Pending,
+                },
+                slot: self.shape.write(&slot),
+            }
+        };
+        matches.iter().zip(0u32..).take(room).map(row).collect()
+    }
+
+    fn slot(&self, index: &ReadyIndex, found: &Match) -> Slot {
+        if found.band == Band::Possible {
+            return Slot::Possible;
+        }
+        self.deposit(index, found).unwrap_or(Slot::Pending { band: found.band })
+    }
+
+    /// The deposit, if this match may release one.
+    fn deposit(&self, index: &ReadyIndex, found: &Match) -> Option<Slot> {
+        let office = self.deposits?;
+        let via = found.via.filter(|_| matches!(found.band, Band::Exact | Band::Repaired))?;
+        let row = index.index.row(found.row);
+        let seal = index.seals.get(row.part as usize)?;
+        let wrap = StoredRecord::wrap_of(row.wraps, via.token)?;
+        let locked = self.ticket.asked(&self.agency.name).map(|asked| {
+            let range = locked_range(self.agency, office, &asked.item, asked.level)?;
+            row.locked.get(range).map(<[u8]>::to_vec)
+        });
+        Some(Slot::Deposit {
+            band: found.band,
+            pass: via.pass,
+            record: row.record,
+            salt: seal.salt,
+            encapsulation: *seal.encapsulations.get(office)?,
+            wrap: wrap.try_into().ok()?,
+            locked: locked.collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Matches a commission: each subject against each agency that its authorisation covers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hedui_protocol::encodings::Encodings;
+use hedui_protocol::messages::SubjectEncodings;
+use hedui_protocol::ticket::Granted;
+use jiff::Timestamp;
+use rayon::prelude::*;
+
+use super::Linkage;
+use super::error::{ServerError, ServerResult};
+use super::indexes::ReadyIndex;
+use super::release::Desk;
+use super::store::{CommissionOutcome, MatchRow};
+use crate::matching::Matcher;
+
+/// What of a commission can be matched now.
+pub struct Ready {
+    ticket: Granted,
+    encodings: Vec<SubjectEncodings>,
+    indexes: BTreeMap<String, Option<Arc<ReadyIndex>>>,
+}
+
+impl Ready {
+    /// None while an agency's set is committed but not indexed yet.
+    pub async fn gather(
+        linkage: &Linkage,
+        ticket: Granted,
+        encodings: Vec<SubjectEncodings>,
+    ) -> ServerResult<Option<Self>> {
+        let mut indexes = BTreeMap::new();
+        for agency in ticket.agencies() {
+            let index = linkage.indexes.of(agency);
+            if index.is_none() && linkage.store.is_indexing(agency).await? {
+                return Ok(None);
+            }
+            indexes.insert(agency.to_owned(), index);
+        }
+        Ok(Some(Self { ticket, encodings, indexes }))
+    }
+
+    /// Pure work, for a thread of its own.
+    pub fn run(self, linkage: &Linkage, now: Timestamp) -> ServerResult<CommissionOutcome> {
+        let mut matches = Vec::new();
+        for (agency, index) in &self.indexes {
+            if let Some(index) = index {
+                matches.extend(self.at_agency(linkage, agency, index, now)?);
+            }
+        }
+        let against = self.indexes.into_iter().map(|(agency, index)| (agency, index.map(|index| index.batch)));
+        Ok(CommissionOutcome { commission: self.ticket.id(), against: against.collect(), matches })
+    }
+
+    fn at_agency(
+        &self,
+        linkage: &Linkage,
+        name: &str,
+        index: &ReadyIndex,
+        now: Timestamp,
+    ) -> ServerResult<Vec<MatchRow>> {
+        let manifest = &linkage.project.manifest;
+        let agency = manifest.agency(name).expect("a granted ticket asks agencies of the manifest");
+        let desk = Desk::new(manifest, &self.ticket, agency);
+        let matcher = Matcher::new(&index.index, &manifest.schema, manifest.shape());
+        let shape = manifest.shape();
+        let asked: Vec<&SubjectEncodings> = self.encodings.iter().filter(|entry| entry.agency == name).collect();
+        let rows = asked.par_iter().map(|entry| {
+            // the ticket may have run out, or the authorisation ended, while the commission waited
+            if self.ticket.covers(entry.subject, name, now).is_err() {
+                return Ok(Vec::new());
+            }
+            let probe = Encodings::parse(&entry.encodings.0, &shape).map_err(ServerError::failed)?;
+            Ok(desk.release(index, entry.subject, &matcher.matches(&probe)))
+        });
+        let rows: Vec<Vec<MatchRow>> = rows.collect::<ServerResult<_>>()?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+}

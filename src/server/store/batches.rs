@@ -1,0 +1,155 @@
+//! Batches and their parts: created, filled, committed; replaced or refused later.
+
+use hedui_protocol::ids::BatchId;
+use hedui_protocol::messages::{BatchState, BatchStatus};
+use hedui_protocol::part::BatchHeader;
+use hedui_protocol::sign::Signed;
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::{JobKind, Store, Tx};
+use crate::server::error::{ServerError, ServerResult};
+
+impl Store {
+    /// Creates a batch, or finds the one that is there.
+    pub async fn create_batch(
+        &self,
+        batch: BatchId,
+        header: &BatchHeader,
+        signed: &Signed,
+        now: Timestamp,
+    ) -> ServerResult<()> {
+        let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
+        sqlx::query(
+            "INSERT INTO batches (batch, agency, header, state, created_at) VALUES ($1, $2, $3, 'open', $4)
+             ON CONFLICT (batch) DO NOTHING",
+        )
+        .bind(batch.to_string())
+        .bind(&header.agency)
+        .bind(bytes)
+        .bind(now.as_second())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A batch's header and status; none where there is no such batch.
+    pub async fn batch(&self, batch: BatchId) -> ServerResult<Option<(BatchHeader, BatchStatus)>> {
+        let row = sqlx::query("SELECT header, state, reason FROM batches WHERE batch = $1")
+            .bind(batch.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let header = header_of(row.get("header"))?;
+        let here: Vec<i64> = sqlx::query_scalar("SELECT number FROM parts WHERE batch = $1")
+            .bind(batch.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let here: std::collections::HashSet<i64> = here.into_iter().collect();
+        let numbers = header.parts.iter().map(|part| part.number);
+        let missing = numbers.filter(|number| !here.contains(&i64::from(*number))).collect();
+        let state = state_of(row.get("state"))?;
+        Ok(Some((header, BatchStatus { batch, state, missing, reason: row.get("reason") })))
+    }
+
+    /// Notes that a part is stored. Noting it again changes nothing.
+    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<()> {
+        sqlx::query("INSERT INTO parts (batch, number, stored_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(batch.to_string())
+            .bind(i64::from(number))
+            .bind(now.as_second())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing.
+    pub async fn commit_batch(&self, batch: BatchId, now: Timestamp) -> ServerResult<()> {
+        let mut tx = self.write().await?;
+        let committed = sqlx::query(
+            "UPDATE batches SET state = 'committed', committed_at = $2 WHERE batch = $1 AND state = 'open'",
+        )
+        .bind(batch.to_string())
+        .bind(now.as_second())
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if committed == 1 {
+            Self::queue(&mut tx, JobKind::Index, &batch.to_string(), now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The batch is indexed: it takes the place of the agency's former set.
+    pub async fn batch_indexed(&self, batch: BatchId, agency: &str) -> ServerResult<()> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state = 'indexed' AND batch <> $2")
+            .bind(agency)
+            .bind(batch.to_string())
+            .execute(&mut *tx)
+            .await?;
+        Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The batch cannot be matched against; the agency's former set stays.
+    pub async fn batch_refused(&self, batch: BatchId, reason: &str) -> ServerResult<()> {
+        let mut tx = self.write().await?;
+        Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
+        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn set_batch_state(tx: &mut Tx, batch: BatchId, state: &str, reason: Option<&str>) -> ServerResult<()> {
+        sqlx::query("UPDATE batches SET state = $2, reason = $3 WHERE batch = $1")
+            .bind(batch.to_string())
+            .bind(state)
+            .bind(reason)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the agency has a set that is committed and not indexed yet.
+    pub async fn is_indexing(&self, agency: &str) -> ServerResult<bool> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM batches WHERE agency = $1 AND state = 'committed' LIMIT 1")
+                .bind(agency)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// Every agency's indexed batch: what a restarted server opens.
+    pub async fn indexed_batches(&self) -> ServerResult<Vec<(BatchId, BatchHeader)>> {
+        let rows =
+            sqlx::query("SELECT batch, header FROM batches WHERE state = 'indexed'").fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                let batch = row.get::<String, _>("batch").parse().map_err(ServerError::failed)?;
+                Ok((batch, header_of(row.get("header"))?))
+            })
+            .collect()
+    }
+
+    /// Batches by state, for the metrics.
+    pub async fn batch_counts(&self) -> ServerResult<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT state, COUNT(*) AS n FROM batches GROUP BY state ORDER BY state")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(|row| (row.get("state"), row.get("n"))).collect())
+    }
+}
+
+fn header_of(bytes: Vec<u8>) -> ServerResult<BatchHeader> {
+    let signed: Signed = serde_json::from_slice(&bytes).map_err(ServerError::failed)?;
+    BatchHeader::parse(&signed.bytes).map_err(ServerError::failed)
+}
+
+fn state_of(word: &str) -> ServerResult<BatchState> {
+    serde_json::from_value(serde_json::Value::from(word)).map_err(ServerError::failed)
+}

@@ -1,0 +1,112 @@
+//! Commissions: filed once, matched once, withdrawn for good.
+
+use hedui_protocol::ids::CommissionId;
+use hedui_protocol::messages::{CommissionRequest, CommissionState, SubjectEncodings};
+use hedui_protocol::sign::Signed;
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::{JobKind, Store};
+use crate::server::error::{ServerError, ServerResult};
+
+/// A commission as it was filed.
+pub struct Filed {
+    pub commission: CommissionId,
+    pub office: String,
+    pub ticket: Signed,
+    pub state: CommissionState,
+}
+
+/// What filing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FiledState {
+    New,
+    /// It was there already: a ticket that is sent again.
+    Known,
+}
+
+impl Store {
+    /// Files a commission and queues it. Filing it again changes nothing.
+    pub async fn file_commission(
+        &self,
+        commission: CommissionId,
+        office: &str,
+        request: &CommissionRequest,
+        now: Timestamp,
+    ) -> ServerResult<FiledState> {
+        let json = |value: serde_json::Result<Vec<u8>>| value.expect("requests are JSON");
+        let mut tx = self.write().await?;
+        let filed = sqlx::query(
+            "INSERT INTO commissions (commission, office, ticket, encodings, state, filed_at)
+             VALUES ($1, $2, $3, $4, 'queued', $5) ON CONFLICT (commission) DO NOTHING",
+        )
+        .bind(commission.to_string())
+        .bind(office)
+        .bind(json(serde_json::to_vec(&request.ticket)))
+        .bind(json(serde_json::to_vec(&request.encodings)))
+        .bind(now.as_second())
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if filed == 1 {
+            Self::queue(&mut tx, JobKind::Commission, &commission.to_string(), now).await?;
+        }
+        tx.commit().await?;
+        Ok(if filed == 1 { FiledState::New } else { FiledState::Known })
+    }
+
+    pub async fn commission(&self, commission: CommissionId) -> ServerResult<Option<Filed>> {
+        let row = sqlx::query("SELECT office, ticket, state FROM commissions WHERE commission = $1")
+            .bind(commission.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Filed {
+            commission,
+            office: row.get("office"),
+            ticket: from_json(row.get("ticket"))?,
+            state: serde_json::from_value(serde_json::Value::from(row.get::<&str, _>("state")))
+                .map_err(ServerError::failed)?,
+        }))
+    }
+
+    /// What was sent to be matched.
+    pub async fn commission_encodings(&self, commission: CommissionId) -> ServerResult<Vec<SubjectEncodings>> {
+        let bytes: Vec<u8> = sqlx::query_scalar("SELECT encodings FROM commissions WHERE commission = $1")
+            .bind(commission.to_string())
+            .fetch_one(&self.pool)
+            .await?;
+        from_json(bytes)
+    }
+
+    /// Takes a commission back: what was found for it is forgotten, and nothing more goes out.
+    pub async fn withdraw(&self, commission: CommissionId, withdrawal: &Signed) -> ServerResult<()> {
+        let id = commission.to_string();
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE commissions SET state = 'withdrawn', withdrawal = $2, encodings = $3 WHERE commission = $1 AND state <> 'withdrawn'")
+            .bind(&id)
+            .bind(serde_json::to_vec(withdrawal).expect("a withdrawal is JSON"))
+            .bind(b"[]".as_slice())
+            .execute(&mut *tx)
+            .await?;
+        for forget in ["DELETE FROM matches WHERE commission = $1", "DELETE FROM matched_against WHERE commission = $1"]
+        {
+            sqlx::query(forget).bind(&id).execute(&mut *tx).await?;
+        }
+        Self::done(&mut tx, JobKind::Commission, &id).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Commissions by state, for the metrics.
+    pub async fn commission_counts(&self) -> ServerResult<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT state, COUNT(*) AS n FROM commissions GROUP BY state ORDER BY state")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(|row| (row.get("state"), row.get("n"))).collect())
+    }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(bytes: Vec<u8>) -> ServerResult<T> {
+    serde_json::from_slice(&bytes).map_err(ServerError::failed)
+}
