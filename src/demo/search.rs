@@ -17,12 +17,15 @@ use super::truth;
 use crate::failure::{Failure, Outcome};
 use crate::keyfile;
 use crate::options::TlsFiles;
+use crate::terminal;
 use crate::transport::{block_on, client};
 
 /// Rows of each file whose values are searched for.
 const ROWS: usize = 60;
 /// Shorter byte strings would be met by chance in memory full of random bytes.
-const SHORTEST: usize = 7;
+const SHORTEST: usize = 8;
+/// The same for base64, whose characters hold six bits and fill the stored answers.
+const SHORTEST_BASE64: usize = 12;
 const WINDOW: usize = 1 << 20;
 
 /// How many planted values everything of the server holds.
@@ -35,13 +38,17 @@ pub fn search_server(children: &Children, server: &Server) -> Outcome<u64> {
         return Err(Failure::refused("the search does not find what is there; its result would mean nothing"));
     }
     let metrics = operator_metrics(files, server)?;
-    let hits = search.memory(server.pid())?
-        + search.folder(&files.server)?
-        + search.file(&files.logs.join("server.log"))?
-        + search.file(&files.office.join("answers.jsonl"))?
-        + search.bytes(metrics.as_bytes());
-    drop(needles);
-    Ok(hits)
+    let places = [
+        ("memory", search.memory(server.pid())?),
+        ("files", search.folder(&files.server)?),
+        ("log", search.file(&files.logs.join("server.log"))?),
+        ("answers", search.file(&files.office.join("answers.jsonl"))?),
+        ("metrics", search.bytes(metrics.as_bytes())),
+    ];
+    for (place, hits) in places.iter().filter(|(_, hits)| *hits > 0) {
+        terminal::note(format!("{hits} planted values were found in the server's {place}"));
+    }
+    Ok(places.iter().map(|(_, hits)| hits).sum())
 }
 
 fn operator_metrics(files: &Files, server: &Server) -> Outcome<String> {
@@ -70,6 +77,8 @@ fn needles(files: &Files) -> Outcome<Vec<Vec<u8>>> {
         add_secret(&mut needles, &key);
     }
     needles.retain(|needle| needle.len() >= SHORTEST);
+    needles.sort();
+    needles.dedup();
     Ok(needles)
 }
 
@@ -88,7 +97,11 @@ fn wrap_keys(files: &Files) -> Outcome<Vec<[u8; 32]>> {
     Ok(keys.collect())
 }
 
+/// Short values stand everywhere by chance; they prove nothing.
 fn add_text(needles: &mut Vec<Vec<u8>>, value: &str) {
+    if value.len() < SHORTEST {
+        return;
+    }
     let utf16: Vec<u16> = value.encode_utf16().collect();
     needles.push(utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect());
     needles.push(utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect());
@@ -107,7 +120,10 @@ fn add_secret(needles: &mut Vec<Vec<u8>>, bytes: &[u8]) {
         let encoded = BASE64.encode(&shifted);
         // the characters that depend on what stands before and after are left out
         let (first, last) = (if shift == 0 { 0 } else { shift + 1 }, if shifted.len() % 3 == 0 { 0 } else { 1 });
-        needles.push(encoded.as_bytes()[first..encoded.len() - last].to_vec());
+        let certain = &encoded.as_bytes()[first..encoded.len() - last];
+        if certain.len() >= SHORTEST_BASE64 {
+            needles.push(certain.to_vec());
+        }
     }
 }
 
