@@ -1,4 +1,4 @@
-//! Files that hold secrets: read only if nobody else can, written so that nobody else can.
+//! Files that hold secrets: read only if nobody else can, written so that nobody else can; and no core dumps.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::process::{Resource, Rlimit};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Outcome};
@@ -44,6 +45,13 @@ fn open_private(path: &Path) -> Outcome<File> {
         return Err(Failure::refused(format!("{}: the key file belongs to another user", path.display())));
     }
     Ok(file)
+}
+
+/// A core dump would write keys and personal data to disk.
+pub fn no_core_dumps() -> Outcome {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none)
+        .map_err(|e| Failure::refused(format!("cannot switch core dumps off: {e}")))
 }
 
 /// Writes a new file that only this user can read; never over an existing one.

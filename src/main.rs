@@ -8,6 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(failure) = hedui::keyfile::no_core_dumps() {
+        hedui::terminal::tell(&failure);
+        return failure.exit.into();
+    }
     let filter = EnvFilter::try_from_env("HEDUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hedui=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     match cli::run(cli) {

@@ -65,7 +65,7 @@ impl Children {
     }
 
     /// `hedui agency VERB` for one agency; gives the seconds it took.
-    pub fn agency(&mut self, name: &str, server: &Server, verb: &str, more: &[&str]) -> Outcome<f64> {
+    pub fn agency(&mut self, name: &str, server: &Server, verb: &str) -> Outcome<f64> {
         let (files, folder) = (self.files.clone(), text(&self.files.encoded.join(name)));
         let (data, manifest) = (text(&files.table(name)), text(&files.manifest));
         let (linkage, signing) = (text(&files.linkage_key()), text(&files.signing_key(name)));
@@ -87,7 +87,6 @@ impl Children {
         if matches!(verb, "submit" | "answer") {
             arguments.extend(tls.iter().map(String::as_str));
         }
-        arguments.extend(more);
         self.step(&format!("{name}: {verb}"));
         self.run(name, &arguments)
     }

@@ -113,15 +113,17 @@ impl Demo {
     fn journey(&self, children: &mut Children, server: &Server, totals: &Totals, started: Instant) -> Outcome<Figures> {
         let mut agencies = Vec::new();
         for agency in AGENCIES {
-            children.agency(agency, server, "check", &[])?;
-            let encode_s = children.agency(agency, server, "encode", &[])?;
-            let submit_s = children.agency(agency, server, "submit", &[])?;
+            children.agency(agency, server, "check")?;
+            let encode_s = children.agency(agency, server, "encode")?;
+            let submit_s = children.agency(agency, server, "submit")?;
             let records = totals.rows.iter().find(|(file, _)| *file == agency).map_or(0, |(_, rows)| *rows);
             agencies.push(AgencyFigures { name: agency, records, encode_s, submit_s });
         }
         children.office(server, "request")?;
+        // fetching waits until every commission is matched: only then do the agencies know what they are asked
+        children.office(server, "fetch")?;
         for agency in AGENCIES {
-            children.agency(agency, server, "answer", &[])?;
+            children.agency(agency, server, "answer")?;
         }
         children.office(server, "fetch")?;
         children.office(server, "report")?;

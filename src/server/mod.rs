@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
-use rustix::process::{Resource, Rlimit};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -63,7 +62,6 @@ pub struct Linkage {
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
-    no_core_dumps()?;
     let project = Project::load(&config.manifest)?;
     private_folder(&config.data)?;
     let _lock = lock(&config.data)?;
@@ -81,13 +79,6 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     let served = http::serve(&config, Arc::clone(&linkage), ready).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     served
-}
-
-/// A core dump would hold every encoding and ticket in memory.
-fn no_core_dumps() -> Outcome {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none)
-        .map_err(|e| Failure::refused(format!("cannot switch core dumps off: {e}")))
 }
 
 /// One server a folder.

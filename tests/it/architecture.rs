@@ -4,7 +4,21 @@ use std::path::{Path, PathBuf};
 
 /// In these folders these words must not stand.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("src/server", &["crate::agency", "crate::office", "LinkageKey", "encoder", "normalise", "OpeningKey", "Opener", "protocol::keys", "protocol::seal", "protocol::open"]),
+    (
+        "src/server",
+        &[
+            "crate::agency",
+            "crate::office",
+            "LinkageKey",
+            "encoder",
+            "normalise",
+            "OpeningKey",
+            "Opener",
+            "protocol::keys",
+            "protocol::seal",
+            "protocol::open",
+        ],
+    ),
     ("src/agency", &["crate::server", "crate::office", "OpeningKey", "protocol::open", "axum"]),
     ("src/office", &["crate::server", "crate::agency", "protocol::seal", "axum"]),
     ("src/matching", &["crate::agency", "crate::server", "crate::office", "crate::transport", "tokio", "reqwest"]),
@@ -59,13 +73,20 @@ fn the_check_itself_finds_what_is_there() {
 #[test]
 fn unsafe_stands_in_the_workshop_alone() {
     for (path, text) in sources(&root().join("src")).into_iter().chain(sources(&root().join("protocol/src"))) {
-        let has = code(&text).any(|line| line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl"));
+        let has = code(&text)
+            .any(|line| line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl"));
         assert!(!has || path.starts_with(root().join("src/matching")), "{}", path.display());
     }
 }
 
 /// Context strings of key derivation: they are in a binary that derives, and in no other.
-const DERIVES: &[&str] = &["hedui v1 linkage key check", "hedui v1 project", "hedui v1 diffusion map", "hedui v1 record key", "hedui v1 lock"];
+const DERIVES: &[&str] = &[
+    "hedui v1 linkage key check",
+    "hedui v1 project",
+    "hedui v1 diffusion map",
+    "hedui v1 record key",
+    "hedui v1 lock",
+];
 
 fn binary(house: &str) -> Vec<u8> {
     let path = root().join("target/single-house").join(format!("hedui-{house}"));

@@ -1,1 +1,207 @@
+//! Bad input gets a clear error, shows no cell, and loses nothing.
 
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::harness::{Project, Said, run};
+use crate::journey::files;
+
+const HEADER: &str = "id,name,id_no,dob,sex,phone,address,accounts,balance\n";
+const ROW: &str = "B1,欧阳若曦,990101198001011237,19800101,M,12000000001,甲区长河路1号101,2,70123.45\n";
+
+/// `agency encode` refuses the file with these words, prints no cell of it, and leaves no output behind.
+#[track_caller]
+fn refuses(csv: impl AsRef<[u8]>, more: &[&str], words: &str) {
+    let project = Project::new();
+    let data = project.write("bank.csv", csv);
+    let out = project.text("out");
+    let arguments = [&[data.as_str(), "--out", &out], more].concat();
+    let output = project.agency("encode", "bank", &arguments).output().unwrap();
+    let said = Said::of(&output).refused(1, words);
+    assert!(said.stderr.contains("hint: ") || said.stderr.contains("row "), "no way out: {}", said.stderr);
+    for cell in ["欧阳若曦", "990101198001011237", "12000000001", "70123.45", "secret cell"] {
+        assert!(!said.stderr.contains(cell) && !said.stdout.contains(cell), "{cell}: {}", said.stderr);
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(project.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("out")), "{left:?}");
+}
+
+#[test]
+fn a_missing_column_is_named_with_the_way_out() {
+    refuses(HEADER.replace("id_no", "number").to_owned() + ROW, &[], "there is no column for the field `id_no`");
+    refuses(HEADER.replace("balance", "amount").to_owned() + ROW, &[], "there is no column `balance`");
+    refuses(HEADER.to_owned() + ROW, &["--id", "customer"], "there is no column `customer`");
+    refuses(HEADER.to_owned() + ROW, &["--map", "name=nombre"], "there is no column `nombre`");
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_named_by_number() {
+    refuses(HEADER.to_owned() + ROW + "B2,secret cell\n", &[], "row 2 (line 3) has 2 cells, the header has 9");
+    refuses(
+        [HEADER.as_bytes(), ROW.as_bytes(), b"B2,\xff\xfe,,,,,,1,1\n"].concat(),
+        &["--encoding", "utf-8"],
+        "row 2: `column 2` is not UTF-8",
+    );
+    refuses(
+        HEADER.to_owned() + ROW + &ROW.replace("欧阳若曦", "secret cell"),
+        &[],
+        "row 2: its id stands at row 1 already",
+    );
+    refuses(HEADER.to_owned() + ROW + &ROW.replacen("B1", "", 1), &[], "row 2: `id` is empty");
+    refuses(HEADER.to_owned() + &ROW.replace("70123.45", "secret cell"), &[], "row 1: `balance` is not a number");
+    refuses(HEADER.to_owned() + &ROW.replace(",2,", &format!(",{},", "9".repeat(300))), &[], "its bucket holds");
+}
+
+#[test]
+fn an_empty_file_and_a_spreadsheet_are_refused() {
+    refuses("", &[], "the file is empty");
+    refuses(HEADER, &[], "there are no rows under the header");
+    refuses(HEADER.replace("name", "id"), &[], "the header names `id` twice");
+    refuses(b"PK\x03\x04 a spreadsheet", &[], "this is a spreadsheet");
+}
+
+#[test]
+fn a_weak_or_open_key_file_is_refused() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    let check = |contents: &[u8], mode: u32, words: &str| {
+        let key = project.path("linkage.key");
+        let before = std::fs::read(&key).unwrap();
+        std::fs::write(&key, contents).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        project.encode("bank", &bank, "out").refused(1, words);
+        std::fs::write(&key, before).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    check(&[7; 31], 0o600, "a key has exactly 32 bytes, this file has 31");
+    check(&[0; 32], 0o600, "all bytes of the key are equal");
+    check(&[7; 32], 0o644, "readable by others");
+    let other: Vec<u8> = (0..32).collect();
+    check(&other, 0o600, "the linkage key differs");
+    project.encode("bank", &bank, "out").done();
+}
+
+#[test]
+fn the_signing_key_must_be_the_partys_own() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    std::fs::copy(project.path("vehicle.signing.key"), project.path("bank.signing.key")).unwrap();
+    project.encode("bank", &bank, "out").refused(1, "not the signing key that the manifest names for `bank`");
+}
+
+#[test]
+fn another_epoch_schema_or_key_is_refused_by_name() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    let server = project.server();
+    let check = run(&["key", "show", "--kind", "linkage", &project.text("linkage.key")]).done().stdout;
+    let original = std::fs::read_to_string(project.path("manifest.toml")).unwrap();
+    let try_with = |manifest: &str, words: &str| {
+        std::fs::write(project.path("manifest.toml"), manifest).unwrap();
+        let _ = std::fs::remove_dir_all(project.path("out"));
+        project.encode("bank", &bank, "out").done();
+        let said = project.submit("bank", "out", &server).refused(1, words);
+        assert!(!said.stderr.contains("matches"));
+        std::fs::write(project.path("manifest.toml"), &original).unwrap();
+    };
+    try_with(&original.replace("epoch = \"2026-11\"", "epoch = \"2026-12\""), "the epoch differs");
+    try_with(&original.replace("probable = 7.0", "probable = 1.0"), "the schema differs");
+    try_with(&original.replace("purpose = \"test\"", "purpose = \"else\""), "the manifest differs");
+
+    let other = project.text("other.key");
+    let other_check = run(&["key", "new", "--kind", "linkage", &other]).done().stdout;
+    std::fs::copy(&other, project.path("linkage.key")).unwrap();
+    try_with(&original.replace(check.trim(), other_check.trim()), "the linkage key differs");
+}
+
+#[test]
+fn a_manifest_that_is_not_signed_or_was_changed_is_refused() {
+    let project = Project::unsigned();
+    project.sign("vehicle").done();
+    let (_, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    let server = project.server();
+    project.submit("bank", "bank", &server).refused(1, "`bank` has not signed manifest");
+    drop(server);
+
+    let path = project.path("manifest.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"test\"", "\"tset\"")).unwrap();
+    let arguments: Vec<String> =
+        ["server", "run", "--data", &project.text("other"), "--manifest", &project.text("manifest.toml")]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(crate::harness::tls(&project, "server"))
+            .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run(&arguments).refused(1, "the signature of `vehicle` does not verify");
+}
+
+#[test]
+fn an_agency_cannot_submit_as_another() {
+    let project = Project::new();
+    let (_, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("vehicle", "bank", &server).refused(1, "the batch is `bank`'s, the certificate `vehicle`'s");
+    project.encode("vehicle", &vehicle, "vehicle").done();
+    project.submit(crate::harness::OFFICE, "vehicle", &server).refused(1, "role (OU) `agency`");
+    project.issue("stranger", "agency");
+    project.submit("stranger", "vehicle", &server).refused(1, "`Org stranger` is not an agency of the manifest");
+}
+
+#[test]
+fn what_is_not_offered_is_not_asked() {
+    let project = Project::new();
+    let (office, ..) = files(&project);
+    let server = project.server();
+    project
+        .office("request", &server, &[&office, "--item", "bank.shares=L3"])
+        .refused(1, "agency `bank` does not offer `shares` at L3");
+    project
+        .office("request", &server, &[&office, "--item", "bank.deposits=L2"])
+        .refused(1, "does not offer `deposits` at L2");
+    project
+        .office("request", &server, &[&office, "--item", "casino.chips=L3"])
+        .refused(1, "agency `casino` does not offer");
+    project.office("request", &server, &[&office, "--item", "bank-deposits"]).refused(2, "expected AGENCY.ITEM=LEVEL");
+}
+
+#[test]
+fn a_changed_part_is_noticed_before_it_is_sent() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    let part = project.path("bank/part-00000.parquet");
+    let bytes = std::fs::read(&part).unwrap();
+    std::fs::write(&part, &bytes[..bytes.len() - 1]).unwrap();
+    project.submit("bank", "bank", &server).refused(1, "not the one that was encoded");
+    std::fs::remove_file(&part).unwrap();
+    project.submit("bank", "bank", &server).refused(1, "cannot read");
+    std::fs::write(&part, &bytes).unwrap();
+    project.submit("bank", "bank", &server).done();
+}
+
+#[test]
+fn gb18030_parquet_free_separators_and_stdin_are_read() {
+    let project = Project::new();
+    let csv = HEADER.to_owned() + ROW;
+    let gb = project.write("gb.csv", encoding_rs::GB18030.encode(&csv).0);
+    project.encode("bank", &gb, "one").done();
+    let semicolons = project.write("semi.csv", format!("\u{feff}{}", csv.replace(',', ";")));
+    project.encode("bank", &semicolons, "two").done();
+    let mut child = project
+        .agency("encode", "bank", &["-", "--out", &project.text("three")])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), csv.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let header = |folder: &str| {
+        let signed: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(project.path(folder).join("batch.json")).unwrap()).unwrap();
+        signed["bytes"].as_str().unwrap().len()
+    };
+    assert!(header("one") > 100 && header("two") > 100 && header("three") > 100);
+}

@@ -48,7 +48,10 @@ fn a_household_is_verified_and_nothing_else_is_told() {
     project.office("fetch", &server, &[]).done();
     project.office("report", &server, &[]).done();
     let before = project.report("H2");
-    assert_eq!(before["members"][0]["agencies"][1]["state"], "pending", "the vehicle register was asked, and has not answered");
+    assert_eq!(
+        before["members"][0]["agencies"][1]["state"], "pending",
+        "the vehicle register was asked, and has not answered"
+    );
 
     project.answer("vehicle", &vehicle, &server).done();
     project.office("fetch", &server, &[]).done();
@@ -64,7 +67,10 @@ fn a_household_is_verified_and_nothing_else_is_told() {
     assert!(first["members"][1]["agencies"].as_array().unwrap().is_empty());
 
     let second = project.report("H2");
-    assert_eq!(second["members"][0]["agencies"][0]["state"], "not-covered", "the authorisation names the vehicle register alone");
+    assert_eq!(
+        second["members"][0]["agencies"][0]["state"], "not-covered",
+        "the authorisation names the vehicle register alone"
+    );
     let vehicle = &second["members"][0]["agencies"][1];
     assert_eq!(vehicle["records"][0]["items"][0]["payload"]["values"]["vehicle_price"], "123456.78");
     assert_eq!(vehicle["records"][0]["band"], "probable", "found without a number");
@@ -146,7 +152,8 @@ fn link_finds_febrl_4_and_says_how_well() {
     run(&["key", "new", "--kind", "linkage", key]).done();
     let link = |more: &[&str]| {
         let (a, b, truth) = (file("a"), file("b"), file("truth"));
-        let fixed = ["link", &a, &b, "--schema", "person", "--key-file", key, "--out", out, "--truth", &truth, "--json"];
+        let fixed =
+            ["link", &a, &b, "--schema", "person", "--key-file", key, "--out", out, "--truth", &truth, "--json"];
         let said = run(&[&fixed[..], more].concat()).done();
         serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap()["f1"].as_f64().unwrap()
     };

@@ -1,1 +1,271 @@
+//! The server keeps the release rules against clients that do not: raw requests over the real connection.
 
+use std::time::Duration;
+
+use hedui::transport::block_on;
+use hedui::transport::client::Client;
+use hedui::transport::tls::Identity;
+use hedui_protocol::encoder::Encoder;
+use hedui_protocol::encodings::subject_hash;
+use hedui_protocol::ids::{ContentHash, SubjectId};
+use hedui_protocol::keys::LinkageKey;
+use hedui_protocol::manifest::{Level, Manifest};
+use hedui_protocol::messages::{AnswerPage, Blob, CommissionRequest, CommissionStatus, SubjectEncodings};
+use hedui_protocol::sign::{Purpose, Signed, SigningKey};
+use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window, Withdrawal};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::harness::{OFFICE, Project, Server};
+use crate::journey::files;
+
+/// An office that can send anything.
+struct Rogue {
+    project: Project,
+    server: Server,
+    manifest: Manifest,
+    encoder: Encoder,
+    key: SigningKey,
+    client: Client,
+}
+
+impl Rogue {
+    fn new() -> Self {
+        let project = Project::new();
+        let (_, bank, _) = files(&project);
+        let server = project.server();
+        project.encode("bank", &bank, "bank").done();
+        project.submit("bank", "bank", &server).done();
+        let manifest = Manifest::parse(&std::fs::read(project.path("manifest.toml")).unwrap()).unwrap();
+        let linkage = LinkageKey::new(&std::fs::read(project.path("linkage.key")).unwrap()).unwrap();
+        let encoder = Encoder::new(&linkage, manifest.id(), &manifest.schema, "bank");
+        let seed: [u8; 32] = std::fs::read(project.path("civil-affairs.signing.key")).unwrap().try_into().unwrap();
+        let client = client(&project, &server, OFFICE);
+        Self { key: SigningKey::from_seed(&seed), project, server, manifest, encoder, client }
+    }
+
+    fn encodings(&self, id_no: &str) -> Vec<u8> {
+        let cells = ["欧阳若曦", id_no, "1980-01-01", "男", "12000000001", "云岸市甲区长河路1号101室"];
+        self.encoder.encode(&self.encoder.normalise(&cells)).encodings.to_bytes()
+    }
+
+    /// A ticket that is in order, and its encodings.
+    fn ticket(&self) -> (Ticket, Vec<SubjectEncodings>) {
+        let id_no = crate::journey::with_check_digits("990101198001011230");
+        let (subject, bytes) = (SubjectId([1; 16]), self.encodings(&id_no));
+        let now = Timestamp::now();
+        let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
+        let ticket = Ticket {
+            manifest: self.manifest.id(),
+            office: OFFICE.into(),
+            commission_no: "WT-1".into(),
+            programme: "dibao".into(),
+            window: Window { from: today, to: today },
+            issued_at: now,
+            expires_at: now + SignedDuration::from_hours(24),
+            items: vec![Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L3 }],
+            subjects: vec![Subject {
+                subject,
+                capacity: Capacity::CoResident,
+                agencies: vec!["bank".into()],
+                evidence: ContentHash([2; 32]),
+                valid_until: today,
+                encodings: subject_hash([("bank", bytes.as_slice())].into_iter()),
+            }],
+        };
+        (ticket, vec![SubjectEncodings { subject, agency: "bank".into(), encodings: Blob(bytes) }])
+    }
+
+    fn send(&self, ticket: &Ticket, encodings: Vec<SubjectEncodings>) -> Result<CommissionStatus, String> {
+        self.send_signed(Signed::new(&self.key, Purpose::Ticket, ticket.to_bytes()), encodings)
+    }
+
+    fn send_signed(&self, ticket: Signed, encodings: Vec<SubjectEncodings>) -> Result<CommissionStatus, String> {
+        let request = CommissionRequest { ticket, encodings };
+        block_on(self.client.post("/v1/commissions", &request)).map_err(|failure| failure.message)
+    }
+
+    #[track_caller]
+    fn refused(&self, change: impl Fn(&mut Ticket), words: &str) {
+        let (mut ticket, encodings) = self.ticket();
+        change(&mut ticket);
+        let said = self.send(&ticket, encodings).expect_err("the ticket must be refused");
+        assert!(said.contains(words), "`{words}` is not in: {said}");
+    }
+}
+
+fn client(project: &Project, server: &Server, party: &str) -> Client {
+    let file = |name: String| project.path("pki").join(name);
+    let identity = Identity {
+        certificate: file(format!("{party}.crt")),
+        key: file(format!("{party}.key")),
+        ca: file("ca.crt".into()),
+    };
+    Client::new(&server.parties, &identity, Duration::from_secs(10)).unwrap()
+}
+
+#[test]
+fn a_ticket_beyond_its_right_is_refused_by_name() {
+    let office = Rogue::new();
+    let hours = SignedDuration::from_hours;
+    office.refused(|t| t.expires_at = t.issued_at - hours(1), "the ticket expired at");
+    office.refused(|t| t.issued_at = t.issued_at + hours(2), "not valid before");
+    office.refused(|t| t.expires_at = t.issued_at + hours(24 * 400), "would hold longer than the 90 days");
+    office.refused(|t| t.programme = "lottery".into(), "`lottery` is no programme");
+    office.refused(|t| t.items[0].level = Level::L2, "does not offer");
+    office.refused(|t| t.items[0].agency = "casino".into(), "does not offer");
+    office.refused(|t| t.subjects[0].agencies.push("vehicle".into()), "which its items do not ask");
+    office.refused(|t| t.subjects.push(t.subjects[0].clone()), "twice");
+    office.refused(|t| t.subjects[0].valid_until = jiff::civil::date(2020, 1, 1), "authorisation of subject");
+    office.refused(|t| t.manifest = hedui_protocol::ids::ManifestId([9; 32]), "the ticket is for manifest");
+    office.refused(|t| t.office = "elsewhere".into(), "`elsewhere` is no office");
+    office.refused(|t| t.subjects[0].encodings = ContentHash([3; 32]), "not those of the ticket");
+}
+
+#[test]
+fn a_ticket_signed_by_someone_else_or_for_other_encodings_is_refused() {
+    let office = Rogue::new();
+    let (ticket, encodings) = office.ticket();
+    let forged = Signed::new(&SigningKey::from_seed(&[8; 32]), Purpose::Ticket, ticket.to_bytes());
+    assert!(office.send_signed(forged, encodings.clone()).unwrap_err().contains("signature is not the one of office"));
+    let other_purpose = Signed::new(&office.key, Purpose::Answer, ticket.to_bytes());
+    assert!(office.send_signed(other_purpose, encodings.clone()).unwrap_err().contains("signature"));
+    let mut swapped = encodings.clone();
+    swapped[0].encodings = Blob(office.encodings(&crate::journey::with_check_digits("990102197505067890")));
+    assert!(office.send(&ticket, swapped).unwrap_err().contains("not those of the ticket"));
+    let extra = SubjectEncodings { subject: SubjectId([9; 16]), ..encodings[0].clone() };
+    assert!(office.send(&ticket, [encodings.clone(), vec![extra]].concat()).unwrap_err().contains("does not name"));
+    assert!(office.send(&ticket, vec![]).unwrap_err().contains("missing"));
+}
+
+#[test]
+fn a_replayed_ticket_runs_once_and_a_withdrawn_one_never_again() {
+    let office = Rogue::new();
+    let (ticket, encodings) = office.ticket();
+    let first = office.send(&ticket, encodings.clone()).unwrap();
+    let second = office.send(&ticket, encodings.clone()).unwrap();
+    assert_eq!(first.commission, second.commission);
+    let path = format!("/v1/commissions/{}", first.commission);
+    let answers =
+        || block_on(office.client.get::<AnswerPage>(&format!("{path}/answers"))).map_err(|failure| failure.message);
+    let page = loop {
+        let page = answers().unwrap();
+        if page.answers[0].slots.0[0] != 0 {
+            break page;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(page.answers[0].slots.0[0], 4, "released from deposit");
+
+    let withdrawal = |office_name: &str| Withdrawal {
+        commission: first.commission,
+        office: office_name.into(),
+        withdrawn_at: Timestamp::now(),
+    };
+    let sign =
+        |key: &SigningKey, said: &Withdrawal| Signed::new(key, Purpose::Withdrawal, serde_json::to_vec(said).unwrap());
+    let post =
+        |signed: &Signed| block_on(office.client.post::<CommissionStatus>(&format!("{path}/withdrawal"), signed));
+    assert!(
+        post(&sign(&SigningKey::from_seed(&[8; 32]), &withdrawal(OFFICE))).unwrap_err().message.contains("not signed")
+    );
+    assert!(
+        post(&sign(&office.key, &withdrawal("elsewhere")))
+            .unwrap_err()
+            .message
+            .contains("another commission or office")
+    );
+    post(&sign(&office.key, &withdrawal(OFFICE))).unwrap();
+    assert!(answers().unwrap_err().contains("withdrawn"));
+    assert!(office.send(&ticket, encodings).unwrap_err().contains("withdrawn"), "the same ticket again");
+}
+
+#[test]
+fn a_hit_and_a_miss_have_the_same_size() {
+    let office = Rogue::new();
+    let (mut ticket, mut encodings) = office.ticket();
+    let strange = office.encodings("");
+    let cells = ["百里无痕", "", "1951-02-03", "女", "", ""];
+    let miss = office.encoder.encode(&office.encoder.normalise(&cells)).encodings.to_bytes();
+    assert_ne!(strange, miss);
+    let hash = subject_hash([("bank", miss.as_slice())].into_iter());
+    let subject = SubjectId([7; 16]);
+    ticket.subjects.push(Subject { subject, encodings: hash, ..ticket.subjects[0].clone() });
+    encodings.push(SubjectEncodings { subject, agency: "bank".into(), encodings: Blob(miss) });
+    let filed = office.send(&ticket, encodings).unwrap();
+    let path = format!("/v1/commissions/{}/answers", filed.commission);
+    loop {
+        let page: AnswerPage = block_on(office.client.get(&path)).unwrap();
+        let slots: Vec<&Vec<u8>> = page.answers.iter().map(|answer| &answer.slots.0).collect();
+        assert_eq!(slots[0].len(), slots[1].len());
+        if slots[0][0] == 4 {
+            assert!(slots[1].iter().all(|byte| *byte == 0), "the other is a miss");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn another_office_or_an_agency_sees_nothing_of_a_commission() {
+    let office = Rogue::new();
+    let (ticket, encodings) = office.ticket();
+    let filed = office.send(&ticket, encodings.clone()).unwrap();
+    let bank = client(&office.project, &office.server, "bank");
+    for path in
+        [format!("/v1/commissions/{}", filed.commission), format!("/v1/commissions/{}/answers", filed.commission)]
+    {
+        let said = block_on(bank.get::<serde_json::Value>(&path)).unwrap_err().message;
+        assert!(said.contains("role (OU) `office`"), "{said}");
+    }
+    let said = block_on(office.client.get::<serde_json::Value>("/v1/notices")).unwrap_err().message;
+    assert!(said.contains("role (OU) `agency`"), "{said}");
+    let unknown = format!("/v1/commissions/{}", "00".repeat(32));
+    assert!(block_on(office.client.get::<serde_json::Value>(&unknown)).unwrap_err().message.contains("no such thing"));
+}
+
+#[test]
+fn parts_may_come_twice_and_in_any_order_but_not_wrong_or_too_few() {
+    let office = Rogue::new();
+    let bank = client(&office.project, &office.server, "bank");
+    let text = std::fs::read_to_string(office.project.path("bank.csv")).unwrap();
+    let again = office.project.write("again.csv", text.replace("B4", "B9"));
+    office.project.encode("bank", &again, "again").done();
+    let read = |name: &str| std::fs::read(office.project.path("again").join(name)).unwrap();
+    let header: Signed = serde_json::from_slice(&read("batch.json")).unwrap();
+    let status: hedui_protocol::messages::BatchStatus = block_on(bank.post("/v1/batches", &header)).unwrap();
+    let path = format!("/v1/batches/{}", status.batch);
+    let commit = || block_on(bank.post::<serde_json::Value>(&format!("{path}/commit"), &()));
+    assert!(commit().unwrap_err().message.contains("1 of 1 parts are missing: 0"));
+
+    let put = |number: u32, bytes: Vec<u8>| {
+        block_on(bank.put::<serde_json::Value>(&format!("{path}/parts/{number}"), bytes.into()))
+    };
+    let part = read("part-00000.parquet");
+    assert!(put(0, part[..part.len() - 9].to_vec()).unwrap_err().message.contains("length or hash differs"));
+    let mut wrong = part.clone();
+    wrong[100] ^= 1;
+    assert!(put(0, wrong).unwrap_err().message.contains("length or hash differs"));
+    assert!(put(1, part.clone()).unwrap_err().message.contains("no such thing"));
+    put(0, part.clone()).unwrap();
+    put(0, part).unwrap();
+    commit().unwrap();
+    commit().unwrap();
+    let vehicle = client(&office.project, &office.server, "vehicle");
+    assert!(
+        block_on(vehicle.get::<serde_json::Value>(&path)).unwrap_err().message.contains("no such thing"),
+        "another agency's batch"
+    );
+}
+
+#[test]
+fn whoever_opens_checks_the_ticket_again() {
+    let office = Rogue::new();
+    let (ticket, _) = office.ticket();
+    let signed = Signed::new(&office.key, Purpose::Ticket, ticket.to_bytes());
+    let granted = Granted::check(&signed, &office.manifest).unwrap();
+    let later = ticket.expires_at + SignedDuration::from_secs(1);
+    assert!(granted.permits(SubjectId([1; 16]), "bank", "deposits", Level::L3, ticket.issued_at).is_ok());
+    assert!(granted.permits(SubjectId([1; 16]), "bank", "deposits", Level::L3, later).is_err());
+    assert!(granted.permits(SubjectId([1; 16]), "bank", "deposits", Level::L1, ticket.issued_at).is_err());
+    assert!(granted.permits(SubjectId([2; 16]), "bank", "deposits", Level::L3, ticket.issued_at).is_err());
+}

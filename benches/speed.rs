@@ -1,0 +1,104 @@
+//! What a row costs: normalise, encode, seal; and what a lookup costs.
+//!
+//! `cargo bench` prints times a row; rows a second a core are their inverse.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use hedui::matching::Matcher;
+use hedui::matching::index::Index;
+use hedui_protocol::encoder::Encoder;
+use hedui_protocol::encodings::{Encodings, Shape};
+use hedui_protocol::ids::{ManifestId, RecordId};
+use hedui_protocol::keys::LinkageKey;
+use hedui_protocol::manifest::Manifest;
+use hedui_protocol::open::OpeningKey;
+use hedui_protocol::schema::Schema;
+use hedui_protocol::seal::PartSealer;
+use hedui_protocol::sign::SigningKey;
+
+const ROWS: usize = 1000;
+
+/// Rows of a Chinese bank, each another person.
+fn rows() -> Vec<[String; 6]> {
+    let surnames = ["王", "李", "张", "刘", "陈", "杨", "黄", "赵", "吴", "周"];
+    let given = ["伟", "秀英", "敏", "静", "丽娟", "强", "磊", "军", "洋洋", "建国"];
+    let row = |n: usize| {
+        let (year, month, day) = (1950 + n % 50, 1 + n % 12, 1 + n % 28);
+        [
+            format!("{}{}", surnames[n % 10], given[n / 10 % 10]),
+            format!("99{:04}{year}{month:02}{day:02}{:03}x", n % 9999, n % 999),
+            format!("{year}-{month:02}-{day:02}"),
+            if n.is_multiple_of(2) { "男" } else { "女" }.to_owned(),
+            format!("120{n:08}"),
+            format!("云岸市甲区长河路{}弄{}号{}室", n % 300, n % 40, 101 + n % 900),
+        ]
+    };
+    (0..ROWS).map(row).collect()
+}
+
+fn key() -> LinkageKey {
+    LinkageKey::new(&(0..32).collect::<Vec<u8>>()).expect("32 different bytes are a key")
+}
+
+fn manifest() -> Manifest {
+    let schema = Schema::preset("resident-cn").expect("shipped");
+    let mut schema: toml::Table = toml::from_str(schema).expect("shipped schemas are TOML");
+    let signing = SigningKey::from_seed(&[1; 32]).public();
+    let opening = OpeningKey::new(&(1..33).collect::<Vec<u8>>()).expect("a key").public();
+    let head = format!(
+        "protocol = 1\nproject = \"bench\"\npurpose = \"bench\"\nepoch = \"e\"\nlinkage_key_check = \"{}\"\nprogrammes = [\"p\"]\n\
+         [[agency]]\nname = \"bank\"\norganisation = \"bank\"\nsigning_key = \"{signing}\"\nrelease = \"deposit\"\n\
+         [[agency.item]]\nname = \"deposits\"\ntitle = \"d\"\ntitle_zh = \"d\"\nlevels = [\"L1\", \"L3\"]\ncolumns = [\"balance\"]\n\
+         measure = \"balance\"\nlimit = 1.0\nbucket = 128\n\
+         [[office]]\nname = \"office\"\norganisation = \"office\"\nsigning_key = \"{signing}\"\nopening_key = \"{opening}\"\ndeposits = true\n",
+        key().check()
+    );
+    let mut terms: toml::Table = toml::from_str(&head).expect("written above");
+    terms.insert("schema".into(), toml::Value::Table(std::mem::take(&mut schema)));
+    Manifest::parse(toml::to_string(&terms).expect("a table is TOML").as_bytes()).expect("a manifest")
+}
+
+fn encode(c: &mut Criterion) {
+    let manifest = manifest();
+    let encoder = Encoder::new(&key(), manifest.id(), &manifest.schema, "bank");
+    let rows = rows();
+    let cells = |row: &[String; 6]| encoder.normalise(&row.each_ref().map(String::as_str));
+    let normalised: Vec<_> = rows.iter().map(cells).collect();
+    let mut group = c.benchmark_group("resident-cn, 1000 rows");
+    group.throughput(Throughput::Elements(ROWS as u64)).sample_size(20);
+    group.bench_function("normalise", |b| {
+        b.iter(|| rows.iter().map(cells).filter(|row| !row.passes.is_empty()).count())
+    });
+    group.bench_function("tokens", |b| {
+        b.iter(|| normalised.iter().map(|row| encoder.encode(row).encodings.tokens.len()).sum::<usize>());
+    });
+    let agency = manifest.agency("bank").expect("above");
+    let sealer = PartSealer::new(&manifest, agency).expect("the key is one");
+    let payloads = [vec![b'x'; 60], vec![b'x'; 100]];
+    group.bench_function("seal two levels", |b| {
+        let encoded: Vec<_> = normalised.iter().map(|row| encoder.encode(row)).collect();
+        let seal = |encoded: &hedui_protocol::encoder::Encoded| {
+            sealer.record(RecordId([1; 16]), &encoded.wrap_keys, &payloads).expect("payloads fit").1.len()
+        };
+        b.iter(|| encoded.iter().map(seal).sum::<usize>());
+    });
+    group.finish();
+}
+
+fn join(c: &mut Criterion) {
+    let schema = Schema::parse(Schema::preset("resident-cn").expect("shipped")).expect("shipped");
+    let encoder = Encoder::new(&key(), ManifestId([1; 32]), &schema, "bank");
+    let encode = |row: &[String; 6]| encoder.encode(&encoder.normalise(&row.each_ref().map(String::as_str))).encodings;
+    let encodings: Vec<Encodings> = rows().iter().map(encode).collect();
+    let index = Index::of_encodings(encodings.iter()).expect("memory takes it");
+    let shape = Shape { passes: schema.passes.len() as u8, filter_bytes: vec![] };
+    let matcher = Matcher::new(&index, &schema, shape);
+    let mut group = c.benchmark_group("join");
+    group.throughput(Throughput::Elements(ROWS as u64)).sample_size(20);
+    group.bench_function("1000 probes against 1000 rows", |b| {
+        b.iter(|| encodings.iter().map(|probe| matcher.matches(probe).len()).sum::<usize>());
+    });
+    group.finish();
+}
+
+criterion_group!(speed, encode, join);
+criterion_main!(speed);
