@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// The whole exit contract; `docs/EXIT-CODES` in the README's table.
+/// The whole exit contract; the README has it as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The input, a key or another party refuses; sending the same again will not help.

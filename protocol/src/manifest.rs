@@ -325,3 +325,27 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_manifest_or_not_one(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in ".*") {
+            prop_assert!(Manifest::parse(&bytes).is_err());
+            prop_assert!(Manifest::parse(text.as_bytes()).is_err());
+            let _ = toml::from_str::<Signatures>(&text);
+        }
+    }
+
+    #[test]
+    fn levels_read_as_they_are_written() {
+        for level in [Level::L0, Level::L1, Level::L2, Level::L3] {
+            assert_eq!(level.to_string().parse(), Ok(level));
+        }
+        assert!("L4".parse::<Level>().is_err());
+    }
+}

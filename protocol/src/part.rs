@@ -167,3 +167,56 @@ pub fn locked_range(agency: &Agency, office: usize, item: &str, level: Level) ->
 pub fn locked_bytes(agency: &Agency) -> usize {
     agency.offers().map(|(item, _)| usize::from(item.bucket) + LOCKED_OVERHEAD).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header(rows: &[u32], records: u64) -> BatchHeader {
+        let part = |(number, rows): (u32, &u32)| PartInfo { number, rows: *rows, bytes: 1, hash: ContentHash([0; 32]) };
+        BatchHeader {
+            manifest: ManifestId([1; 32]),
+            schema: ContentHash([2; 32]),
+            epoch: "e".into(),
+            linkage_key_check: KeyCheck([3; 8]),
+            agency: "bank".into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            records,
+            parts: (0..).zip(rows).map(part).collect(),
+        }
+    }
+
+    #[test]
+    fn a_headers_numbers_add_up() {
+        assert_eq!(header(&[5, 3], 8).adds_up(5), Ok(()));
+        assert_eq!(header(&[5, 3], 9).adds_up(5), Err(MalformedHeader::Sum(9)));
+        assert_eq!(header(&[6], 6).adds_up(5), Err(MalformedHeader::Rows(0)));
+        assert_eq!(header(&[5, 0], 5).adds_up(5), Err(MalformedHeader::Rows(1)));
+        let mut swapped = header(&[1, 1], 2);
+        swapped.parts.swap(0, 1);
+        assert_eq!(swapped.adds_up(5), Err(MalformedHeader::Numbers));
+    }
+
+    #[test]
+    fn a_wrap_is_found_by_its_tokens_index() {
+        let wraps = [vec![2], vec![7; WRAP_BYTES], vec![4], vec![8; WRAP_BYTES]].concat();
+        assert_eq!(StoredRecord::wrap_of(&wraps, 4), Some(&[8; WRAP_BYTES][..]));
+        assert_eq!(StoredRecord::wrap_of(&wraps, 3), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_header_or_not_one(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(header) = BatchHeader::parse(&bytes) {
+                let _ = header.adds_up(10);
+            }
+        }
+
+        #[test]
+        fn wraps_of_any_bytes_are_found_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..200), index in any::<u8>()) {
+            let _ = StoredRecord::wrap_of(&bytes, index);
+        }
+    }
+}

@@ -258,3 +258,26 @@ fn last_moment(day: Date) -> Option<Timestamp> {
 fn position_of(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_authorisation_holds_its_whole_last_day_wherever_that_is() {
+        let end = last_moment(jiff::civil::date(2026, 11, 24)).unwrap();
+        assert_eq!(end.to_string(), "2026-11-25T12:00:00Z", "midnight in the latest time zone");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_ticket_or_not_one(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in ".*") {
+            let _ = serde_json::from_slice::<Ticket>(&bytes);
+            let _ = serde_json::from_str::<Ticket>(&text);
+            let _ = serde_json::from_str::<Withdrawal>(&text);
+            let _ = serde_json::from_str::<Signed>(&text);
+        }
+    }
+}

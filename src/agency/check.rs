@@ -122,7 +122,7 @@ impl Check {
         }
         progress.finish_and_clear();
         if report.rows == 0 {
-            return Err(Failure::refused(format!("{}: there are no rows under the header", table.name)));
+            return Err(super::rows::no_rows(&table.name));
         }
         if self.json {
             println!("{}", serde_json::to_string(&report).expect("a report is JSON"));

@@ -82,7 +82,7 @@ impl Encode {
         }
         progress.finish_and_clear();
         if table.read() == 0 {
-            return Err(Failure::refused(format!("{}: there are no rows under the header", table.name)));
+            return Err(super::rows::no_rows(&table.name));
         }
         let summary = batch.finish(&signing_key, clock, &interrupt)?;
         terminal::note(format!("{}: {summary}", self.out.display()));

@@ -25,6 +25,12 @@ pub struct Layout {
     as_of: Date,
 }
 
+/// A table with a header alone.
+pub fn no_rows(name: &str) -> Failure {
+    Failure::refused(format!("{name}: there are no rows under the header"))
+        .hint("an empty set would take the place of the agency's former one; was the right file named?")
+}
+
 impl AgencyTable {
     pub fn open(data: &DataFile, manifest: &Manifest, agency: &Agency, as_of: Date) -> Outcome<Self> {
         let table = data.format.open(&data.data)?;

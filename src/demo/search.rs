@@ -32,7 +32,7 @@ const WINDOW: usize = 1 << 20;
 pub fn search_server(children: &Children, server: &Server) -> Outcome<u64> {
     children.step("Searching the server's files, log, memory and answers for planted values");
     let files = children.files();
-    let needles = needles(files)?;
+    let needles = not_in_program(needles(files)?)?;
     let search = Search::new(&needles)?;
     if search.memory(std::process::id())? == 0 || search.folder(&files.city)? == 0 {
         return Err(Failure::refused("the search does not find what is there; its result would mean nothing"));
@@ -79,6 +79,21 @@ fn needles(files: &Files) -> Outcome<Vec<Vec<u8>>> {
     needles.retain(|needle| needle.len() >= SHORTEST);
     needles.sort();
     needles.dedup();
+    Ok(needles)
+}
+
+/// The program carries the table of names that the city is made of; what stands there proves nothing when it is found.
+fn not_in_program(mut needles: Vec<Vec<u8>>) -> Outcome<Vec<Vec<u8>>> {
+    let program = std::env::current_exe().map_err(|e| Failure::refused(format!("cannot find this program: {e}")))?;
+    let program = super::read(&program)?;
+    let automaton = AhoCorasick::new(&needles).map_err(Failure::refused)?;
+    let known: std::collections::HashSet<usize> =
+        automaton.find_overlapping_iter(&program).map(|found| found.pattern().as_usize()).collect();
+    let mut number = 0;
+    needles.retain(|_| {
+        number += 1;
+        !known.contains(&(number - 1))
+    });
     Ok(needles)
 }
 

@@ -184,7 +184,7 @@ fn a_changed_part_is_noticed_before_it_is_sent() {
 }
 
 #[test]
-fn gb18030_parquet_free_separators_and_stdin_are_read() {
+fn gb18030_separators_and_stdin_are_read() {
     let project = Project::new();
     let csv = HEADER.to_owned() + ROW;
     let gb = project.write("gb.csv", encoding_rs::GB18030.encode(&csv).0);
@@ -204,4 +204,46 @@ fn gb18030_parquet_free_separators_and_stdin_are_read() {
         signed["bytes"].as_str().unwrap().len()
     };
     assert!(header("one") > 100 && header("two") > 100 && header("three") > 100);
+}
+
+/// The same rows as Parquet: text columns, a number and a missing value.
+fn parquet(path: &std::path::Path) {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+
+    let text = |values: [Option<&str>; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", text([Some("B1"), Some("B2")])),
+        ("name", text([Some("欧阳若曦"), Some("百里无忧")])),
+        ("id_no", text([Some("990101198001011237"), None])),
+        ("dob", text([Some("1980-01-01"), Some("1990-01-01")])),
+        ("sex", text([Some("男"), None])),
+        ("phone", Arc::new(Int64Array::from(vec![12_000_000_001, 12_000_000_004]))),
+        ("address", text([Some("甲区长河路1号101"), None])),
+        ("accounts", Arc::new(Int64Array::from(vec![2, 3]))),
+        ("balance", Arc::new(Float64Array::from(vec![70123.45, 9999.99]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn parquet_is_read_and_what_is_none_is_refused() {
+    let project = Project::new();
+    let path = project.path("bank.parquet");
+    parquet(&path);
+    let data = project.text("bank.parquet");
+    let said = Said::of(&project.agency("check", "bank", &[&data, "--json"]).output().unwrap()).done();
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["rows"], 2);
+    let field =
+        |name: &str| report["fields"].as_array().unwrap().iter().find(|field| field["field"] == name).unwrap().clone();
+    assert_eq!((field("phone")["valid"].as_u64(), field("id_no")["missing"].as_u64()), (Some(2), Some(1)));
+    project.encode("bank", &data, "out").done();
+    std::fs::write(&path, b"PAR1 no parquet PAR1").unwrap();
+    project.encode("bank", &data, "other").refused(1, "does not read as Parquet");
 }

@@ -19,7 +19,17 @@ use crate::harness::Project;
 use crate::journey::files;
 
 /// What was planted: names, an address, numbers, phones and amounts of the journey's people.
-const PLANTED: &[&str] = &["欧阳若曦", "司徒远航", "百里无忧", "长河路1号101", "12000000001", "12000000003", "70123.45", "123456.78", "99010119800101123"];
+const PLANTED: &[&str] = &[
+    "欧阳若曦",
+    "司徒远航",
+    "百里无忧",
+    "长河路1号101",
+    "12000000001",
+    "12000000003",
+    "70123.45",
+    "123456.78",
+    "99010119800101123",
+];
 
 /// A value as it might stand somewhere: UTF-8, UTF-16 either way, GB18030, hexadecimal, base64 at each alignment.
 fn forms(value: &[u8], text: Option<&str>) -> Vec<Vec<u8>> {
@@ -59,7 +69,9 @@ impl Search {
 
     fn folder(&self, folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries.flat_map(|path| if path.is_dir() { self.folder(&path) } else { self.bytes(&std::fs::read(path).unwrap()) }).collect()
+        entries
+            .flat_map(|path| if path.is_dir() { self.folder(&path) } else { self.bytes(&std::fs::read(path).unwrap()) })
+            .collect()
     }
 
     fn memory(&self, pid: u32) -> Vec<String> {
@@ -83,7 +95,9 @@ impl Search {
 }
 
 fn planted() -> Vec<(String, Vec<u8>)> {
-    let named = |value: &&str| forms(value.as_bytes(), Some(value)).into_iter().map(|form| ((*value).to_owned(), form)).collect::<Vec<_>>();
+    let named = |value: &&str| {
+        forms(value.as_bytes(), Some(value)).into_iter().map(|form| ((*value).to_owned(), form)).collect::<Vec<_>>()
+    };
     PLANTED.iter().flat_map(named).collect()
 }
 
@@ -98,7 +112,9 @@ fn secrets(project: &Project) -> Vec<(String, Vec<u8>)> {
     let wraps: Vec<Vec<u8>> = encoded.wrap_keys.iter().map(|(_, key)| key.dangerously_reveal().to_vec()).collect();
     assert!(!wraps.is_empty());
     let opening = std::fs::read(project.path("office.opening.key")).unwrap();
-    let all = [("linkage key", linkage), ("opening key", opening)].into_iter().chain(wraps.into_iter().map(|key| ("wrap key", key)));
+    let all = [("linkage key", linkage), ("opening key", opening)]
+        .into_iter()
+        .chain(wraps.into_iter().map(|key| ("wrap key", key)));
     all.flat_map(|(name, key)| forms(&key, None).into_iter().map(move |form| (name.to_owned(), form))).collect()
 }
 
@@ -116,7 +132,11 @@ fn nothing_planted_is_anywhere_at_the_server() {
     project.answer("vehicle", &vehicle, &server).done();
     project.office("fetch", &server, &[]).done();
     project.office("report", &server, &[]).done();
-    assert_eq!(project.report("H2")["members"][0]["agencies"][1]["state"], "answered", "the journey was run to its end");
+    assert_eq!(
+        project.report("H2")["members"][0]["agencies"][1]["state"],
+        "answered",
+        "the journey was run to its end"
+    );
 
     let search = Search::new([planted(), secrets(&project)].concat());
     let file = |name: &str| project.path("pki").join(name);
@@ -141,7 +161,8 @@ fn the_same_search_finds_them_in_the_agencys_memory() {
     let project = Project::new();
     let (_, bank, _) = files(&project);
     let csv = std::fs::read(&bank).unwrap();
-    let mut child = project.agency("encode", "bank", &["-", "--out", &project.text("out")]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        project.agency("encode", "bank", &["-", "--out", &project.text("out")]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&csv).unwrap();
     stdin.flush().unwrap();

@@ -34,7 +34,8 @@ fn a_server_that_is_down_is_told_as_such() {
 fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
     let project = Project::new();
     let city = city(&project, "4000");
-    let (bank, vehicle, office) = (format!("{city}/bank.csv"), format!("{city}/vehicle.csv"), format!("{city}/office.csv"));
+    let (bank, vehicle, office) =
+        (format!("{city}/bank.csv"), format!("{city}/vehicle.csv"), format!("{city}/office.csv"));
     let mut server = project.server();
     let address = server.address().to_owned();
     project.encode("bank", &bank, "bank").done();
@@ -45,7 +46,8 @@ fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
         ("submit vehicle", Box::new(|server| project.submit("vehicle", "vehicle", server))),
         ("request", Box::new(|server| project.office("request", server, &[&office]))),
         ("fetch", Box::new(|server| project.office("fetch", server, &[]))),
-        ("answer", Box::new(|server| project.answer("vehicle", &vehicle, server))),
+        ("answer vehicle", Box::new(|server| project.answer("vehicle", &vehicle, server))),
+        ("answer bank", Box::new(|server| project.answer("bank", &bank, server))),
         ("fetch again", Box::new(|server| project.office("fetch", server, &[]))),
     ];
     for (number, (name, step)) in steps.iter().enumerate() {
@@ -54,7 +56,8 @@ fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
         std::thread::scope(|scope| {
             let client = scope.spawn(|| {
                 // the client knows the address; it does not know that the server dies
-                let server = Server { child: idle(), parties, operator: String::new(), log: project.path("unused.log") };
+                let server =
+                    Server { child: idle(), parties, operator: String::new(), log: project.path("unused.log") };
                 step(&server)
             });
             std::thread::sleep(moment);
@@ -68,7 +71,8 @@ fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
     let reports = std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().path());
     let json = reports.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     let texts: Vec<String> = json.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    let count = |state: &str| texts.iter().map(|text| text.matches(&format!("\"state\": \"{state}\"")).count()).sum::<usize>();
+    let count =
+        |state: &str| texts.iter().map(|text| text.matches(&format!("\"state\": \"{state}\"")).count()).sum::<usize>();
     assert!(count("answered") > 50, "{} answered", count("answered"));
     assert_eq!((count("pending"), count("not-submitted")), (0, 0));
     assert!(!texts.iter().any(|text| text.contains("unopened")));
@@ -85,11 +89,18 @@ fn an_interrupt_leaves_nothing_half_written() {
     let city = city(&project, "60000");
     for (milliseconds, signal) in [(30u64, "INT"), (250, "INT"), (450, "TERM")] {
         let out = project.text("out");
-        let mut child = project.agency("encode", "bank", &[&format!("{city}/bank.csv"), "--out", &out]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = project
+            .agency("encode", "bank", &[&format!("{city}/bank.csv"), "--out", &out])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(milliseconds));
         Command::new("kill").args([&format!("-{signal}"), &pid(&child)]).status().unwrap();
         let code = child.wait().unwrap().code();
-        let left: Vec<_> = std::fs::read_dir(project.folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let left: Vec<_> = std::fs::read_dir(project.folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
         match code {
             // before the handler was there, the signal ends the process itself
@@ -115,7 +126,9 @@ fn with_little_room(project: &Project, kib: u32, script: &str) -> Said {
     let small = project.path("small");
     std::fs::create_dir_all(&small).unwrap();
     let mount = format!("mount -t tmpfs -o size={kib}k none {} && {script}", small.display());
-    Said::of(&Command::new("unshare").args(["-rm", "sh", "-c", &mount]).output().expect("unshare (util-linux) is there"))
+    Said::of(
+        &Command::new("unshare").args(["-rm", "sh", "-c", &mount]).output().expect("unshare (util-linux) is there"),
+    )
 }
 
 #[test]
@@ -141,7 +154,8 @@ fn a_full_disk_at_the_server_is_told_and_the_same_batch_goes_through_later() {
     let city = city(&project, "4000");
     project.encode("bank", &format!("{city}/bank.csv"), "bank").done();
     let data = project.text("small/server");
-    let (tls, client) = (crate::harness::tls(&project, "server").join(" "), crate::harness::tls(&project, "bank").join(" "));
+    let (tls, client) =
+        (crate::harness::tls(&project, "server").join(" "), crate::harness::tls(&project, "bank").join(" "));
     let hedui = env!("CARGO_BIN_EXE_hedui");
     let (manifest, folder, ready) = (project.text("manifest.toml"), project.text("bank"), project.text("ready.json"));
     let small = project.text("small");
@@ -164,7 +178,10 @@ fn one_server_a_folder_and_one_manifest_a_folder() {
     let project = Project::new();
     let server = project.server();
     let start = |manifest: &str| {
-        let mut arguments: Vec<String> = ["server", "run", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        let mut arguments: Vec<String> =
+            ["server", "run", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]
+                .map(str::to_owned)
+                .to_vec();
         arguments.extend(["--data".into(), project.text("server"), "--manifest".into(), project.text(manifest)]);
         arguments.extend(crate::harness::tls(&project, "server"));
         run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())

@@ -19,7 +19,9 @@ use crate::server::Linkage;
 use crate::server::store::{Release, Stored};
 
 /// Matches in one round of notices.
-const ROUND: i64 = 500;
+const ROUND: usize = 500;
+/// Waiting matches that are looked at for it: some wait under tickets that have run out.
+const LOOKED_AT: i64 = 5000;
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new().route("/v1/notices", get(get_notices)).route("/v1/answers", post(post_answers))
@@ -28,16 +30,20 @@ pub fn routes() -> Router<Arc<Linkage>> {
 /// `GET /v1/notices`: what waits for the calling agency, under tickets that hold.
 async fn get_notices(linkage: State, Agency(agency): Agency) -> Result<Json<Notices>, Problem> {
     let now = linkage.clock.now();
-    let pending = linkage.store.pending(&agency, ROUND).await?;
-    let more = pending.len() as i64 == ROUND;
+    let pending = linkage.store.pending(&agency, LOOKED_AT).await?;
     let mut notices: Vec<Notice> = Vec::new();
-    let mut current = None;
+    let (mut current, mut told, mut more) = (None, 0, false);
     for waiting in pending {
         let ticket = Granted::check(&waiting.ticket, &linkage.project.manifest);
         let holds = ticket.is_ok_and(|ticket| ticket.covers(waiting.subject, &agency, now).is_ok());
         if !holds {
             continue;
         }
+        if told == ROUND {
+            more = true;
+            break;
+        }
+        told += 1;
         if current != Some(waiting.commission) {
             current = Some(waiting.commission);
             notices.push(Notice { ticket: waiting.ticket, matches: Vec::new() });

@@ -1,0 +1,130 @@
+//! Runs `vectors/`: one case a file, each naming its expected outcome.
+#![cfg(feature = "encode")]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use hedui_protocol::encoder::Encoder;
+use hedui_protocol::filter::Diffuser;
+use hedui_protocol::ids::ManifestId;
+use hedui_protocol::keys::LinkageKey;
+use hedui_protocol::passes::Normaliser;
+use hedui_protocol::schema::{Filter, Schema};
+
+struct Case {
+    path: PathBuf,
+    lines: HashMap<String, String>,
+}
+
+impl Case {
+    fn text(&self, name: &str) -> &str {
+        self.lines.get(name).unwrap_or_else(|| panic!("{}: no line `{name}`", self.path.display()))
+    }
+
+    fn number<N: std::str::FromStr>(&self, name: &str) -> N {
+        self.text(name).parse().unwrap_or_else(|_| panic!("{}: `{name}` is no number", self.path.display()))
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        unhex(self.text(name))
+    }
+
+    fn key(&self) -> LinkageKey {
+        LinkageKey::new(&self.bytes("linkage key")).unwrap()
+    }
+
+    fn manifest(&self) -> ManifestId {
+        self.text("manifest").parse().unwrap()
+    }
+}
+
+fn cases(kind: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(kind);
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+        Case { path, lines: text.lines().filter_map(line).collect() }
+    };
+    let cases: Vec<Case> = std::fs::read_dir(folder).unwrap().map(|entry| read(entry.unwrap().path())).collect();
+    assert!(!cases.is_empty(), "no vectors of {kind}");
+    cases
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn derivations() {
+    for case in cases("derive") {
+        let key = case.key();
+        let secret = key.for_project(case.manifest()).secret(&case.bytes("pass value"));
+        let agency = case.text("agency");
+        assert_eq!(key.check().to_string(), case.text("expect check"), "{}", case.path.display());
+        assert_eq!(hex(&secret.token(agency).0), case.text("expect token"), "{}", case.path.display());
+        assert_eq!(
+            hex(&secret.wrap_key(agency).dangerously_reveal()),
+            case.text("expect wrap key"),
+            "{}",
+            case.path.display()
+        );
+    }
+}
+
+#[test]
+fn filters() {
+    for case in cases("filter") {
+        let project = case.key().for_project(case.manifest());
+        let (name, agency) = (case.text("filter"), case.text("agency"));
+        let filter = Filter {
+            name: name.into(),
+            cohort: None,
+            fields: vec![],
+            bits: case.number("bits"),
+            k: case.number("k"),
+            t: case.number("t"),
+            bands: vec![],
+            beyond: 0.0,
+        };
+        let diffuser = Diffuser::new(&filter, project.filter_map(name, agency));
+        let key = project.secret(&case.bytes("pass value")).filter_key(agency, name);
+        let grams: Vec<Vec<u8>> = case.text("grams").split_whitespace().map(unhex).collect();
+        assert_eq!(hex(&diffuser.encode(&key, &grams)), case.text("expect"), "{}", case.path.display());
+    }
+}
+
+/// A value's part is seen through a schema of one field and one pass: its bytes are B(label, pass, part) (SPEC 5.1).
+#[test]
+fn normalisation() {
+    for case in cases("normalise") {
+        let schema = format!(
+            "name = \"v\"\nnormalisation = \"norm-v1\"\nprofile = \"cohort\"\ndecision = {{ bias = 0.0, possible = 0.0, probable = 0.0 }}\n\
+             [[field]]\nname = \"f\"\nkind = \"{}\"\n[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
+            case.text("kind"),
+            case.text("part")
+        );
+        let normaliser = Normaliser::new(&Schema::parse(&schema).unwrap());
+        let row = normaliser.row(&[case.text("in")]);
+        let prefix = "\u{d}\0\0\0hedui v1 pass\u{1}\0\0\0p".len() + 4;
+        let parts: Vec<String> =
+            row.passes[0].iter().map(|bytes| String::from_utf8(bytes[prefix..].to_vec()).unwrap()).collect();
+        let expect = case.text("expect");
+        let expect = if expect == "missing" { "" } else { expect };
+        assert_eq!(parts.join("|"), expect, "{}", case.path.display());
+    }
+}
+
+#[test]
+fn rows() {
+    for case in cases("row") {
+        let schema = Schema::parse(Schema::preset(case.text("schema")).unwrap()).unwrap();
+        let encoder = Encoder::new(&case.key(), case.manifest(), &schema, case.text("agency"));
+        let cells: Vec<&str> = case.text("cells").split('|').collect();
+        let encoded = encoder.encode(&encoder.normalise(&cells));
+        assert_eq!(hex(&encoded.encodings.to_bytes()), case.text("expect"), "{}", case.path.display());
+    }
+}
