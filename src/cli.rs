@@ -25,7 +25,7 @@ enum Command {
     Demo(crate::demo::Demo),
     /// Encode two files and match them here, with the code that the service uses
     #[cfg(feature = "agency")]
-    Link(crate::link::Link),
+    Link(Box<crate::link::Link>),
     /// Write a synthetic city's files
     Synth(crate::synth::command::Synth),
     /// Make keys, and show what may be told of them

@@ -1,6 +1,9 @@
 //! Arguments that several commands share, and what they load.
 
-use std::path::{Path, PathBuf};
+#[cfg(any(feature = "agency", feature = "office"))]
+use std::path::Path;
+use std::path::PathBuf;
+#[cfg(any(feature = "agency", feature = "office"))]
 use std::time::Duration;
 
 use clap::Args;

@@ -70,6 +70,7 @@ pub(crate) fn wrap_aad(manifest: ManifestId, agency: &str, record: RecordId) -> 
 }
 
 /// AES-256-GCM (RFC 5116) under a key that encrypts exactly one message: the nonce is zero.
+#[cfg(feature = "seal")]
 pub(crate) fn encrypt_once(key: &[u8; 32], aad: &Bound, bytes: &mut Vec<u8>) {
     single_use(key)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key([0; 12]), Aad::from(aad.as_slice()), bytes)
@@ -77,6 +78,7 @@ pub(crate) fn encrypt_once(key: &[u8; 32], aad: &Bound, bytes: &mut Vec<u8>) {
 }
 
 /// None where key, context or bytes are not those that were encrypted.
+#[cfg(feature = "open")]
 pub(crate) fn decrypt_once(key: &[u8; 32], aad: &Bound, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut plain = bytes.to_vec();
     let opened = single_use(key)

@@ -132,7 +132,7 @@ impl Children {
         if self.quiet {
             let log =
                 File::options().create(true).append(true).open(&log).map_err(|e| Failure::file("write", &log, &e))?;
-            command.stdout(log.try_clone().map_err(|e| Failure::refused(e))?).stderr(log);
+            command.stdout(log.try_clone().map_err(Failure::refused)?).stderr(log);
         } else {
             command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
         }

@@ -1,7 +1,9 @@
 //! Bytes that an index is read from: in memory, or where they lie in a file.
 
+#[cfg(feature = "server")]
 use std::fs::File;
 use std::ops::Deref;
+#[cfg(feature = "server")]
 use std::path::Path;
 
 #[cfg(feature = "server")]

@@ -39,7 +39,7 @@ impl Index {
     }
 
     pub fn rows(&self) -> u32 {
-        self.rows.len()
+        self.rows.count()
     }
 
     pub fn row(&self, row: u32) -> RowView<'_> {

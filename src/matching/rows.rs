@@ -72,7 +72,7 @@ impl RowTable {
         Some(Self { bytes, count, starts })
     }
 
-    pub fn len(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.count as u32
     }
 

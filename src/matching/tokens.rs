@@ -141,10 +141,6 @@ impl TokenTable {
         let entries = self.0.as_chunks::<ENTRY>().0.iter();
         entries.map(|entry| Token(entry[..Token::BYTES].try_into().expect("sixteen bytes")))
     }
-
-    pub fn len(&self) -> usize {
-        self.0.len() / ENTRY
-    }
 }
 
 /// The first entry of at least `token`: uniform tokens lie close to where proportion says, so the search starts there.

@@ -24,7 +24,7 @@ use crate::failure::{Failure, Outcome};
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// File a commission for each household whose members have authorised it
-    Request(request::Request),
+    Request(Box<request::Request>),
     /// Show what each agency has answered so far
     Status(status::Status),
     /// Fetch what has been released

@@ -41,7 +41,8 @@ fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
     project.encode("bank", &bank, "bank").done();
     project.encode("vehicle", &vehicle, "vehicle").done();
 
-    let steps: Vec<(&str, Box<dyn Fn(&Server) -> Said + Sync>)> = vec![
+    type Step<'s> = Box<dyn Fn(&Server) -> Said + Sync + 's>;
+    let steps: Vec<(&str, Step<'_>)> = vec![
         ("submit bank", Box::new(|server| project.submit("bank", "bank", server))),
         ("submit vehicle", Box::new(|server| project.submit("vehicle", "vehicle", server))),
         ("request", Box::new(|server| project.office("request", server, &[&office]))),

@@ -93,9 +93,10 @@ impl NameCn {
     pub fn grams(&self) -> Vec<String> {
         let mut grams: Vec<String> = self.han.iter().map(|c| format!("c{c}")).collect();
         grams.extend(self.han.windows(2).map(|pair| format!("b{}{}", pair[0], pair[1])));
-        let readings = self.syllables.iter().flatten().enumerate();
-        grams.extend(readings.clone().map(|(at, syllable)| format!("s{at}{syllable}")));
-        grams.extend(readings.map(|(_, syllable)| format!("y{syllable}")));
+        for (at, syllable) in self.syllables.iter().flatten().enumerate() {
+            grams.push(format!("s{at}{syllable}"));
+            grams.push(format!("y{syllable}"));
+        }
         grams
     }
 }

@@ -101,7 +101,7 @@ const COMPOUND_SURNAMES: &[&str] = &[
 /// How many characters of a Han name are its surname.
 pub fn surname_length(chars: &[char]) -> usize {
     let starts = |surname: &&str| chars.len() > 2 && surname.chars().eq(chars[..2].iter().copied());
-    if COMPOUND_SURNAMES.iter().any(|surname| starts(&surname)) { 2 } else { 1 }
+    if COMPOUND_SURNAMES.iter().any(starts) { 2 } else { 1 }
 }
 
 /// Letters cut into pinyin syllables, the longest first; none where they are no pinyin.
