@@ -63,6 +63,8 @@ kinds! {
     EncodingsMismatch = "urn:hedui:problem:encodings-mismatch", 422, "The encodings are not those of the ticket";
     /// A cohort is larger than the manifest allows.
     CohortTooLarge = "urn:hedui:problem:cohort-too-large", 422, "Too many rows share a token";
+    /// What was asked for will be there later: a commission that is not matched yet.
+    NotYet = "urn:hedui:problem:not-yet", 409, "It is not there yet";
     /// The body is larger than the server takes.
     TooLarge = "urn:hedui:problem:too-large", 413, "The request is too large";
     /// The server's disk is full; nothing was stored.

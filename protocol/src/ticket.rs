@@ -1,5 +1,7 @@
 //! The commission ticket: who may be asked about, whom, what, how long, on whose authorisation.
 
+use std::collections::HashMap;
+
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +124,8 @@ const CLOCK_SKEW_S: i64 = 300;
 pub struct Granted {
     id: CommissionId,
     ticket: Ticket,
+    /// Where each subject stands: a commission may name 100,000.
+    places: HashMap<SubjectId, usize>,
 }
 
 impl Granted {
@@ -134,7 +138,9 @@ impl Granted {
         let office = ticket.office_in(manifest)?;
         signed.verify(Purpose::Ticket, &office.signing_key).map_err(|_| Refusal::BadSignature(office.name.clone()))?;
         ticket.within(manifest)?;
-        Ok(Self { id: CommissionId(*blake3::hash(&signed.bytes).as_bytes()), ticket })
+        let id = CommissionId(*blake3::hash(&signed.bytes).as_bytes());
+        let places = ticket.subjects.iter().map(|entry| entry.subject).zip(0..).collect();
+        Ok(Self { id, ticket, places })
     }
 
     pub fn id(&self) -> CommissionId {
@@ -159,8 +165,7 @@ impl Granted {
     /// Whether the ticket lets `agency` be asked about `subject` at `now`.
     pub fn covers(&self, subject: SubjectId, agency: &str, now: Timestamp) -> Result<&Subject, Refusal> {
         self.holds(now)?;
-        let found = self.ticket.subjects.iter().find(|entry| entry.subject == subject);
-        let found = found.ok_or(Refusal::UnknownSubject(subject))?;
+        let found = self.subject(subject).ok_or(Refusal::UnknownSubject(subject))?;
         if last_moment(found.valid_until).is_none_or(|end| now >= end) {
             return Err(Refusal::AuthorisationEnded { subject, ended: found.valid_until });
         }
@@ -168,6 +173,15 @@ impl Granted {
             return Err(Refusal::AgencyNotCovered { subject, agency: agency.to_owned() });
         }
         Ok(found)
+    }
+
+    fn subject(&self, subject: SubjectId) -> Option<&Subject> {
+        self.places.get(&subject).map(|place| &self.ticket.subjects[*place])
+    }
+
+    /// The first instant at which the ticket covers `subject` no more.
+    pub fn covered_until(&self, subject: SubjectId) -> Option<Timestamp> {
+        last_moment(self.subject(subject)?.valid_until).map(|end| end.min(self.ticket.expires_at))
     }
 
     /// Whether the ticket lets this item at this level be opened for `subject` at `now`.

@@ -1,10 +1,12 @@
 //! The match index of one agency's set: derived from its parts, replaced whole, rebuilt at any time.
 
 use std::io;
+use std::sync::OnceLock;
 
-use hedui_protocol::encodings::{Encodings, Token};
+use hedui_protocol::encodings::{Encodings, Shape, Token};
 
 use super::bytes::Bytes;
+use super::exhaustive::FilterMatrix;
 use super::rows::{RowTable, RowView, RowWriter};
 use super::tokens::{TokenSorter, TokenTable};
 
@@ -14,12 +16,15 @@ pub struct Index {
     tokens: TokenTable,
     /// Answers "not here" for most tokens without touching the table.
     may_hold: Box<dyn Fn(&Token) -> bool + Send + Sync>,
+    /// For the record profile, made when first asked for.
+    filters: OnceLock<FilterMatrix>,
 }
 
 impl Index {
     /// None where the bytes are no index.
     pub fn new(rows: Bytes, tokens: Bytes, may_hold: impl Fn(&Token) -> bool + Send + Sync + 'static) -> Option<Self> {
-        Some(Self { rows: RowTable::new(rows)?, tokens: TokenTable::new(tokens)?, may_hold: Box::new(may_hold) })
+        let (rows, tokens) = (RowTable::new(rows)?, TokenTable::new(tokens)?);
+        Some(Self { rows, tokens, may_hold: Box::new(may_hold), filters: OnceLock::new() })
     }
 
     /// An index of encodings alone, in memory: for linking two files on one machine.
@@ -44,6 +49,11 @@ impl Index {
 
     pub fn row(&self, row: u32) -> RowView<'_> {
         self.rows.row(row)
+    }
+
+    /// All rows' filters, side by side.
+    pub fn filters(&self, shape: &Shape) -> &FilterMatrix {
+        self.filters.get_or_init(|| FilterMatrix::new(self, shape))
     }
 
     /// The rows of any of these tokens, each once, ascending.

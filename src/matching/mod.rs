@@ -38,12 +38,12 @@ pub struct Matcher<'m> {
     index: &'m Index,
     schema: &'m Schema,
     shape: Shape,
-    filters: Option<exhaustive::FilterMatrix>,
+    filters: Option<&'m exhaustive::FilterMatrix>,
 }
 
 impl<'m> Matcher<'m> {
     pub fn new(index: &'m Index, schema: &'m Schema, shape: Shape) -> Self {
-        let filters = (schema.profile == Profile::Record).then(|| exhaustive::FilterMatrix::new(index, &shape));
+        let filters = (schema.profile == Profile::Record).then(|| index.filters(&shape));
         Self { index, schema, shape, filters }
     }
 

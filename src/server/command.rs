@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
@@ -40,7 +41,10 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let config = Config { data, listen, operator_listen, manifest, identity: tls.identity() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
-    runtime.block_on(super::run(config, clock, announce))
+    let ended = runtime.block_on(super::run(config, clock, announce));
+    // matching or indexing under way is taken up again at the next start
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
 }
 
 /// One line of JSON on standard output says where the server listens, once it does.

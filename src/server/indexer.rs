@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use bloomfilter::Bloom;
 use bytes::Bytes as PartBytes;
@@ -13,7 +14,7 @@ use hedui_protocol::part::{BatchHeader, PartSeal};
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexes::{IndexSeal, PREFILTER, PartSealText, ROWS, SEAL, TOKENS, VERSION};
+use super::indexes::{IndexSeal, PREFILTER, PartSealText, ROWS, ReadyIndex, SEAL, TOKENS, VERSION};
 use crate::matching::bytes::Bytes;
 use crate::matching::rows::{RowView, RowWriter};
 use crate::matching::tokens::{Sorted, TokenSorter, TokenTable};
@@ -23,49 +24,52 @@ use crate::staging::private_folder;
 /// Share of strange tokens that the prefilter lets through to the table.
 const FALSE_POSITIVES: f64 = 0.01;
 
-/// Why a committed batch is not indexed after all.
-pub enum Indexed {
-    Ready,
+/// What building an index came to.
+pub enum Built {
+    Ready(Arc<ReadyIndex>),
+    /// The batch breaks a rule that no part shows alone.
     Refused(String),
 }
 
-/// Builds the index of a batch, or opens the one that is there, and switches to it.
-pub async fn index_batch(linkage: &Linkage, batch: BatchId, header: &BatchHeader) -> ServerResult<Indexed> {
-    let agency = &header.agency;
-    if let Ok(ready) = linkage.indexes.open(agency, batch) {
-        linkage.indexes.switch(agency, ready);
-        return Ok(Indexed::Ready);
+/// Builds the index of a batch, or opens the one that is there.
+pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader) -> ServerResult<Built> {
+    let shared = Arc::clone(linkage);
+    if let Ok(ready) = blocking(move || shared.indexes.open(batch)).await {
+        return Ok(Built::Ready(ready));
     }
-    let folder = linkage.indexes.folder(agency, batch);
+    let folder = linkage.indexes.folder(batch);
     let partial = folder.with_extension("partial");
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial)?;
-    }
+    remove(&partial)?;
     private_folder(&partial).map_err(|failure| ServerError::Failed(failure.message))?;
     let mut builder = Builder::new(&partial, linkage.project.manifest.shape())?;
     for part in &header.parts {
         let bytes = linkage.parts.get(batch, part.number).await?;
-        builder = tokio::task::spawn_blocking(move || builder.part(bytes)).await.map_err(ServerError::failed)??;
+        builder = blocking(move || builder.part(bytes)).await?;
     }
     let to = partial.clone();
-    let sorted = tokio::task::spawn_blocking(move || builder.finish(&to)).await.map_err(ServerError::failed)??;
+    let sorted = blocking(move || builder.finish(&to)).await?;
     let cap = u64::from(linkage.project.manifest.limits.cohort);
     if sorted.largest_cohort > cap {
-        std::fs::remove_dir_all(&partial)?;
+        remove(&partial)?;
         let most = sorted.largest_cohort;
-        return Ok(Indexed::Refused(format!("{most} of its rows share one token; the manifest allows {cap}")));
+        return Ok(Built::Refused(format!("{most} of its rows share one token; the manifest allows {cap}")));
     }
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
+    remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
-    let ready = linkage.indexes.open(agency, batch)?;
-    let former = linkage.indexes.switch(agency, ready);
-    if let Some(former) = former.filter(|former| former.batch != batch) {
-        // whoever still reads the former index keeps its mapping until they are done
-        std::fs::remove_dir_all(linkage.indexes.folder(agency, former.batch))?;
+    let shared = Arc::clone(linkage);
+    blocking(move || shared.indexes.open(batch)).await.map(Built::Ready)
+}
+
+/// Long work on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> ServerResult<T> + Send + 'static) -> ServerResult<T> {
+    tokio::task::spawn_blocking(work).await.map_err(ServerError::failed)?
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
-    Ok(Indexed::Ready)
 }
 
 /// An index in the making.

@@ -1,18 +1,22 @@
 //! Indexes that are ready: opened once, checked against their checksums, shared by all who match.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use bloomfilter::Bloom;
 use hedui_protocol::encodings::Token;
 use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::messages::Blob;
 use hedui_protocol::part::PartSeal;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ServerError, ServerResult};
+use crate::failure::Outcome;
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
+use crate::staging::private_folder;
 
 pub const ROWS: &str = "rows";
 pub const TOKENS: &str = "tokens";
@@ -28,14 +32,14 @@ pub struct IndexSeal {
     pub rows: ContentHash,
     pub tokens: ContentHash,
     pub prefilter: ContentHash,
-    /// For each part: its salt and encapsulations, in hexadecimal.
     pub parts: Vec<PartSealText>,
 }
 
+/// A part's salt and encapsulations.
 #[derive(Serialize, Deserialize)]
 pub struct PartSealText {
-    pub salt: hedui_protocol::messages::Blob,
-    pub encapsulations: Vec<hedui_protocol::messages::Blob>,
+    pub salt: Blob,
+    pub encapsulations: Vec<Blob>,
 }
 
 /// The index of one committed batch.
@@ -51,46 +55,61 @@ pub struct Indexes {
 }
 
 impl Indexes {
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, ready: RwLock::default() }
+    pub fn open_folder(folder: PathBuf) -> Outcome<Self> {
+        private_folder(&folder)?;
+        Ok(Self { folder, ready: RwLock::default() })
     }
 
-    pub fn folder(&self, agency: &str, batch: BatchId) -> PathBuf {
-        self.folder.join(agency).join(batch.to_string())
+    pub fn folder(&self, batch: BatchId) -> PathBuf {
+        self.folder.join(batch.to_string())
     }
 
     pub fn of(&self, agency: &str) -> Option<Arc<ReadyIndex>> {
         self.ready.read().expect("no holder of the lock panics").get(agency).cloned()
     }
 
-    /// Opens an index from its files. An error says that it must be built anew.
-    pub fn open(&self, agency: &str, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
-        let folder = self.folder(agency, batch);
-        let seal: IndexSeal =
-            serde_json::from_slice(&std::fs::read(folder.join(SEAL))?).map_err(ServerError::failed)?;
+    /// Opens an index from its files, and reads all of them once. An error says that it must be built anew.
+    pub fn open(&self, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
+        let folder = self.folder(batch);
+        let damaged = |what: &str| ServerError::Failed(format!("the index of batch {batch} {what}"));
+        let seal = std::fs::read(folder.join(SEAL)).map_err(|e| damaged(&format!("is not there: {e}")))?;
+        let seal: IndexSeal = serde_json::from_slice(&seal).map_err(|_| damaged("has a damaged seal"))?;
         if seal.version != VERSION {
-            return Err(ServerError::Failed(format!("the index of batch {batch} has layout {}", seal.version)));
+            return Err(damaged(&format!("has layout {}, this program knows {VERSION}", seal.version)));
         }
         let file = |name: &str, hash: ContentHash| {
             let bytes = Bytes::map(&folder.join(name))?;
             if ContentHash::of(&bytes) == hash {
                 return Ok(bytes);
             }
-            Err(ServerError::Failed(format!("the index of batch {batch} is damaged: `{name}` has another checksum")))
+            Err(damaged(&format!("is damaged: `{name}` has another checksum")))
         };
         let (rows, tokens) = (file(ROWS, seal.rows)?, file(TOKENS, seal.tokens)?);
         let prefilter = Bloom::<Token>::from_slice(&file(PREFILTER, seal.prefilter)?).map_err(ServerError::failed)?;
         let index = Index::new(rows, tokens, move |token| prefilter.check(token));
-        let index = index.ok_or_else(|| ServerError::Failed(format!("the index of batch {batch} does not read")))?;
+        let index = index.ok_or_else(|| damaged("does not read"))?;
         let seals = seal.parts.iter().map(part_seal).collect::<Option<_>>();
-        let seals =
-            seals.ok_or_else(|| ServerError::Failed(format!("the index of batch {batch} has no part seals")))?;
-        Ok(Arc::new(ReadyIndex { batch, index, seals }))
+        Ok(Arc::new(ReadyIndex { batch, index, seals: seals.ok_or_else(|| damaged("has no part seals"))? }))
     }
 
-    /// From now on commissions are matched against this index. Returns the one it replaces.
-    pub fn switch(&self, agency: &str, index: Arc<ReadyIndex>) -> Option<Arc<ReadyIndex>> {
-        self.ready.write().expect("no holder of the lock panics").insert(agency.to_owned(), index)
+    /// From now on commissions are matched against this index. Whoever still reads the one before may finish.
+    pub fn switch(&self, agency: &str, index: Arc<ReadyIndex>) {
+        self.ready.write().expect("no holder of the lock panics").insert(agency.to_owned(), index);
+    }
+
+    /// Removes the files of every index that is not in use, finished or not.
+    pub fn remove_others(&self) -> io::Result<()> {
+        let used: HashSet<String> = {
+            let ready = self.ready.read().expect("no holder of the lock panics");
+            ready.values().map(|index| index.batch.to_string()).collect()
+        };
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }
 

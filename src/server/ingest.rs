@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use hedui_protocol::encodings::Encodings;
+use hedui_protocol::encodings::{Encodings, Shape};
 use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{PartInfo, StoredRecord, WRAP_BYTES, locked_bytes};
@@ -12,21 +12,36 @@ use hedui_protocol::problem::ProblemKind;
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::error::{ServerResult, refuse};
 use crate::failure::{Failure, Outcome};
 use crate::parts::PartReader;
 use crate::staging::private_folder;
 
+/// Largest part.
+pub const PART_BYTES: u64 = 512 << 20;
+/// Memory for parts that are arriving or being checked, in units of [`UNIT`].
+const ROOM: u32 = 1024;
+const UNIT: u64 = 1 << 20;
+
 /// The data plane: immutable parts.
 pub struct Parts {
     store: Box<dyn ObjectStore>,
+    room: Semaphore,
 }
 
 impl Parts {
     pub fn open(folder: &Path) -> Outcome<Self> {
         private_folder(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?.with_fsync(true);
-        Ok(Self { store: Box::new(store) })
+        Ok(Self { store: Box::new(store), room: Semaphore::new(ROOM as usize) })
+    }
+
+    /// Waits until there is memory for `bytes` more; holding the permit keeps it.
+    pub async fn room(&self, bytes: u64) -> SemaphorePermit<'_> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(ROOM).clamp(1, ROOM);
+        self.room.acquire_many(units).await.expect("the semaphore is never closed")
     }
 
     /// Whole or not at all; storing the same part again changes nothing.
@@ -51,49 +66,72 @@ pub fn check_part(manifest: &Manifest, agency: &Agency, info: &PartInfo, bytes: 
         let detail = format!("part {number} is not the one that the batch header names: its length or hash differs");
         return refuse(ProblemKind::PartMismatch, detail);
     }
-    let wrong = |what: &str| refuse(ProblemKind::Malformed, format!("part {number}: {what}"));
-    let mut reader = match PartReader::open(bytes.clone()) {
-        Ok(reader) => reader,
-        Err(e) => return wrong(&e.to_string()),
-    };
-    let meta = &reader.meta;
-    if meta.manifest != manifest.id() || meta.agency != agency.name || meta.number != number {
-        return wrong("it says that it belongs to another manifest, agency or place");
-    }
-    let offices = match agency.release {
-        Release::Deposit => manifest.deposit_offices().count(),
-        Release::OnMatch => 0,
-    };
-    if meta.seal.encapsulations.len() != offices {
-        return wrong("it is sealed to another number of offices than the manifest says");
-    }
-    let locked = offices * locked_bytes(agency);
-    let shape = manifest.shape();
-    let (mut seen, mut row) = (HashSet::new(), 0u64);
-    loop {
-        let rows = match reader.next_rows() {
-            Ok(Some(rows)) => rows,
-            Ok(None) => break,
-            Err(e) => return wrong(&e.to_string()),
-        };
-        for record in rows {
-            row += 1;
-            let tokens = match Encodings::parse(&record.encodings, &shape) {
-                Ok(encodings) => encodings.tokens.len(),
-                Err(e) => return wrong(&format!("row {row}: {e}")),
-            };
-            if record.locked.len() != locked || !wraps_read(&record, tokens) {
-                return wrong(&format!("row {row}: its wraps or payloads have a wrong length"));
-            }
-            if !seen.insert(record.record) {
-                return wrong(&format!("row {row}: its record id stands there twice"));
-            }
-        }
-    }
-    if row == u64::from(info.rows) { Ok(()) } else { wrong("it has another number of rows than the header says") }
+    let check = PartCheck::new(manifest, agency);
+    check.part(info, bytes).or_else(|wrong| refuse(ProblemKind::Malformed, format!("part {number}: {wrong}")))
 }
 
-fn wraps_read(record: &StoredRecord, tokens: usize) -> bool {
-    let entries = record.wraps.chunks(1 + WRAP_BYTES);
-    record.wraps.len().is_multiple_of(1 + WRAP_BYTES) && entries.into_iter().all(|entry| usize::from(entry[0]) < tokens)
+/// What every part of one agency must keep to.
+struct PartCheck<'c> {
+    manifest: &'c Manifest,
+    agency: &'c Agency,
+    shape: Shape,
+    /// Offices that the parts are sealed to.
+    offices: usize,
+}
+
+/// The rule that a part breaks, and the row.
+type Broken = String;
+
+impl<'c> PartCheck<'c> {
+    fn new(manifest: &'c Manifest, agency: &'c Agency) -> Self {
+        let offices = match agency.release {
+            Release::Deposit => manifest.deposit_offices().count(),
+            Release::OnMatch => 0,
+        };
+        Self { manifest, agency, shape: manifest.shape(), offices }
+    }
+
+    fn part(&self, info: &PartInfo, bytes: &Bytes) -> Result<(), Broken> {
+        let mut reader = PartReader::open(bytes.clone()).map_err(|e| e.to_string())?;
+        let meta = &reader.meta;
+        if meta.manifest != self.manifest.id() || meta.agency != self.agency.name || meta.number != info.number {
+            return Err("it says that it belongs to another manifest, agency or place".into());
+        }
+        if meta.seal.encapsulations.len() != self.offices {
+            return Err("it is sealed to another number of offices than the manifest says".into());
+        }
+        let (mut seen, mut row) = (HashSet::new(), 0u64);
+        while let Some(rows) = reader.next_rows().map_err(|e| e.to_string())? {
+            for record in rows {
+                self.record(&record).map_err(|wrong| format!("row {row}: {wrong}"))?;
+                if !seen.insert(record.record) {
+                    return Err(format!("row {row}: its record id stands there twice"));
+                }
+                row += 1;
+                if row > u64::from(info.rows) {
+                    return Err("it has more rows than the batch header says".into());
+                }
+            }
+        }
+        if row == u64::from(info.rows) { Ok(()) } else { Err("it has fewer rows than the batch header says".into()) }
+    }
+
+    fn record(&self, record: &StoredRecord) -> Result<(), Broken> {
+        let encodings = Encodings::parse(&record.encodings, &self.shape).map_err(|e| e.to_string())?;
+        if record.locked.len() != self.offices * locked_bytes(self.agency) {
+            return Err("its locked payloads have another length than the manifest says".into());
+        }
+        let (wraps, rest) = record.wraps.as_chunks::<{ 1 + WRAP_BYTES }>();
+        if !rest.is_empty() || (self.offices == 0 && !wraps.is_empty()) {
+            return Err("its wraps have a wrong length".into());
+        }
+        let identifies = |index: u8| {
+            let token = encodings.tokens.get(usize::from(index));
+            token.is_some_and(|(pass, _)| self.manifest.schema.passes[usize::from(*pass)].identifies.is_some())
+        };
+        if wraps.is_sorted_by(|one, next| one[0] < next[0]) && wraps.iter().all(|wrap| identifies(wrap[0])) {
+            return Ok(());
+        }
+        Err("a wrap belongs to no token of an identifying pass, or stands there twice".into())
+    }
 }

@@ -13,6 +13,7 @@ mod project;
 mod release;
 mod run;
 mod store;
+mod tickets;
 mod worker;
 
 use std::fs::File;
@@ -21,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
-use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -31,6 +31,8 @@ use indexes::Indexes;
 use ingest::Parts;
 use project::Project;
 use store::Store;
+use tickets::Tickets;
+use worker::Wake;
 
 /// What the operator decides.
 #[derive(Clone, Debug)]
@@ -51,13 +53,13 @@ pub struct Addresses {
 
 /// What all of the server's tasks share.
 pub struct Linkage {
-    pub(self) project: Project,
-    pub(self) store: Store,
-    pub(self) parts: Parts,
-    pub(self) indexes: Indexes,
-    pub(self) clock: Clock,
-    /// A job was queued.
-    pub(self) wake: Notify,
+    project: Project,
+    store: Store,
+    parts: Parts,
+    indexes: Indexes,
+    clock: Clock,
+    tickets: Tickets,
+    wake: Wake,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -69,10 +71,11 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     let linkage = Arc::new(Linkage {
         store: Store::open(&config.data.join("hedui.sqlite")).await.map_err(Failure::refused)?,
         parts: Parts::open(&config.data.join("parts"))?,
-        indexes: Indexes::new(config.data.join("index")),
+        indexes: Indexes::open_folder(config.data.join("index"))?,
         project,
         clock,
-        wake: Notify::new(),
+        tickets: Tickets::default(),
+        wake: Wake::default(),
     });
     worker::recover(&linkage).await.map_err(Failure::refused)?;
     let workers = worker::start(&linkage);

@@ -14,6 +14,7 @@ use hedui_protocol::manifest::{Agency, Manifest, Release as Mode};
 use hedui_protocol::part::{StoredRecord, locked_range};
 use hedui_protocol::slot::{Slot, SlotShape};
 use hedui_protocol::ticket::Granted;
+use jiff::Timestamp;
 
 use super::indexes::ReadyIndex;
 use super::store::{MatchRow, Release};
@@ -37,8 +38,11 @@ impl<'d> Desk<'d> {
         Self { manifest, ticket, agency, shape: SlotShape::of(ticket, agency), deposits }
     }
 
-    /// The subject's matches as they are released, no more than an answer has room for.
-    pub fn release(&self, index: &ReadyIndex, subject: SubjectId, matches: &[Match]) -> Vec<MatchRow> {
+    /// The subject's matches as they are released, no more than an answer has room for; none if the ticket does not
+    /// cover the subject here and now.
+    pub fn release(&self, index: &ReadyIndex, subject: SubjectId, matches: &[Match], now: Timestamp) -> Vec<MatchRow> {
+        let covered = self.ticket.covers(subject, &self.agency.name, now);
+        let Some(until) = covered.ok().and_then(|_| self.ticket.covered_until(subject)) else { return Vec::new() };
         let room = usize::from(self.manifest.limits.answer_slots);
         let row = |(found, place): (&Match, u32)| {
             let slot = self.slot(index, found);
@@ -53,6 +57,7 @@ impl<'d> Desk<'d> {
                     Slot::Deposit { .. } => Release::Deposit,
                     _ => Release::Pending,
                 },
+                until,
                 slot: self.shape.write(&slot),
             }
         };
@@ -88,3 +93,6 @@ impl<'d> Desk<'d> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

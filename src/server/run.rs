@@ -18,7 +18,7 @@ use crate::matching::Matcher;
 
 /// What of a commission can be matched now.
 pub struct Ready {
-    ticket: Granted,
+    ticket: Arc<Granted>,
     encodings: Vec<SubjectEncodings>,
     indexes: BTreeMap<String, Option<Arc<ReadyIndex>>>,
 }
@@ -27,16 +27,16 @@ impl Ready {
     /// None while an agency's set is committed but not indexed yet.
     pub async fn gather(
         linkage: &Linkage,
-        ticket: Granted,
+        ticket: Arc<Granted>,
         encodings: Vec<SubjectEncodings>,
     ) -> ServerResult<Option<Self>> {
         let mut indexes = BTreeMap::new();
         for agency in ticket.agencies() {
-            let index = linkage.indexes.of(agency);
-            if index.is_none() && linkage.store.is_indexing(agency).await? {
+            // a batch is visible once it is committed: what was filed after that is matched against it
+            if linkage.store.is_indexing(agency).await? {
                 return Ok(None);
             }
-            indexes.insert(agency.to_owned(), index);
+            indexes.insert(agency.to_owned(), linkage.indexes.of(agency));
         }
         Ok(Some(Self { ticket, encodings, indexes }))
     }
@@ -67,12 +67,8 @@ impl Ready {
         let shape = manifest.shape();
         let asked: Vec<&SubjectEncodings> = self.encodings.iter().filter(|entry| entry.agency == name).collect();
         let rows = asked.par_iter().map(|entry| {
-            // the ticket may have run out, or the authorisation ended, while the commission waited
-            if self.ticket.covers(entry.subject, name, now).is_err() {
-                return Ok(Vec::new());
-            }
             let probe = Encodings::parse(&entry.encodings.0, &shape).map_err(ServerError::failed)?;
-            Ok(desk.release(index, entry.subject, &matcher.matches(&probe)))
+            Ok(desk.release(index, entry.subject, &matcher.matches(&probe), now))
         });
         let rows: Vec<Vec<MatchRow>> = rows.collect::<ServerResult<_>>()?;
         Ok(rows.into_iter().flatten().collect())

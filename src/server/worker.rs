@@ -5,35 +5,52 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedui_protocol::ids::{BatchId, CommissionId};
-use hedui_protocol::ticket::Granted;
+use hedui_protocol::messages::BatchState;
+use rayon::prelude::*;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexer::{Indexed, index_batch};
+use super::indexer::{self, Built};
 use super::run::Ready;
 use super::store::{Job, JobKind};
 
 /// Seconds that a job is a worker's before another may take it.
 const LEASE: i64 = 60;
-/// Seconds until a failed job is tried again.
+/// Seconds until a failed job is tried again, times the attempts so far.
 const RETRY: i64 = 5;
+const LONGEST_RETRY: i64 = 300;
 const IDLE: Duration = Duration::from_millis(500);
 /// Commissions that are matched and stored together.
 const TOGETHER: i64 = 64;
 
-/// Opens the indexes of a server that starts again; a damaged one is built anew.
-pub async fn recover(linkage: &Linkage) -> ServerResult<()> {
-    linkage.store.end_leases().await?;
-    for (batch, header) in linkage.store.indexed_batches().await? {
-        match linkage.indexes.open(&header.agency, batch) {
-            Ok(ready) => drop(linkage.indexes.switch(&header.agency, ready)),
-            Err(why) => {
-                tracing::warn!("Building the index of `{}` anew: {why}", header.agency);
-                index_batch(linkage, batch, &header).await?;
-            }
+/// Tells a worker that a job was queued.
+#[derive(Default)]
+pub struct Wake {
+    pub index: Notify,
+    pub commission: Notify,
+}
+
+impl Wake {
+    fn of(&self, kind: JobKind) -> &Notify {
+        match kind {
+            JobKind::Index => &self.index,
+            JobKind::Commission => &self.commission,
         }
     }
+}
+
+/// Opens the indexes of a server that starts again; a damaged one is built anew.
+pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
+    linkage.store.end_leases().await?;
+    for (batch, header) in linkage.store.indexed_batches().await? {
+        match indexer::build(linkage, batch, &header).await? {
+            Built::Ready(ready) => linkage.indexes.switch(&header.agency, ready),
+            Built::Refused(reason) => tracing::error!("Batch {batch} of `{}` has no index: {reason}", header.agency),
+        }
+    }
+    linkage.indexes.remove_others()?;
     Ok(())
 }
 
@@ -51,42 +68,66 @@ async fn work(linkage: Arc<Linkage>, kind: JobKind, most: i64) {
             Vec::new()
         });
         if jobs.is_empty() {
-            let woken = linkage.wake.notified();
-            let _ = tokio::time::timeout(IDLE, woken).await;
+            let _ = tokio::time::timeout(IDLE, linkage.wake.of(kind).notified()).await;
             continue;
         }
         let _heartbeat = Heartbeat::start(&linkage, jobs.clone());
-        let done = match kind {
-            JobKind::Index => index(&linkage, &jobs[0]).await,
-            JobKind::Commission => commissions(&linkage, &jobs).await,
-        };
-        if let Err(why) = done {
-            tracing::error!("A job failed and will be tried again: {why}");
-            for job in &jobs {
-                if let Err(e) = linkage.store.give_back(job, RETRY, linkage.clock.now()).await {
-                    tracing::error!("A job could not be given back; its lease will end: {e}");
+        match kind {
+            JobKind::Index => each(&linkage, &jobs).await,
+            JobKind::Commission => {
+                // one that cannot be done must not hold up the others
+                if let Err(why) = commissions(&linkage, &jobs).await {
+                    tracing::warn!("{} commissions are matched one by one, together they failed: {why}", jobs.len());
+                    each(&linkage, &jobs).await;
                 }
             }
         }
     }
 }
 
-async fn index(linkage: &Linkage, job: &Job) -> ServerResult<()> {
+async fn each(linkage: &Arc<Linkage>, jobs: &[Job]) {
+    for job in jobs {
+        let done = match job.kind {
+            JobKind::Index => index(linkage, job).await,
+            JobKind::Commission => commissions(linkage, std::slice::from_ref(job)).await,
+        };
+        if let Err(why) = done {
+            tracing::error!("A job failed and will be tried again: {why}");
+            let after = (RETRY * job.attempts).min(LONGEST_RETRY);
+            if let Err(e) = linkage.store.give_back(job, after, linkage.clock.now()).await {
+                tracing::error!("A job could not be given back; its lease will end: {e}");
+            }
+        }
+    }
+}
+
+async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
     let batch: BatchId = job.target.parse().map_err(ServerError::failed)?;
-    let Some((header, _)) = linkage.store.batch(batch).await? else {
+    let Some((header, status)) = linkage.store.batch(batch).await? else {
         return Err(ServerError::Failed(format!("batch {batch} is to be indexed and is not there")));
     };
-    match index_batch(linkage, batch, &header).await? {
-        Indexed::Ready => {
-            linkage.store.batch_indexed(batch, &header.agency).await?;
-            tracing::info!("Indexed {} records of `{}` as batch {batch}", header.records, header.agency);
-            linkage.wake.notify_waiters();
+    if !matches!(status.state, BatchState::Committed | BatchState::Indexed) {
+        return linkage.store.index_is_done(batch).await;
+    }
+    match indexer::build(linkage, batch, &header).await? {
+        Built::Ready(ready) => {
+            // first for matching, then in the books: a commission waits until the books say so
+            let current = linkage.indexes.of(&header.agency);
+            linkage.indexes.switch(&header.agency, ready);
+            if linkage.store.batch_indexed(batch, &header.agency).await? {
+                tracing::info!("Indexed {} records of `{}` as batch {batch}", header.records, header.agency);
+            } else if let Some(current) = current {
+                linkage.indexes.switch(&header.agency, current);
+                tracing::info!("Batch {batch} of `{}` was replaced before it was indexed", header.agency);
+            }
+            linkage.indexes.remove_others()?;
         }
-        Indexed::Refused(reason) => {
+        Built::Refused(reason) => {
             linkage.store.batch_refused(batch, &reason).await?;
             tracing::warn!("Refused batch {batch} of `{}`: {reason}", header.agency);
         }
     }
+    linkage.wake.commission.notify_one();
     Ok(())
 }
 
@@ -94,26 +135,24 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
     let mut ready = Vec::new();
     for job in jobs {
         let commission: CommissionId = job.target.parse().map_err(ServerError::failed)?;
-        let Some(filed) = linkage.store.commission(commission).await? else { continue };
-        let ticket = Granted::check(&filed.ticket, &linkage.project.manifest).map_err(ServerError::failed)?;
+        let ticket = linkage.granted(commission).await?;
         let encodings = linkage.store.commission_encodings(commission).await?;
         match Ready::gather(linkage, ticket, encodings).await? {
             Some(gathered) => ready.push(gathered),
-            // an index is being built; its end wakes us
+            // an index is being built
             None => linkage.store.give_back(job, 1, linkage.clock.now()).await?,
         }
     }
     if ready.is_empty() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
         return Ok(());
     }
     let (shared, now, count) = (Arc::clone(linkage), linkage.clock.now(), ready.len());
     let matching = tokio::task::spawn_blocking(move || {
-        ready.into_iter().map(|ready| ready.run(&shared, now)).collect::<ServerResult<Vec<_>>>()
+        ready.into_par_iter().map(|ready| ready.run(&shared, now)).collect::<ServerResult<Vec<_>>>()
     });
     let outcomes = matching.await.map_err(ServerError::failed)??;
     linkage.store.store_outcomes(&outcomes).await?;
-    tracing::debug!("Matched {count} commissions");
+    tracing::info!("Matched {count} commissions");
     Ok(())
 }
 

@@ -128,7 +128,8 @@ fn refuse_doubtful_header(name: &str, header: &[String]) -> Outcome {
     let mut sorted: Vec<&String> = header.iter().collect();
     sorted.sort();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::refused(format!("{name}: the header names `{}` twice", pair[0]))),
+        Some(pair) => Err(Failure::refused(format!("{name}: the header names `{}` twice", pair[0]))
+            .hint("give each column a name of its own")),
         None => Ok(()),
     }
 }

@@ -202,7 +202,7 @@ fn a_damaged_index_is_noticed_and_built_anew() {
     project.encode("bank", &bank, "bank").done();
     project.submit("bank", "bank", &server).done();
     server.kill();
-    let index = std::fs::read_dir(project.path("server/index/bank")).unwrap().next().unwrap().unwrap().path();
+    let index = std::fs::read_dir(project.path("server/index")).unwrap().next().unwrap().unwrap().path();
     for (file, damage) in [("tokens", 5usize), ("rows", 40), ("prefilter", 60)] {
         let mut bytes = std::fs::read(index.join(file)).unwrap();
         bytes[damage] ^= 1;

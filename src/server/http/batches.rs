@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path};
+use axum::body::Body;
+use axum::extract::Path;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use bytes::Bytes;
 use hedui_protocol::ids::BatchId;
 use hedui_protocol::messages::{BatchState, BatchStatus, Stored};
-use hedui_protocol::part::{BatchHeader, batch_id};
+use hedui_protocol::part::{BatchHeader, PartInfo, batch_id};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
 
 use super::State;
-use super::body::{self, Raw, not_found};
+use super::body::{self, not_found};
 use super::caller::Agency;
 use super::problem::Problem;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
-use crate::server::ingest::check_part;
+use crate::server::ingest::{PART_BYTES, check_part};
 
-pub fn routes(part_bytes: usize) -> Router<Arc<Linkage>> {
+pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
         .route("/v1/batches", post(post_batch))
         .route("/v1/batches/{batch}", get(get_batch))
-        .route("/v1/batches/{batch}/parts/{number}", put(put_part).layer(DefaultBodyLimit::max(part_bytes)))
+        .route("/v1/batches/{batch}/parts/{number}", put(put_part))
         .route("/v1/batches/{batch}/commit", post(post_commit))
 }
 
@@ -45,6 +47,10 @@ async fn post_batch(
     let unsigned = || Document::new(ProblemKind::BadSignature, format!("the batch header is not signed by `{agency}`"));
     signed.verify(Purpose::Batch, key).map_err(|_| unsigned())?;
     header.adds_up(manifest.limits.part_rows).map_err(|e| malformed(e.to_string()))?;
+    if let Some(part) = header.parts.iter().find(|part| part.bytes > PART_BYTES) {
+        let detail = format!("part {} has more than {} MiB", part.number, PART_BYTES >> 20);
+        return Err(Document::new(ProblemKind::TooLarge, detail).into());
+    }
     let batch = batch_id(&signed);
     linkage.store.create_batch(batch, &header, &signed, linkage.clock.now()).await?;
     status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
@@ -60,11 +66,14 @@ async fn put_part(
     linkage: State,
     Agency(agency): Agency,
     Path((batch, number)): Path<(String, u32)>,
-    Raw(bytes): Raw,
+    body: Body,
 ) -> Result<Json<Stored>, Problem> {
     let batch: BatchId = body::parse(&batch)?;
     let (header, status) = status(&linkage, &agency, batch).await?;
     let info = header.parts.get(number as usize).cloned().ok_or_else(not_found)?;
+    // parts that are under way may together fill only so much memory
+    let _room = linkage.parts.room(info.bytes).await;
+    let bytes = whole(body, &info).await?;
     let (shared, name, checked) = (Arc::clone(&linkage), agency.clone(), bytes.clone());
     let check = move || {
         let manifest = &shared.project.manifest;
@@ -72,12 +81,21 @@ async fn put_part(
         check_part(manifest, agency, &info, &checked)
     };
     tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
-    if status.state == BatchState::Open {
+    if status.state == BatchState::Open && status.missing.contains(&number) {
         linkage.parts.put(batch, number, bytes).await?;
         linkage.store.note_part(batch, number, linkage.clock.now()).await?;
         tracing::info!("Stored part {number} of batch {batch} of `{agency}`");
     }
     Ok(Json(Stored { stored: 1 }))
+}
+
+/// The body, up to the length that the header says: not a byte more is read.
+async fn whole(body: Body, info: &PartInfo) -> Result<Bytes, Problem> {
+    let most = usize::try_from(info.bytes).expect("checked when the batch was created");
+    axum::body::to_bytes(body, most).await.map_err(|_| {
+        let detail = format!("part {} is longer than the batch header says, or ended early", info.number);
+        Document::new(ProblemKind::PartMismatch, detail).into()
+    })
 }
 
 /// `POST /v1/batches/{batch}/commit`: all parts, or none.
@@ -96,7 +114,7 @@ async fn post_commit(
     }
     if before.state == BatchState::Open {
         linkage.store.commit_batch(batch, linkage.clock.now()).await?;
-        linkage.wake.notify_waiters();
+        linkage.wake.index.notify_one();
         tracing::info!("Committed batch {batch} of `{agency}` with {} records", header.records);
     }
     status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))

@@ -1,37 +1,30 @@
-//! `/v1/commissions`: filed with a ticket, matched, answered, withdrawn (SPEC 9 and 11).
+//! `/v1/commissions`: filed with a ticket, matched, withdrawn (SPEC 9). What came of it is in `answers`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hedui_protocol::encodings::{Encodings, subject_hash};
 use hedui_protocol::ids::{CommissionId, SubjectId};
-use hedui_protocol::messages::{
-    AgencyStatus, AnswerPage, Blob, CommissionRequest, CommissionState, CommissionStatus, SubjectAnswer,
-};
+use hedui_protocol::messages::{AgencyStatus, CommissionRequest, CommissionState, CommissionStatus};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::slot::{Slot, SlotShape};
 use hedui_protocol::ticket::{Granted, Refusal, Withdrawal};
-use serde::Deserialize;
 
 use super::State;
 use super::body::{self, not_found};
 use super::caller::Office;
 use super::problem::Problem;
 use crate::server::Linkage;
-use crate::server::store::{Filed, FiledState, MatchRow, Release};
-
-/// Answers (a subject at an agency) in one page.
-const PAGE: usize = 500;
+use crate::server::error::ServerError;
+use crate::server::store::{Filed, FiledState, Release};
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
         .route("/v1/commissions", post(post_commission))
         .route("/v1/commissions/{commission}", get(get_commission))
-        .route("/v1/commissions/{commission}/answers", get(get_answers))
         .route("/v1/commissions/{commission}/withdrawal", post(post_withdrawal))
 }
 
@@ -41,9 +34,26 @@ async fn post_commission(
     Office(office): Office,
     body::Json(request): body::Json<CommissionRequest>,
 ) -> Result<Json<CommissionStatus>, Problem> {
-    let manifest = &linkage.project.manifest;
+    let (shared, caller) = (Arc::clone(&linkage), office.clone());
+    let check = move || accepted(&shared, &caller, &request).map(|ticket| (ticket, request));
+    let (ticket, request) = tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    let (commission, now) = (ticket.id(), linkage.clock.now());
+    let subjects = ticket.ticket().subjects.len();
+    match linkage.store.file_commission(commission, &office, &request, now).await? {
+        FiledState::New => {
+            linkage.tickets.remember(ticket);
+            linkage.wake.commission.notify_one();
+            tracing::info!("Filed commission {commission} of `{office}` with {subjects} subjects");
+        }
+        FiledState::Known => refuse_withdrawn(&own(&linkage, &office, commission).await?)?,
+    }
+    status(&linkage, &office, commission).await.map(Json)
+}
+
+/// The ticket, if it is the caller's, holds now for all its subjects, and binds the encodings that came with it.
+fn accepted(linkage: &Linkage, office: &str, request: &CommissionRequest) -> Result<Granted, Problem> {
     let now = linkage.clock.now();
-    let ticket = Granted::check(&request.ticket, manifest).map_err(refused)?;
+    let ticket = Granted::check(&request.ticket, &linkage.project.manifest).map_err(refused)?;
     if ticket.ticket().office != office {
         let detail = format!("the ticket is `{}`'s, the certificate `{office}`'s", ticket.ticket().office);
         return Err(Document::new(ProblemKind::Forbidden, detail).into());
@@ -54,16 +64,8 @@ async fn post_commission(
             ticket.covers(subject.subject, agency, now).map_err(refused)?;
         }
     }
-    encodings_are_bound(&linkage, &ticket, &request)?;
-    match linkage.store.file_commission(ticket.id(), &office, &request, now).await? {
-        FiledState::New => {
-            let subjects = ticket.ticket().subjects.len();
-            tracing::info!("Filed commission {} of `{office}` with {subjects} subjects", ticket.id());
-            linkage.wake.notify_waiters();
-        }
-        FiledState::Known => refuse_withdrawn(&own(&linkage, &office, ticket.id()).await?)?,
-    }
-    status(&linkage, &office, ticket.id()).await.map(Json)
+    encodings_are_bound(linkage, &ticket, request)?;
+    Ok(ticket)
 }
 
 /// SPEC 9.3  One entry for each subject and agency, and the hash that the ticket binds.
@@ -107,69 +109,6 @@ async fn get_commission(
     status(&linkage, &office, body::id(commission)?).await.map(Json)
 }
 
-#[derive(Deserialize)]
-struct From {
-    #[serde(default)]
-    from: usize,
-}
-
-/// `GET /v1/commissions/{commission}/answers?from=N`: slots of the same length, whatever they hold (SPEC 11.4).
-async fn get_answers(
-    linkage: State,
-    Office(office): Office,
-    commission: Path<String>,
-    Query(From { from }): Query<From>,
-) -> Result<Json<AnswerPage>, Problem> {
-    let commission = body::id(commission)?;
-    let filed = own(&linkage, &office, commission).await?;
-    refuse_withdrawn(&filed)?;
-    let ticket = Granted::check(&filed.ticket, &linkage.project.manifest).map_err(refused)?;
-    ticket.holds(linkage.clock.now()).map_err(refused)?;
-    let found = linkage.store.matches(commission).await?;
-    let against = linkage.store.matched_against(commission).await?;
-    let absent: HashSet<String> =
-        against.into_iter().filter(|(_, present)| !present).map(|(agency, _)| agency).collect();
-    let asked: Vec<(SubjectId, &str)> = ticket
-        .ticket()
-        .subjects
-        .iter()
-        .flat_map(|subject| subject.agencies.iter().map(|agency| (subject.subject, agency.as_str())))
-        .collect();
-    let mut by_answer: HashMap<(SubjectId, &str), Vec<&MatchRow>> = HashMap::new();
-    for row in &found {
-        by_answer.entry((row.subject, &row.agency)).or_default().push(row);
-    }
-    let page = asked.iter().skip(from).take(PAGE);
-    let answers = page.map(|(subject, agency)| {
-        let rows = by_answer.get(&(*subject, *agency)).map_or(&[][..], Vec::as_slice);
-        answer(&linkage, &ticket, *subject, agency, rows, absent.contains(*agency))
-    });
-    let answers: Vec<SubjectAnswer> = answers.collect();
-    let next = from + answers.len();
-    Ok(Json(AnswerPage { commission, answers, next: (next < asked.len()).then_some(next as u64) }))
-}
-
-/// One subject at one agency: what was found, then empty slots up to the fixed number.
-fn answer(
-    linkage: &Linkage,
-    ticket: &Granted,
-    subject: SubjectId,
-    agency: &str,
-    rows: &[&MatchRow],
-    absent: bool,
-) -> SubjectAnswer {
-    let manifest = &linkage.project.manifest;
-    let shape = SlotShape::of(ticket, manifest.agency(agency).expect("a granted ticket asks agencies of the manifest"));
-    // an authorisation that has ended since releases nothing more
-    let covered = ticket.covers(subject, agency, linkage.clock.now()).is_ok();
-    let rows = if covered { rows } else { &[] };
-    let filler = shape.write(if absent { &Slot::Absent } else { &Slot::Empty });
-    let slots =
-        (0..usize::from(manifest.limits.answer_slots)).map(|slot| rows.get(slot).map_or(&filler, |row| &row.slot));
-    let slots = slots.flatten().copied().collect();
-    SubjectAnswer { subject, agency: agency.to_owned(), slots: Blob(slots) }
-}
-
 /// `POST /v1/commissions/{commission}/withdrawal`: nothing goes out after it.
 async fn post_withdrawal(
     linkage: State,
@@ -193,40 +132,36 @@ async fn post_withdrawal(
 }
 
 /// The office's own commission; another's is not there.
-async fn own(linkage: &Linkage, office: &str, commission: CommissionId) -> Result<Filed, Problem> {
+pub(super) async fn own(linkage: &Linkage, office: &str, commission: CommissionId) -> Result<Filed, Problem> {
     let filed = linkage.store.commission(commission).await?;
     filed.filter(|filed| filed.office == office).ok_or_else(not_found)
 }
 
 async fn status(linkage: &Linkage, office: &str, commission: CommissionId) -> Result<CommissionStatus, Problem> {
     let filed = own(linkage, office, commission).await?;
-    let ticket = Granted::check(&filed.ticket, &linkage.project.manifest).map_err(refused)?;
-    let mut agencies = BTreeMap::new();
+    let mut agencies = Vec::new();
     if filed.state == CommissionState::Matched {
-        let rows = linkage.store.matches(commission).await?;
+        let ticket = linkage.granted(commission).await?;
+        let rows = linkage.store.releases(commission).await?;
         for (agency, present) in linkage.store.matched_against(commission).await? {
             let asked =
                 ticket.ticket().subjects.iter().filter(|subject| subject.agencies.contains(&agency)).count() as u64;
-            agencies.insert(agency.clone(), agency_status(agency, present, asked, &rows));
+            agencies.push(agency_status(agency, present, asked, &rows));
         }
     }
-    Ok(CommissionStatus {
-        commission: filed.commission,
-        state: filed.state,
-        agencies: agencies.into_values().collect(),
-    })
+    Ok(CommissionStatus { commission: filed.commission, state: filed.state, agencies })
 }
 
 /// Counts subjects, each once, by the most that was said about them.
-fn agency_status(agency: String, present: bool, subjects: u64, rows: &[MatchRow]) -> AgencyStatus {
+fn agency_status(agency: String, present: bool, subjects: u64, rows: &[(SubjectId, String, Release)]) -> AgencyStatus {
     let mut said: HashMap<SubjectId, u8> = HashMap::new();
-    for row in rows.iter().filter(|row| row.agency == agency) {
-        let rank = match row.release {
+    for (subject, _, release) in rows.iter().filter(|(_, name, _)| *name == agency) {
+        let rank = match release {
             Release::Deposit | Release::Answered | Release::Declined => 3,
             Release::Pending => 2,
             Release::Possible => 1,
         };
-        let most = said.entry(row.subject).or_default();
+        let most = said.entry(*subject).or_default();
         *most = (*most).max(rank);
     }
     let count = |rank: u8| said.values().filter(|said| **said == rank).count() as u64;
@@ -236,11 +171,11 @@ fn agency_status(agency: String, present: bool, subjects: u64, rows: &[MatchRow]
     AgencyStatus { agency, present, subjects, answered, pending, possible, no_record }
 }
 
-fn refuse_withdrawn(filed: &Filed) -> Result<(), Problem> {
+pub(super) fn refuse_withdrawn(filed: &Filed) -> Result<(), Problem> {
     if filed.state == CommissionState::Withdrawn { Err(refused(Refusal::Withdrawn)) } else { Ok(()) }
 }
 
-fn refused(refusal: Refusal) -> Problem {
+pub(super) fn refused(refusal: Refusal) -> Problem {
     let kind = match refusal {
         Refusal::OtherManifest { .. } => ProblemKind::ManifestMismatch,
         Refusal::BadSignature(_) => ProblemKind::BadSignature,

@@ -1,5 +1,6 @@
 //! The routes: each decodes, calls one thing, answers. A file a resource.
 
+mod answers;
 mod batches;
 mod body;
 mod caller;
@@ -26,9 +27,8 @@ use self::problem::Problem;
 use super::{Addresses, Config, Linkage};
 use crate::failure::{Failure, Outcome};
 
-/// The largest JSON body, and the largest part.
+/// The largest JSON body; a part may be as long as its batch header says.
 const JSON_BYTES: usize = 256 << 20;
-const PART_BYTES: usize = 1 << 30;
 /// Longest time for one request, its body included.
 const TIMEOUT: Duration = Duration::from_secs(100);
 
@@ -73,8 +73,9 @@ pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&A
 fn party_routes(linkage: Arc<Linkage>) -> Router {
     Router::new()
         .merge(project::routes())
-        .merge(batches::routes(PART_BYTES))
+        .merge(batches::routes())
         .merge(commissions::routes())
+        .merge(answers::routes())
         .merge(notices::routes())
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         .layer(from_fn(in_time))

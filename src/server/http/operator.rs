@@ -31,6 +31,7 @@ async fn get_metrics(linkage: State, _operator: Operator) -> Result<String, Prob
     let tables = [
         ("hedui_batches", "state", "Batches by state.", linkage.store.batch_counts().await?),
         ("hedui_commissions", "state", "Commissions by state.", linkage.store.commission_counts().await?),
+        ("hedui_matches", "release", "Matches by how they reach the office.", linkage.store.match_counts().await?),
         ("hedui_jobs_open", "kind", "Jobs that are not done, by kind.", linkage.store.job_counts().await?),
     ];
     for (name, label, help, counts) in tables {

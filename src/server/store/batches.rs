@@ -66,39 +66,60 @@ impl Store {
     /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing.
     pub async fn commit_batch(&self, batch: BatchId, now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
-        let committed = sqlx::query(
-            "UPDATE batches SET state = 'committed', committed_at = $2 WHERE batch = $1 AND state = 'open'",
-        )
-        .bind(batch.to_string())
-        .bind(now.as_second())
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+        let commit = "UPDATE batches SET state = 'committed', committed_at = $2,
+                place = (SELECT COALESCE(MAX(place), 0) + 1 FROM batches)
+            WHERE batch = $1 AND state = 'open'";
+        let committed =
+            sqlx::query(commit).bind(batch.to_string()).bind(now.as_second()).execute(&mut *tx).await?.rows_affected();
         if committed == 1 {
-            Self::queue(&mut tx, JobKind::Index, &batch.to_string(), now).await?;
+            Self::queue(&mut tx, JobKind::Index, &batch.to_string()).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 
-    /// The batch is indexed: it takes the place of the agency's former set.
-    pub async fn batch_indexed(&self, batch: BatchId, agency: &str) -> ServerResult<()> {
+    /// The batch is indexed: it takes the place of the agency's former set, unless a later commit has taken it already.
+    ///
+    /// Returns whether it is the agency's set now.
+    pub async fn batch_indexed(&self, batch: BatchId, agency: &str) -> ServerResult<bool> {
         let mut tx = self.write().await?;
-        sqlx::query("UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state = 'indexed' AND batch <> $2")
+        let later: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM batches WHERE agency = $1 AND state = 'indexed'
+             AND place > (SELECT place FROM batches WHERE batch = $2) LIMIT 1",
+        )
+        .bind(agency)
+        .bind(batch.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if later.is_some() {
+            Self::set_batch_state(&mut tx, batch, "replaced", None).await?;
+        } else {
+            sqlx::query(
+                "UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state = 'indexed' AND batch <> $2",
+            )
             .bind(agency)
             .bind(batch.to_string())
             .execute(&mut *tx)
             .await?;
-        Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+            Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+        }
         Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(later.is_none())
     }
 
     /// The batch cannot be matched against; the agency's former set stays.
     pub async fn batch_refused(&self, batch: BatchId, reason: &str) -> ServerResult<()> {
         let mut tx = self.write().await?;
         Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
+        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// There is nothing to index any more.
+    pub async fn index_is_done(&self, batch: BatchId) -> ServerResult<()> {
+        let mut tx = self.write().await?;
         Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
         tx.commit().await?;
         Ok(())

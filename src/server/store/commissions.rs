@@ -2,7 +2,7 @@
 
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::messages::{CommissionRequest, CommissionState, SubjectEncodings};
-use hedui_protocol::sign::Signed;
+use hedui_protocol::sign::{Signature, Signed};
 use jiff::Timestamp;
 use sqlx::Row as _;
 
@@ -13,7 +13,6 @@ use crate::server::error::{ServerError, ServerResult};
 pub struct Filed {
     pub commission: CommissionId,
     pub office: String,
-    pub ticket: Signed,
     pub state: CommissionState,
 }
 
@@ -34,40 +33,47 @@ impl Store {
         request: &CommissionRequest,
         now: Timestamp,
     ) -> ServerResult<FiledState> {
-        let json = |value: serde_json::Result<Vec<u8>>| value.expect("requests are JSON");
+        let encodings = serde_json::to_vec(&request.encodings).expect("requests are JSON");
         let mut tx = self.write().await?;
         let filed = sqlx::query(
-            "INSERT INTO commissions (commission, office, ticket, encodings, state, filed_at)
-             VALUES ($1, $2, $3, $4, 'queued', $5) ON CONFLICT (commission) DO NOTHING",
+            "INSERT INTO commissions (commission, office, ticket, ticket_signature, encodings, state, filed_at)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6) ON CONFLICT (commission) DO NOTHING",
         )
         .bind(commission.to_string())
         .bind(office)
-        .bind(json(serde_json::to_vec(&request.ticket)))
-        .bind(json(serde_json::to_vec(&request.encodings)))
+        .bind(&request.ticket.bytes)
+        .bind(String::from(request.ticket.signature))
+        .bind(encodings)
         .bind(now.as_second())
         .execute(&mut *tx)
         .await?
         .rows_affected();
         if filed == 1 {
-            Self::queue(&mut tx, JobKind::Commission, &commission.to_string(), now).await?;
+            Self::queue(&mut tx, JobKind::Commission, &commission.to_string()).await?;
         }
         tx.commit().await?;
         Ok(if filed == 1 { FiledState::New } else { FiledState::Known })
     }
 
     pub async fn commission(&self, commission: CommissionId) -> ServerResult<Option<Filed>> {
-        let row = sqlx::query("SELECT office, ticket, state FROM commissions WHERE commission = $1")
+        let row = sqlx::query("SELECT office, state FROM commissions WHERE commission = $1")
             .bind(commission.to_string())
             .fetch_optional(&self.pool)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(Filed {
-            commission,
-            office: row.get("office"),
-            ticket: from_json(row.get("ticket"))?,
-            state: serde_json::from_value(serde_json::Value::from(row.get::<&str, _>("state")))
-                .map_err(ServerError::failed)?,
-        }))
+        let state = serde_json::Value::from(row.get::<&str, _>("state"));
+        let state = serde_json::from_value(state).map_err(ServerError::failed)?;
+        Ok(Some(Filed { commission, office: row.get("office"), state }))
+    }
+
+    /// The ticket that a commission was filed with.
+    pub async fn ticket(&self, commission: CommissionId) -> ServerResult<Signed> {
+        let row = sqlx::query("SELECT ticket, ticket_signature FROM commissions WHERE commission = $1")
+            .bind(commission.to_string())
+            .fetch_one(&self.pool)
+            .await?;
+        let signature = Signature::try_from(row.get::<String, _>("ticket_signature")).map_err(ServerError::failed)?;
+        Ok(Signed { bytes: row.get("ticket"), signature })
     }
 
     /// What was sent to be matched.
@@ -86,7 +92,7 @@ impl Store {
         sqlx::query("UPDATE commissions SET state = 'withdrawn', withdrawal = $2, encodings = $3 WHERE commission = $1 AND state <> 'withdrawn'")
             .bind(&id)
             .bind(serde_json::to_vec(withdrawal).expect("a withdrawal is JSON"))
-            .bind(b"[]".as_slice())
+            .bind(super::matches::FORGOTTEN)
             .execute(&mut *tx)
             .await?;
         for forget in ["DELETE FROM matches WHERE commission = $1", "DELETE FROM matched_against WHERE commission = $1"]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::{Store, Tx};
 use crate::server::error::ServerResult;
@@ -32,15 +33,15 @@ pub struct Job {
 }
 
 impl Store {
-    /// Queues a job. Queuing one that waits or runs changes nothing; one that is done runs again.
-    pub(super) async fn queue(tx: &mut Tx, kind: JobKind, target: &str, now: Timestamp) -> ServerResult<()> {
+    /// Queues a job, behind all others. Queuing one again changes nothing.
+    pub(super) async fn queue(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
         sqlx::query(
-            "INSERT INTO jobs (kind, target, state, lease_until, attempts, created_at) VALUES ($1, $2, 'waiting', 0, 0, $3)
-             ON CONFLICT (kind, target) DO UPDATE SET state = 'waiting', lease_until = 0, attempts = 0 WHERE jobs.state = 'done'",
+            "INSERT INTO jobs (kind, target, state, lease_until, attempts, place)
+             VALUES ($1, $2, 'waiting', 0, 0, (SELECT COALESCE(MAX(place), 0) + 1 FROM jobs))
+             ON CONFLICT (kind, target) DO NOTHING",
         )
         .bind(kind.word())
         .bind(target)
-        .bind(now.as_second())
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -52,8 +53,8 @@ impl Store {
             "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1
              WHERE kind = $1 AND target IN (
                  SELECT target FROM jobs WHERE kind = $1 AND state <> 'done' AND lease_until <= $2
-                 ORDER BY created_at, target LIMIT $4
-             ) RETURNING target, attempts",
+                 ORDER BY place LIMIT $4
+             ) RETURNING target, attempts, place",
         )
         .bind(kind.word())
         .bind(now.as_second())
@@ -61,7 +62,12 @@ impl Store {
         .bind(most)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.iter().map(|row| Job { kind, target: row.get("target"), attempts: row.get("attempts") }).collect())
+        let job = |row: &SqliteRow| {
+            (row.get("place"), Job { kind, target: row.get("target"), attempts: row.get("attempts") })
+        };
+        let mut jobs: Vec<(i64, Job)> = rows.iter().map(job).collect();
+        jobs.sort_by_key(|(place, _)| *place);
+        Ok(jobs.into_iter().map(|(_, job)| job).collect())
     }
 
     /// Keeps a running job for `lease` more seconds.

@@ -2,7 +2,9 @@
 
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, RecordId, SubjectId};
-use hedui_protocol::sign::Signed;
+use jiff::Timestamp;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{JobKind, Store};
@@ -18,6 +20,8 @@ pub struct MatchRow {
     pub place: u32,
     pub band: Band,
     pub release: Release,
+    /// When the ticket covers the subject no more.
+    pub until: Timestamp,
     pub slot: Vec<u8>,
 }
 
@@ -64,24 +68,26 @@ pub struct Outcome {
 /// A match that waits for its agency.
 pub struct Pending {
     pub commission: CommissionId,
-    pub ticket: Signed,
     pub subject: SubjectId,
     pub record: RecordId,
     pub band: Band,
 }
 
-/// What storing an answer came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    Now,
-    /// The same answer was there.
-    Before,
-    /// No match of this agency waits for it, or another answer was given.
-    Refused,
+/// An agency's answer about one match.
+#[derive(Clone, Debug)]
+pub struct AnswerRow {
+    pub commission: CommissionId,
+    pub subject: SubjectId,
+    pub record: RecordId,
+    /// Answered or declined.
+    pub release: Release,
+    pub slot: Vec<u8>,
 }
 
 /// Rows of one INSERT: SQLite takes 32,766 bound values.
 const ROWS: usize = 1000;
+/// No encodings: what stays of them once they have served.
+pub(super) const FORGOTTEN: &[u8] = b"[]";
 
 impl Store {
     /// Stores what commissions came to; one that was withdrawn meanwhile keeps nothing.
@@ -90,11 +96,8 @@ impl Store {
         for Outcome { commission, against, matches } in outcomes {
             let id = commission.to_string();
             let matched =
-                sqlx::query("UPDATE commissions SET state = 'matched' WHERE commission = $1 AND state = 'queued'")
-                    .bind(&id)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected();
+                "UPDATE commissions SET state = 'matched', encodings = $2 WHERE commission = $1 AND state = 'queued'";
+            let matched = sqlx::query(matched).bind(&id).bind(FORGOTTEN).execute(&mut *tx).await?.rows_affected();
             if matched == 1 {
                 for (agency, batch) in against {
                     sqlx::query("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, $2, $3)")
@@ -114,28 +117,32 @@ impl Store {
         Ok(())
     }
 
-    /// All matches of a commission, by subject and agency, the surest first.
-    pub async fn matches(&self, commission: CommissionId) -> ServerResult<Vec<MatchRow>> {
-        let rows = sqlx::query(
-            "SELECT subject, agency, record, place, band, release, slot FROM matches
-             WHERE commission = $1 ORDER BY subject, agency, place",
-        )
-        .bind(commission.to_string())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MatchRow {
-                    subject: parsed(row.get("subject"))?,
-                    agency: row.get("agency"),
-                    record: parsed(row.get("record"))?,
-                    place: u32::try_from(row.get::<i64, _>("place")).map_err(ServerError::failed)?,
-                    band: band_of(row.get("band"))?,
-                    release: Release::of(row.get("release"))?,
-                    slot: row.get("slot"),
-                })
-            })
-            .collect()
+    /// The matches of some subjects of a commission, the surest first.
+    pub async fn matches(&self, commission: CommissionId, subjects: &[SubjectId]) -> ServerResult<Vec<MatchRow>> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT subject, agency, record, place, band, release, until, slot FROM matches WHERE commission = ",
+        );
+        query.push_bind(commission.to_string()).push(" AND subject IN (");
+        let mut names = query.separated(", ");
+        for subject in subjects {
+            names.push_bind(subject.to_string());
+        }
+        query.push(") ORDER BY subject, agency, place");
+        query.build().fetch_all(&self.pool).await?.iter().map(match_row).collect()
+    }
+
+    /// What each subject's matches at each agency have come to.
+    pub async fn releases(&self, commission: CommissionId) -> ServerResult<Vec<(SubjectId, String, Release)>> {
+        let rows = sqlx::query("SELECT subject, agency, release FROM matches WHERE commission = $1")
+            .bind(commission.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let release =
+            |row: &SqliteRow| Ok((parsed(row.get("subject"))?, row.get("agency"), Release::of(row.get("release"))?));
+        rows.iter().map(release).collect()
     }
 
     /// The agencies that a commission was matched against, and whether each had a set.
@@ -147,29 +154,28 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get("agency"), row.get::<Option<String>, _>("batch").is_some())).collect())
     }
 
-    /// Matches that wait for this agency, commission by commission.
-    pub async fn pending(&self, agency: &str, most: i64) -> ServerResult<Vec<Pending>> {
+    /// Matches that wait for this agency and are still covered at `now`, commission by commission.
+    pub async fn pending(&self, agency: &str, most: i64, now: Timestamp) -> ServerResult<Vec<Pending>> {
         let rows = sqlx::query(
-            "SELECT m.commission, m.subject, m.record, m.band, c.ticket
+            "SELECT m.commission, m.subject, m.record, m.band
              FROM matches m JOIN commissions c ON c.commission = m.commission
-             WHERE m.agency = $1 AND m.release = 'pending' AND c.state = 'matched'
+             WHERE m.agency = $1 AND m.release = 'pending' AND m.until > $3 AND c.state = 'matched'
              ORDER BY c.filed_at, m.commission, m.subject, m.place LIMIT $2",
         )
         .bind(agency)
         .bind(most)
+        .bind(now.as_second())
         .fetch_all(&self.pool)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Pending {
-                    commission: parsed(row.get("commission"))?,
-                    ticket: serde_json::from_slice(row.get::<&[u8], _>("ticket")).map_err(ServerError::failed)?,
-                    subject: parsed(row.get("subject"))?,
-                    record: parsed(row.get("record"))?,
-                    band: band_of(row.get("band"))?,
-                })
+        let pending = |row: &SqliteRow| {
+            Ok(Pending {
+                commission: parsed(row.get("commission"))?,
+                subject: parsed(row.get("subject"))?,
+                record: parsed(row.get("record"))?,
+                band: band_of(row.get("band"))?,
             })
-            .collect()
+        };
+        rows.iter().map(pending).collect()
     }
 
     /// One match of an agency.
@@ -192,55 +198,64 @@ impl Store {
         row.map(|row| Ok((band_of(row.get("band"))?, Release::of(row.get("release"))?))).transpose()
     }
 
-    /// Stores answers of one agency in one transaction: all, or (after a failure) none.
-    ///
-    /// `answers`: commission, subject, record, release, slot.
-    pub async fn store_answers(
-        &self,
-        agency: &str,
-        answers: &[(CommissionId, SubjectId, RecordId, Release, Vec<u8>)],
-    ) -> ServerResult<Vec<Stored>> {
+    /// Matches by release, for the metrics.
+    pub async fn match_counts(&self) -> ServerResult<Vec<(String, i64)>> {
+        let counts = "SELECT release, COUNT(*) AS n FROM matches GROUP BY release ORDER BY release";
+        let rows = sqlx::query(counts).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|row| (row.get("release"), row.get("n"))).collect())
+    }
+
+    /// Stores answers of one agency, all or none. The position of the first that is refused, if one is.
+    pub async fn store_answers(&self, agency: &str, answers: &[AnswerRow]) -> ServerResult<Result<(), usize>> {
         let mut tx = self.write().await?;
-        let mut stored = Vec::with_capacity(answers.len());
-        for (commission, subject, record, release, slot) in answers {
-            let key = [commission.to_string(), subject.to_string(), agency.to_owned(), record.to_string()];
-            let [commission, subject, agency, record] = &key;
-            let updated = sqlx::query(
-                "UPDATE matches SET release = $5, slot = $6
-                 WHERE commission = $1 AND subject = $2 AND agency = $3 AND record = $4 AND release = 'pending'",
-            )
-            .bind(commission)
-            .bind(subject)
-            .bind(agency)
-            .bind(record)
-            .bind(release.word())
-            .bind(slot)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-            if updated == 1 {
-                stored.push(Stored::Now);
+        for (position, answer) in answers.iter().enumerate() {
+            let key = answer.key(agency);
+            let updated = "UPDATE matches SET release = $5, slot = $6
+                WHERE commission = $1 AND subject = $2 AND agency = $3 AND record = $4 AND release = 'pending'";
+            let updated = bind_all(sqlx::query(updated), &key).bind(answer.release.word()).bind(&answer.slot);
+            if updated.execute(&mut *tx).await?.rows_affected() == 1 {
                 continue;
             }
-            let before: Option<Vec<u8>> = sqlx::query_scalar(
-                "SELECT slot FROM matches WHERE commission = $1 AND subject = $2 AND agency = $3 AND record = $4",
-            )
-            .bind(commission)
-            .bind(subject)
-            .bind(agency)
-            .bind(record)
-            .fetch_optional(&mut *tx)
-            .await?;
-            stored.push(if before.as_ref() == Some(slot) { Stored::Before } else { Stored::Refused });
+            let before =
+                "SELECT slot FROM matches WHERE commission = $1 AND subject = $2 AND agency = $3 AND record = $4";
+            let before = bind_all(sqlx::query(before), &key).fetch_optional(&mut *tx).await?;
+            if before.is_none_or(|row| row.get::<Vec<u8>, _>("slot") != answer.slot) {
+                tx.rollback().await?;
+                return Ok(Err(position));
+            }
         }
         tx.commit().await?;
-        Ok(stored)
+        Ok(Ok(()))
     }
 }
 
+impl AnswerRow {
+    fn key(&self, agency: &str) -> [String; 4] {
+        [self.commission.to_string(), self.subject.to_string(), agency.to_owned(), self.record.to_string()]
+    }
+}
+
+fn bind_all<'q>(query: Query<'q, Sqlite, SqliteArguments>, key: &[String; 4]) -> Query<'q, Sqlite, SqliteArguments> {
+    key.iter().fold(query, |query, part| query.bind(part.clone()))
+}
+
+fn match_row(row: &SqliteRow) -> ServerResult<MatchRow> {
+    Ok(MatchRow {
+        subject: parsed(row.get("subject"))?,
+        agency: row.get("agency"),
+        record: parsed(row.get("record"))?,
+        place: u32::try_from(row.get::<i64, _>("place")).map_err(ServerError::failed)?,
+        band: band_of(row.get("band"))?,
+        release: Release::of(row.get("release"))?,
+        until: Timestamp::from_second(row.get("until")).map_err(ServerError::failed)?,
+        slot: row.get("slot"),
+    })
+}
+
 fn insert<'r>(commission: &'r str, rows: &'r [MatchRow]) -> QueryBuilder<Sqlite> {
-    let mut query =
-        QueryBuilder::new("INSERT INTO matches (commission, subject, agency, record, place, band, release, slot) ");
+    let mut query = QueryBuilder::new(
+        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) ",
+    );
     query.push_values(rows, |mut values, row| {
         values
             .push_bind(commission.to_owned())
@@ -250,6 +265,7 @@ fn insert<'r>(commission: &'r str, rows: &'r [MatchRow]) -> QueryBuilder<Sqlite>
             .push_bind(i64::from(row.place))
             .push_bind(band_word(row.band))
             .push_bind(row.release.word())
+            .push_bind(row.until.as_second())
             .push_bind(row.slot.clone());
     });
     query

@@ -17,7 +17,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use commissions::{Filed, FiledState};
 pub use jobs::{Job, JobKind};
-pub use matches::{MatchRow, Outcome as CommissionOutcome, Release, Stored};
+pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
 
 use super::error::ServerResult;
 

@@ -60,7 +60,7 @@ async fn a_batch_is_created_filled_committed_and_replaced() {
     }
     assert!(store.is_indexing("bank").await.unwrap());
     assert_eq!(store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap().len(), 1, "one job for two commits");
-    store.batch_indexed(first, "bank").await.unwrap();
+    assert!(store.batch_indexed(first, "bank").await.unwrap());
     assert!(!store.is_indexing("bank").await.unwrap());
 
     store.create_batch(second, &header, &signed, at(4)).await.unwrap();
@@ -70,6 +70,23 @@ async fn a_batch_is_created_filled_committed_and_replaced() {
     assert_eq!(store.indexed_batches().await.unwrap().len(), 1);
     store.commit_batch(first, at(5)).await.unwrap();
     assert_eq!(state(&store, first).await, BatchState::Replaced, "a commit that is sent again late changes nothing");
+}
+
+#[tokio::test]
+async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits() {
+    let (_folder, store) = store().await;
+    let (header, signed) = header("bank");
+    let (earlier, later) = (BatchId([2; 32]), BatchId([1; 32]));
+    for batch in [earlier, later] {
+        store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+        store.commit_batch(batch, at(1)).await.unwrap();
+    }
+    let jobs = store.claim(JobKind::Index, 9, 60, at(1)).await.unwrap();
+    assert_eq!(jobs[0].target, earlier.to_string());
+    // the earlier one failed at first, and is done after the later one
+    assert!(store.batch_indexed(later, "bank").await.unwrap());
+    assert!(!store.batch_indexed(earlier, "bank").await.unwrap(), "a later set stands");
+    assert_eq!((state(&store, earlier).await, state(&store, later).await), (BatchState::Replaced, BatchState::Indexed));
 }
 
 #[tokio::test]
@@ -89,7 +106,8 @@ async fn a_lease_that_ends_is_taken_over() {
 
 fn found(release: Release) -> MatchRow {
     let (subject, record) = (SubjectId([1; 16]), RecordId([2; 16]));
-    MatchRow { subject, agency: "bank".into(), record, place: 0, band: Band::Probable, release, slot: vec![1, 2, 3] }
+    let (agency, band, slot) = ("bank".into(), Band::Probable, vec![1, 2, 3]);
+    MatchRow { subject, agency, record, place: 0, band, release, until: at(100), slot }
 }
 
 #[tokio::test]
@@ -106,16 +124,27 @@ async fn a_commission_is_matched_once_and_answered_once() {
     for _taken_over in 0..2 {
         store.store_outcomes(&[outcome()]).await.unwrap();
     }
-    assert_eq!(store.matches(id).await.unwrap(), [found(Release::Pending)]);
-    assert_eq!(store.pending("bank", 9).await.unwrap().len(), 1);
-    assert!(store.pending("tax", 9).await.unwrap().is_empty());
+    let subjects = [SubjectId([1; 16]), SubjectId([2; 16])];
+    assert_eq!(store.matches(id, &subjects).await.unwrap(), [found(Release::Pending)]);
+    assert!(store.matches(id, &subjects[1..]).await.unwrap().is_empty());
+    assert!(store.commission_encodings(id).await.unwrap().is_empty(), "forgotten");
+    assert_eq!(store.pending("bank", 9, at(99)).await.unwrap().len(), 1);
+    assert!(store.pending("bank", 9, at(100)).await.unwrap().is_empty(), "the ticket covers it no more");
+    assert!(store.pending("tax", 9, at(99)).await.unwrap().is_empty());
 
-    let answer = |slot: u8| (id, SubjectId([1; 16]), RecordId([2; 16]), Release::Answered, vec![slot]);
-    assert_eq!(store.store_answers("tax", &[answer(7)]).await.unwrap(), [Stored::Refused], "not this agency's");
-    assert_eq!(store.store_answers("bank", &[answer(7)]).await.unwrap(), [Stored::Now]);
-    assert_eq!(store.store_answers("bank", &[answer(7)]).await.unwrap(), [Stored::Before]);
-    assert_eq!(store.store_answers("bank", &[answer(8)]).await.unwrap(), [Stored::Refused], "another answer");
-    assert_eq!(store.matches(id).await.unwrap()[0].slot, [7]);
+    let answer = |record: u8, slot: u8| {
+        let (subject, record, release) = (SubjectId([1; 16]), RecordId([record; 16]), Release::Answered);
+        AnswerRow { commission: id, subject, record, release, slot: vec![slot] }
+    };
+    assert_eq!(store.store_answers("tax", &[answer(2, 7)]).await.unwrap(), Err(0), "not this agency's");
+    assert_eq!(store.store_answers("bank", &[answer(2, 7), answer(3, 7)]).await.unwrap(), Err(1), "all or none");
+    assert_eq!(store.pending("bank", 9, at(99)).await.unwrap().len(), 1);
+    for _sent_again in 0..2 {
+        assert_eq!(store.store_answers("bank", &[answer(2, 7)]).await.unwrap(), Ok(()));
+    }
+    assert_eq!(store.store_answers("bank", &[answer(2, 8)]).await.unwrap(), Err(0), "another answer");
+    assert_eq!(store.matches(id, &subjects).await.unwrap()[0].slot, [7]);
+    assert_eq!(store.releases(id).await.unwrap(), [(subjects[0], "bank".into(), Release::Answered)]);
 }
 
 #[tokio::test]
@@ -126,10 +155,11 @@ async fn a_withdrawn_commission_keeps_nothing() {
     let matches = || vec![found(Release::Deposit)];
     store.store_outcomes(&[CommissionOutcome { commission: id, against: vec![], matches: matches() }]).await.unwrap();
     store.withdraw(id, &request().ticket).await.unwrap();
-    assert!(store.matches(id).await.unwrap().is_empty());
+    assert!(store.releases(id).await.unwrap().is_empty());
     // a worker that was at it when the withdrawal came
     store.store_outcomes(&[CommissionOutcome { commission: id, against: vec![], matches: matches() }]).await.unwrap();
-    assert!(store.matches(id).await.unwrap().is_empty());
+    assert!(store.releases(id).await.unwrap().is_empty());
+    assert_eq!(store.ticket(id).await.unwrap(), request().ticket);
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Withdrawn);
     assert!(store.claim(JobKind::Commission, 9, 60, at(9)).await.unwrap().is_empty());
 }

@@ -7,9 +7,12 @@ CREATE TABLE batches (
     state TEXT NOT NULL,
     reason TEXT,
     created_at BIGINT NOT NULL,
-    committed_at BIGINT
+    committed_at BIGINT,
+    -- order of commits: a later one takes the place of an earlier one, never the other way round
+    place BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX batches_of_agency ON batches (agency, state);
+CREATE INDEX batches_in_order ON batches (place);
 
 CREATE TABLE parts (
     batch TEXT NOT NULL REFERENCES batches (batch),
@@ -22,6 +25,8 @@ CREATE TABLE commissions (
     commission TEXT PRIMARY KEY,
     office TEXT NOT NULL,
     ticket BYTEA NOT NULL,
+    ticket_signature TEXT NOT NULL,
+    -- forgotten once they are matched
     encodings BYTEA NOT NULL,
     state TEXT NOT NULL,
     filed_at BIGINT NOT NULL,
@@ -44,6 +49,8 @@ CREATE TABLE matches (
     place BIGINT NOT NULL,
     band TEXT NOT NULL,
     release TEXT NOT NULL,
+    -- when the ticket covers the subject no more
+    until BIGINT NOT NULL,
     slot BYTEA NOT NULL,
     PRIMARY KEY (commission, subject, agency, record)
 );
@@ -55,7 +62,9 @@ CREATE TABLE jobs (
     state TEXT NOT NULL,
     lease_until BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
+    -- order of queuing
+    place BIGINT NOT NULL,
     PRIMARY KEY (kind, target)
 );
-CREATE INDEX jobs_waiting ON jobs (kind, state, lease_until);
+CREATE INDEX jobs_waiting ON jobs (kind, state, place);
+CREATE INDEX jobs_in_order ON jobs (place);
