@@ -11,6 +11,8 @@ pub mod clock;
 #[cfg(all(feature = "agency", feature = "server", feature = "office"))]
 mod demo;
 pub mod failure;
+#[cfg(any(feature = "agency", feature = "office", feature = "server"))]
+mod guard;
 pub mod keyfile;
 #[cfg(feature = "agency")]
 pub mod link;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::guard::guarded;
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
 use arrow_array::{Array as _, ArrayRef, BinaryArray, FixedSizeBinaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -29,6 +30,8 @@ pub struct PartMeta {
 pub enum PartError {
     #[error("the part is no Parquet file: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+    #[error("the part is a damaged Parquet file")]
+    Damaged,
     #[error("the part's columns are not record, encodings, wraps, locked")]
     Columns,
     #[error("the part's metadata lacks `{0}`, or it does not read")]
@@ -100,6 +103,10 @@ pub struct PartReader {
 
 impl PartReader {
     pub fn open(file: impl ChunkReader + 'static) -> Result<Self, PartError> {
+        guarded(|| Self::open_unguarded(file)).unwrap_or(Err(PartError::Damaged))
+    }
+
+    fn open_unguarded(file: impl ChunkReader + 'static) -> Result<Self, PartError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let shape = builder.schema().fields().iter().map(|field| (field.name(), field.data_type()));
         let expected = columns();
@@ -112,7 +119,7 @@ impl PartReader {
 
     /// The next rows; none after the last.
     pub fn next_rows(&mut self) -> Result<Option<Vec<StoredRecord>>, PartError> {
-        let Some(batch) = self.batches.next() else { return Ok(None) };
+        let Some(batch) = guarded(|| self.batches.next()).ok_or(PartError::Damaged)? else { return Ok(None) };
         let batch = batch.map_err(|e| PartError::Parquet(e.into()))?;
         let rows = rows_of(&batch, self.rows_before)?;
         self.rows_before += rows.len() as u64;

@@ -34,10 +34,12 @@ pub enum Built {
 /// Builds the index of a batch, or opens the one that is there.
 pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader) -> ServerResult<Built> {
     let shared = Arc::clone(linkage);
-    if let Ok(ready) = blocking(move || shared.indexes.open(batch)).await {
-        return Ok(Built::Ready(ready));
-    }
     let folder = linkage.indexes.folder(batch);
+    match blocking(move || shared.indexes.open(batch)).await {
+        Ok(ready) => return Ok(Built::Ready(ready)),
+        Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
+        Err(_) => {}
+    }
     let partial = folder.with_extension("partial");
     remove(&partial)?;
     private_folder(&partial).map_err(|failure| ServerError::Failed(failure.message))?;

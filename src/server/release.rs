@@ -1,4 +1,4 @@
-//! The one rule of what may go out for a match (DESIGN: release).
+//! The one rule of what may go out for a match.
 //!
 //! | band | agency | asked by | via | goes out |
 //! |---|---|---|---|---|

@@ -7,6 +7,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, reader::RowIter};
 
 use crate::failure::{Failure, Outcome};
+use crate::guard::guarded;
 
 pub(super) struct ParquetRows {
     name: String,
@@ -19,7 +20,8 @@ impl ParquetRows {
     pub fn open(path: &Path) -> Outcome<Self> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
-        let reader = SerializedFileReader::new(file).map_err(|e| not_parquet(&name, &e))?;
+        let reader = guarded(|| SerializedFileReader::new(file)).ok_or_else(|| damaged(&name))?;
+        let reader = reader.map_err(|e| not_parquet(&name, &e))?;
         let columns = reader.metadata().file_metadata().schema().get_fields();
         let header = columns.iter().map(|column| column.name().to_owned()).collect();
         Ok(Self { name, header, rows: reader.into_iter(), row: 0 })
@@ -30,7 +32,8 @@ impl ParquetRows {
     }
 
     pub fn next_row(&mut self) -> Outcome<Option<csv::StringRecord>> {
-        let Some(row) = self.rows.next() else { return Ok(None) };
+        let row = guarded(|| self.rows.next()).ok_or_else(|| damaged(&self.name))?;
+        let Some(row) = row else { return Ok(None) };
         let row = row.map_err(|e| not_parquet(&self.name, &e))?;
         self.row += 1;
         let mut cells = csv::StringRecord::with_capacity(256, self.header.len());
@@ -49,6 +52,10 @@ impl ParquetRows {
         }
         Ok(Some(cells))
     }
+}
+
+fn damaged(name: &str) -> Failure {
+    Failure::refused(format!("{name}: the Parquet file is damaged"))
 }
 
 fn not_parquet(name: &str, error: &parquet::errors::ParquetError) -> Failure {
