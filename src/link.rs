@@ -99,7 +99,7 @@ impl Link {
             }
         }
         replace_private(&self.out, &out)?;
-        let quality = self.truth.as_deref().map(|path| quality(path, &pairs)).transpose()?;
+        let quality = self.truth.as_deref().map(|path| quality(path, &pairs, &a.ids, &b.ids)).transpose()?;
         self.tell(&Figures { pairs: pairs.len() as u64, seconds: started.elapsed().as_secs_f64(), quality });
         Ok(())
     }
@@ -149,16 +149,30 @@ fn quoted(id: &str) -> std::borrow::Cow<'_, str> {
     if id.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", id.replace('"', "\"\"")).into() } else { id.into() }
 }
 
-fn quality(truth: &Path, pairs: &[(&str, &str)]) -> Outcome<Quality> {
+/// Precision, recall and F1. A known pair whose ids are not those of the files is refused: it would only look like a miss.
+fn quality(truth: &Path, pairs: &[(&str, &str)], ids_a: &[String], ids_b: &[String]) -> Outcome<Quality> {
     let mut table = TableFormat::default().open(truth)?;
     let (a, b) = (table.require("id_a")?, table.require("id_b")?);
+    let [in_a, in_b] = [ids_a, ids_b].map(|ids| ids.iter().map(String::as_str).collect::<HashSet<&str>>());
     let mut known = HashSet::new();
     loop {
         let rows = table.next_rows(BLOCK)?;
         if rows.is_empty() {
             break;
         }
-        known.extend(rows.iter().map(|row| (row.cells[a].to_owned(), row.cells[b].to_owned())));
+        for row in &rows {
+            let (id_a, id_b) = (&row.cells[a], &row.cells[b]);
+            for (ids, id, column, file) in [(&in_a, id_a, "id_a", "first"), (&in_b, id_b, "id_b", "second")] {
+                if !ids.contains(id) {
+                    let (truth, row) = (truth.display(), row.number);
+                    return Err(Failure::refused(format!(
+                        "{truth}: row {row}: `{column}` is no id of the {file} file"
+                    ))
+                    .hint("are the files in the order of the truth's columns?"));
+                }
+            }
+            known.insert((id_a.to_owned(), id_b.to_owned()));
+        }
     }
     let correct = pairs.iter().filter(|(a, b)| known.contains(&((*a).to_owned(), (*b).to_owned()))).count() as f64;
     let share = |of: usize| if of == 0 { 0.0 } else { correct / of as f64 };

@@ -190,3 +190,22 @@ pub mod base64_array {
         bytes.try_into().map_err(|_| D::Error::custom("wrong number of bytes"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_not_one(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in ".*") {
+            let _ = serde_json::from_slice::<CommissionRequest>(&bytes);
+            let _ = serde_json::from_slice::<Answers>(&bytes);
+            let _ = serde_json::from_str::<AnswerPage>(&text);
+            let _ = serde_json::from_str::<Notices>(&text);
+            let blob = serde_json::to_string(&Blob(bytes.clone())).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Blob>(&blob).unwrap().0, bytes);
+        }
+    }
+}

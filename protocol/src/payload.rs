@@ -128,6 +128,13 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_payload_or_not_one(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = Payload::parse(&bytes);
+        }
+    }
+
     #[test]
     fn bands_hold_their_lower_end() {
         assert!(payload(Level::L2, "999.99").unwrap().contains(r#""band":{"below":1000.0}"#));

@@ -399,4 +399,14 @@ mod tests {
         let text = Schema::preset("person").unwrap().replacen("profile", "profil", 1);
         assert!(Schema::parse(&text).unwrap_err().to_string().contains("line"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_schema_or_not_one(text in ".*", at in 0usize..2000, with in ".{0,3}") {
+            let _ = Schema::parse(&text);
+            let preset = Schema::preset("person").unwrap();
+            let at = (0..=at.min(preset.len())).rev().find(|at| preset.is_char_boundary(*at)).unwrap_or(0);
+            let _ = Schema::parse(&format!("{}{with}{}", &preset[..at], &preset[at..]));
+        }
+    }
 }

@@ -22,7 +22,7 @@ use parties::{AGENCIES, Files};
 #[derive(Args, Debug)]
 pub struct Demo {
     /// People in the city
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
     people: u64,
     /// The same seed makes the same city
     #[arg(long, value_name = "S", default_value_t = 1)]

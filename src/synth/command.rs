@@ -14,7 +14,7 @@ pub struct Synth {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// People in the city
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=City::MOST_PEOPLE))]
     people: u64,
     /// The same seed makes the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]

@@ -48,9 +48,9 @@ impl Columns {
                     table.name, field.name
                 ))
                 .hint(format!(
-                    "name it with `--map {0}=COLUMN`, or leave the field out with `--map {0}=`; the columns are: {1}",
-                    field.name,
-                    table.header.join(", ")
+                    "name it with `--map {0}=COLUMN`, or leave the field out with `--map {0}=`; the first line must name \
+                     the columns",
+                    field.name
                 ))),
                 position => Ok(position),
             }

@@ -95,11 +95,13 @@ impl Table {
         self.header.iter().position(|name| name == column)
     }
 
-    /// As [`Self::position`], or an error that lists what there is.
+    /// As [`Self::position`], or an error. It does not list the columns: without a header they are somebody's data.
     pub fn require(&self, column: &str) -> Outcome<usize> {
         self.position(column).ok_or_else(|| {
-            Failure::refused(format!("{}: there is no column `{column}`", self.name))
-                .hint(format!("the columns are: {}", self.header.join(", ")))
+            Failure::refused(format!("{}: there is no column `{column}`", self.name)).hint(format!(
+                "the first line must name the columns; it has {} cells, none of which is `{column}`",
+                self.header.len()
+            ))
         })
     }
 }
@@ -125,11 +127,11 @@ fn refuse_doubtful_header(name: &str, header: &[String]) -> Outcome {
         return Err(Failure::refused(format!("{name}: the file is empty"))
             .hint("expected a header line with column names, then one line a record"));
     }
-    let mut sorted: Vec<&String> = header.iter().collect();
-    sorted.sort();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::refused(format!("{name}: the header names `{}` twice", pair[0]))
-            .hint("give each column a name of its own")),
-        None => Ok(()),
+    for (at, column) in header.iter().enumerate() {
+        if let Some(first) = header[..at].iter().position(|earlier| earlier == column) {
+            return Err(Failure::refused(format!("{name}: columns {} and {} have the same name", first + 1, at + 1))
+                .hint("give each column a name of its own; is the header line missing?"));
+        }
     }
+    Ok(())
 }

@@ -35,6 +35,12 @@ fn a_missing_column_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_file_without_a_header_shows_nobody() {
+    refuses(ROW.to_owned() + &ROW.replace("B1", "B2"), &[], "there is no column for the field `name`");
+    refuses(ROW.replace("欧阳若曦", "B1").to_owned() + ROW, &[], "columns 1 and 2 have the same name");
+}
+
+#[test]
 fn rows_that_cannot_be_read_are_named_by_number() {
     refuses(HEADER.to_owned() + ROW + "B2,secret cell\n", &[], "row 2 (line 3) has 2 cells, the header has 9");
     refuses(
@@ -56,7 +62,7 @@ fn rows_that_cannot_be_read_are_named_by_number() {
 fn an_empty_file_and_a_spreadsheet_are_refused() {
     refuses("", &[], "the file is empty");
     refuses(HEADER, &[], "there are no rows under the header");
-    refuses(HEADER.replace("name", "id"), &[], "the header names `id` twice");
+    refuses(HEADER.replace("name", "id"), &[], "columns 1 and 2 have the same name");
     refuses(b"PK\x03\x04 a spreadsheet", &[], "this is a spreadsheet");
 }
 

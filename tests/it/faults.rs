@@ -31,6 +31,69 @@ fn a_server_that_is_down_is_told_as_such() {
 }
 
 #[test]
+fn a_server_that_never_answers_is_given_up_in_time() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    // it takes connections, and says nothing
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let mut submit = project.agency("submit", "bank", &[&project.text("bank"), "--server", &url, "--wait", "2"]);
+    let said = Said::of(&submit.args(crate::harness::tls(&project, "bank")).output().unwrap());
+    said.refused(75, "run the same command again");
+}
+
+#[test]
+fn an_interrupted_client_goes_on_where_it_stopped() {
+    let project = Project::new();
+    let city = city(&project, "6000");
+    let (bank, office) = (format!("{city}/bank.csv"), format!("{city}/office.csv"));
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    let mut submit = project.agency("submit", "bank", &[&project.text("bank")]);
+    interrupt(submit.args(server.arguments(&project, "bank")), 15);
+    project.submit("bank", "bank", &server).done();
+
+    let state = project.text("state");
+    let files = |name: &str| project.text(name);
+    let mut request = crate::harness::hedui();
+    request.args(["office", "request", &office, "--state", &state, "--manifest", &files("manifest.toml")]);
+    request.args(["--office", crate::harness::OFFICE, "--key-file", &files("linkage.key"), "--programme", "dibao"]);
+    request.args(["--signing-key", &files("civil-affairs.signing.key"), "--item", "bank.deposits=L3"]);
+    request.args(["--scope-letter", "B=bank"]).args(server.arguments(&project, crate::harness::OFFICE));
+    interrupt(&mut request, 300);
+    assert!(request.output().unwrap().status.success());
+    let mut again = crate::harness::hedui();
+    again.args(["office", "status", "--state", &state]).args(server.arguments(&project, crate::harness::OFFICE));
+    let households = std::fs::read_to_string(&office).unwrap();
+    let households: std::collections::BTreeSet<&str> = households
+        .lines()
+        .skip(1)
+        .filter(|row| row.ends_with(",valid"))
+        .filter_map(|row| row.rsplit(',').nth(4))
+        .collect();
+    let said = Said::of(&again.output().unwrap()).done();
+    let filed: usize = said.stdout.split(' ').next().unwrap().parse().unwrap();
+    assert!(filed <= households.len() && filed > households.len() / 2, "{filed} of {}", households.len());
+
+    let mut fetch = crate::harness::hedui();
+    fetch.args(["office", "fetch", "--state", &state]).args(server.arguments(&project, crate::harness::OFFICE));
+    interrupt(&mut fetch, 60);
+    project.office("fetch", &server, &[]).done();
+    project.office("report", &server, &[]).done();
+    let reports = std::fs::read_dir(project.path("reports")).unwrap().count();
+    assert_eq!(reports, 2 * filed, "one commission a household, none twice");
+}
+
+/// Starts a command, interrupts it after some milliseconds, and waits for its end.
+fn interrupt(command: &mut Command, milliseconds: u64) {
+    let mut child = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    Command::new("kill").args(["-INT", &pid(&child)]).status().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
     let project = Project::new();
     let city = city(&project, "4000");
@@ -190,8 +253,8 @@ fn one_server_a_folder_and_one_manifest_a_folder() {
     start("manifest.toml").refused(1, "another server runs on this folder");
     drop(server);
     let check = run(&["key", "show", "--kind", "linkage", &project.text("linkage.key")]).done().stdout;
-    project.manifest("other.toml", "2026-12", check.trim()).done();
-    start("other.toml").refused(1, "holds the data of manifest");
+    project.manifest("second.toml", "2026-12", check.trim()).done();
+    start("second.toml").refused(1, "holds the data of manifest");
 }
 
 #[test]

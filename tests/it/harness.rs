@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 pub const AGENCIES: [&str; 2] = ["bank", "vehicle"];
 pub const OFFICE: &str = "civil-affairs";
+/// An office that asks nothing, and must see nothing.
+pub const OTHER_OFFICE: &str = "elsewhere";
 
 pub fn hedui() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hedui"));
@@ -55,7 +57,7 @@ impl Project {
     /// Keys, certificates and a manifest that all parties have signed.
     pub fn new() -> Self {
         let project = Self::unsigned();
-        for party in AGENCIES.into_iter().chain([OFFICE]) {
+        for party in AGENCIES.into_iter().chain([OFFICE, OTHER_OFFICE]) {
             project.sign(party).done();
         }
         project
@@ -75,6 +77,7 @@ impl Project {
             ("bank", "agency"),
             ("vehicle", "agency"),
             (OFFICE, "office"),
+            (OTHER_OFFICE, "office"),
         ] {
             project.issue(name, role);
         }
@@ -82,12 +85,14 @@ impl Project {
             let signing_key = key("signing", &format!("{name}.signing.key"));
             std::fs::write(project.path(&format!("{name}.toml")), agency(name, &signing_key)).unwrap();
         }
-        let (signing_key, opening_key) =
-            (key("signing", "civil-affairs.signing.key"), key("office", "office.opening.key"));
-        let office = format!(
-            "name = \"{OFFICE}\"\norganisation = \"Org {OFFICE}\"\nsigning_key = \"{signing_key}\"\nopening_key = \"{opening_key}\"\ndeposits = true\n"
-        );
-        std::fs::write(project.path("office.toml"), office).unwrap();
+        for (name, file, deposits) in [(OFFICE, "office", true), (OTHER_OFFICE, "other", false)] {
+            let signing_key = key("signing", &format!("{name}.signing.key"));
+            let opening_key = key("office", &format!("{file}.opening.key"));
+            let party = format!(
+                "name = \"{name}\"\norganisation = \"Org {name}\"\nsigning_key = \"{signing_key}\"\nopening_key = \"{opening_key}\"\ndeposits = {deposits}\n"
+            );
+            std::fs::write(project.path(&format!("{file}.toml")), party).unwrap();
+        }
         project.manifest("manifest.toml", "2026-11", &check).done();
         project
     }
@@ -120,6 +125,8 @@ impl Project {
             &file("vehicle.toml"),
             "--office",
             &file("office.toml"),
+            "--office",
+            &file("other.toml"),
             "--out",
             &file(name),
         ])

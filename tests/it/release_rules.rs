@@ -15,7 +15,7 @@ use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window, Withdrawal};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::harness::{OFFICE, Project, Server};
+use crate::harness::{AGENCIES, OFFICE, OTHER_OFFICE, Project, Server};
 use crate::journey::files;
 
 /// An office that can send anything.
@@ -117,7 +117,8 @@ fn a_ticket_beyond_its_right_is_refused_by_name() {
     office.refused(|t| t.subjects.push(t.subjects[0].clone()), "twice");
     office.refused(|t| t.subjects[0].valid_until = jiff::civil::date(2020, 1, 1), "authorisation of subject");
     office.refused(|t| t.manifest = hedui_protocol::ids::ManifestId([9; 32]), "the ticket is for manifest");
-    office.refused(|t| t.office = "elsewhere".into(), "`elsewhere` is no office");
+    office.refused(|t| t.office = "nowhere".into(), "`nowhere` is no office");
+    office.refused(|t| t.office = OTHER_OFFICE.into(), "the ticket's signature is not the one of office");
     office.refused(|t| t.subjects[0].encodings = ContentHash([3; 32]), "not those of the ticket");
 }
 
@@ -221,43 +222,64 @@ fn another_office_or_an_agency_sees_nothing_of_a_commission() {
         let said = block_on(bank.get::<serde_json::Value>(&path)).unwrap_err().message;
         assert!(said.contains("role (OU) `office`"), "{said}");
     }
+    let other = client(&office.project, &office.server, OTHER_OFFICE);
+    for path in ["", "/answers"].map(|end| format!("/v1/commissions/{}{end}", filed.commission)) {
+        let said = block_on(other.get::<serde_json::Value>(&path)).unwrap_err().message;
+        assert!(said.contains("no such thing"), "{said}");
+    }
     let said = block_on(office.client.get::<serde_json::Value>("/v1/notices")).unwrap_err().message;
     assert!(said.contains("role (OU) `agency`"), "{said}");
     let unknown = format!("/v1/commissions/{}", "00".repeat(32));
     assert!(block_on(office.client.get::<serde_json::Value>(&unknown)).unwrap_err().message.contains("no such thing"));
 }
 
+/// A project whose parts hold two rows.
+fn project_of_small_parts() -> Project {
+    let project = Project::unsigned();
+    let path = project.path("manifest.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("part_rows = 65536", "part_rows = 2")).unwrap();
+    for party in AGENCIES {
+        project.sign(party).done();
+    }
+    project
+}
+
 #[test]
 fn parts_may_come_twice_and_in_any_order_but_not_wrong_or_too_few() {
-    let office = Rogue::new();
-    let bank = client(&office.project, &office.server, "bank");
-    let text = std::fs::read_to_string(office.project.path("bank.csv")).unwrap();
-    let again = office.project.write("again.csv", text.replace("B4", "B9"));
-    office.project.encode("bank", &again, "again").done();
-    let read = |name: &str| std::fs::read(office.project.path("again").join(name)).unwrap();
+    let project = project_of_small_parts();
+    let (_, data, _) = files(&project);
+    let server = project.server();
+    let bank = client(&project, &server, "bank");
+    project.encode("bank", &data, "bank").done();
+    let read = |name: &str| std::fs::read(project.path("bank").join(name)).unwrap();
     let header: Signed = serde_json::from_slice(&read("batch.json")).unwrap();
     let status: hedui_protocol::messages::BatchStatus = block_on(bank.post("/v1/batches", &header)).unwrap();
     let path = format!("/v1/batches/{}", status.batch);
     let commit = || block_on(bank.post::<serde_json::Value>(&format!("{path}/commit"), &()));
-    assert!(commit().unwrap_err().message.contains("1 of 1 parts are missing: 0"));
+    assert!(commit().unwrap_err().message.contains("2 of 2 parts are missing: 0, 1"));
 
     let put = |number: u32, bytes: Vec<u8>| {
         block_on(bank.put::<serde_json::Value>(&format!("{path}/parts/{number}"), bytes.into()))
     };
-    let part = read("part-00000.parquet");
-    assert!(put(0, part[..part.len() - 9].to_vec()).unwrap_err().message.contains("length or hash differs"));
-    let mut wrong = part.clone();
+    let (first, second) = (read("part-00000.parquet"), read("part-00001.parquet"));
+    assert!(put(0, first[..first.len() - 9].to_vec()).is_err(), "cut");
+    let mut wrong = first.clone();
     wrong[100] ^= 1;
     assert!(put(0, wrong).unwrap_err().message.contains("length or hash differs"));
-    assert!(put(1, part.clone()).unwrap_err().message.contains("no such thing"));
-    put(0, part.clone()).unwrap();
-    put(0, part).unwrap();
+    assert!(put(0, second.clone()).is_err(), "another part in its place");
+    assert!(put(2, first.clone()).unwrap_err().message.contains("no such thing"));
+    put(1, second.clone()).unwrap();
+    assert!(commit().unwrap_err().message.contains("1 of 2 parts are missing: 0"));
+    put(0, first.clone()).unwrap();
+    put(1, second).unwrap();
     commit().unwrap();
+    put(0, first).unwrap();
     commit().unwrap();
-    let vehicle = client(&office.project, &office.server, "vehicle");
+    let vehicle = client(&project, &server, "vehicle");
     assert!(
         block_on(vehicle.get::<serde_json::Value>(&path)).unwrap_err().message.contains("no such thing"),
-        "another agency's batch"
+        "another's"
     );
 }
 
