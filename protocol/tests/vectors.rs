@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use hedui_protocol::decision::{Band, Seen};
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::filter::Diffuser;
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::keys::LinkageKey;
 use hedui_protocol::passes::Normaliser;
 use hedui_protocol::schema::{Filter, Schema};
+use hedui_protocol::sign::{PublicKey, Purpose, Signature, SigningKey};
 
 struct Case {
     path: PathBuf,
@@ -126,5 +128,49 @@ fn rows() {
         let cells: Vec<&str> = case.text("cells").split('|').collect();
         let encoded = encoder.encode(&encoder.normalise(&cells));
         assert_eq!(hex(&encoded.encodings.to_bytes()), case.text("expect"), "{}", case.path.display());
+    }
+}
+
+#[test]
+fn signatures() {
+    for case in cases("sign") {
+        let purpose = match case.text("purpose") {
+            "manifest" => Purpose::Manifest,
+            "batch" => Purpose::Batch,
+            "ticket" => Purpose::Ticket,
+            "withdrawal" => Purpose::Withdrawal,
+            "answer" => Purpose::Answer,
+            other => panic!("{}: no purpose `{other}`", case.path.display()),
+        };
+        let key = SigningKey::from_seed(&case.bytes("seed").try_into().unwrap());
+        assert_eq!(key.public().to_string(), case.text("public key"), "{}", case.path.display());
+        let public = PublicKey::try_from(case.text("public key").to_owned()).unwrap();
+        let signature = Signature::try_from(case.text("signature").to_owned()).unwrap();
+        let verdict = public.verify(purpose, &case.bytes("message"), &signature).map_or("refused", |()| "verifies");
+        assert_eq!(verdict, case.text("expect"), "{}", case.path.display());
+    }
+}
+
+/// `=` equal, `#` unequal, `.` missing, pass by pass.
+#[test]
+fn decisions() {
+    for case in cases("decision") {
+        let schema = Schema::parse(Schema::preset(case.text("schema")).unwrap()).unwrap();
+        let see = |c| match c {
+            '=' => Seen::Equal,
+            '#' => Seen::Unequal,
+            _ => Seen::Missing,
+        };
+        let passes: Vec<Seen> = case.text("passes").chars().map(see).collect();
+        assert_eq!(passes.len(), schema.passes.len(), "{}", case.path.display());
+        let score = schema.score(&passes, &[]);
+        assert_eq!(format!("{score:.2}"), case.text("expect score"), "{}", case.path.display());
+        let band = schema.band(score, &passes).map(|band| match band {
+            Band::Exact => "exact",
+            Band::Repaired => "repaired",
+            Band::Probable => "probable",
+            Band::Possible => "possible",
+        });
+        assert_eq!(band.unwrap_or("none"), case.text("expect band"), "{}", case.path.display());
     }
 }
