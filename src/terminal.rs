@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::failure::{Failure, Outcome};
 
@@ -15,7 +16,7 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
 
 /// A counter where the end is not known.
 pub fn counter(what: &str) -> ProgressBar {
-    styled(ProgressBar::no_length(), what, "{msg:28} {human_pos} {per_sec}")
+    styled(ProgressBar::no_length(), what, "{msg:28} {human_pos} in {elapsed}")
 }
 
 fn styled(bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
@@ -26,7 +27,7 @@ fn styled(bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
     bar.with_style(style.progress_chars("━━─")).with_message(what.to_owned())
 }
 
-/// An interrupt (SIGINT or SIGTERM), as a flag that long loops look at.
+/// An interrupt (SIGINT, SIGTERM, or a terminal that closes), as a flag that long loops look at.
 #[derive(Clone, Debug)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -34,10 +35,10 @@ impl Interrupt {
     /// A second interrupt ends the process at once.
     pub fn listen() -> Self {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             let ends_now = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
             let sets_flag = ends_now.and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)));
-            sets_flag.expect("SIGINT and SIGTERM can be handled");
+            sets_flag.expect("these signals can be handled");
         }
         Self(flag)
     }

@@ -174,3 +174,38 @@ fn decisions() {
         assert_eq!(band.unwrap_or("none"), case.text("expect band"), "{}", case.path.display());
     }
 }
+
+/// A manifest, a ticket and a deposit that were sealed once: id, signature, wrap, lock and seal must all agree.
+#[cfg(feature = "open")]
+#[test]
+fn deposits_open() {
+    use hedui_protocol::open::{Deposit, Opener, OpeningKey};
+    use hedui_protocol::sign::Signed;
+    use hedui_protocol::ticket::Granted;
+
+    let text = include_bytes!("../vectors/open/manifest.toml");
+    let manifest = hedui_protocol::manifest::Manifest::parse(text).unwrap();
+    let cases: Vec<Case> = cases("open").into_iter().filter(|case| case.path.extension().unwrap() == "txt").collect();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        assert_eq!(manifest.id(), case.manifest(), "{}", case.path.display());
+        let signature = Signature::try_from(case.text("ticket signature").to_owned()).unwrap();
+        let ticket = Signed { bytes: case.text("ticket").as_bytes().to_vec(), signature };
+        let ticket = Granted::check(&ticket, &manifest).unwrap();
+        assert_eq!(ticket.id().to_string(), case.text("commission"), "{}", case.path.display());
+        let key = OpeningKey::new(&case.bytes("opening key")).unwrap();
+        let opener = Opener { key: &key, manifest: &manifest, ticket: &ticket, now: case.text("now").parse().unwrap() };
+        let agency = manifest.agency(case.text("agency")).unwrap();
+        let wrap_key = case.key().for_project(manifest.id()).secret(&case.bytes("pass value")).wrap_key("bank");
+        let deposit = Deposit {
+            record: case.text("record").parse().unwrap(),
+            salt: &case.bytes("salt").try_into().unwrap(),
+            encapsulation: &case.bytes("encapsulation").try_into().unwrap(),
+            wrap: &case.bytes("wrap"),
+            locked: &[case.bytes("locked")],
+        };
+        let opened = opener.deposit(case.text("subject").parse().unwrap(), agency, &deposit, &[wrap_key]);
+        let opened = opened.map_or("refused".to_owned(), |payloads| String::from_utf8(payloads[0].clone()).unwrap());
+        assert_eq!(opened, case.text("expect"), "{}", case.path.display());
+    }
+}

@@ -140,3 +140,22 @@ impl Desk<'_> {
         Ok(CommissionRequest { ticket: commission.ticket.clone(), encodings })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_an_asked_item_or_refused(text in ".*") {
+            let _ = text.parse::<AskedItem>();
+        }
+    }
+
+    #[test]
+    fn an_asked_item_reads() {
+        let asked = "bank.deposits=L1".parse::<AskedItem>().unwrap().0;
+        assert_eq!((asked.agency.as_str(), asked.item.as_str(), asked.level), ("bank", "deposits", Level::L1));
+        assert!("bank.deposits=L9".parse::<AskedItem>().is_err());
+    }
+}

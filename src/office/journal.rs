@@ -176,4 +176,13 @@ mod tests {
         journal.filed(&[CommissionId([2; 32])]).unwrap();
         assert_eq!(Journal::open(folder.path()).unwrap().at(Stage::Filed).len(), 2, "the torn bytes are gone");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_journal_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(JOURNAL), &bytes).unwrap();
+            let _ = Journal::open(folder.path());
+        }
+    }
 }

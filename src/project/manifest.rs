@@ -102,7 +102,7 @@ impl New {
 /// What an agency or an office says of itself: an `[[agency]]` or `[[office]]` table, on its own.
 fn party<P: DeserializeOwned>(path: &Path) -> Outcome<P> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
-    toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))
+    toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {}", path.display(), e.message())))
 }
 
 /// A schema by its file or its preset's name, in the profile asked for.
@@ -134,7 +134,7 @@ pub fn signatures_path(manifest: &Path) -> PathBuf {
 pub fn load_signatures(manifest: &Path) -> Outcome<Signatures> {
     let path = signatures_path(manifest);
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {e}", path.display()))),
+        Ok(text) => toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {}", path.display(), e.message()))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Signatures::default()),
         Err(e) => Err(Failure::file("read", &path, &e)),
     }
@@ -215,4 +215,20 @@ fn show(file: &ManifestFile) -> Outcome {
         println!("office    {} ({}) · {}", office.name, office.organisation, signed(&office.name));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_partys_file_or_refused(text in ".*") {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("manifest.toml");
+            std::fs::write(&path, &text).unwrap();
+            std::fs::write(signatures_path(&path), &text).unwrap();
+            let _ = (party::<Agency>(&path), party::<Office>(&path), load_signatures(&path));
+        }
+    }
 }

@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::{City, SynthError, Totals};
 use crate::failure::{Failure, Outcome};
+use crate::staging::Staging;
 use crate::terminal;
 
 #[derive(Args, Debug)]
 pub struct Synth {
-    /// The folder to write into
+    /// The folder to write; it must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// People in the city
@@ -35,20 +36,23 @@ impl Synth {
     }
 }
 
-/// Writes the city with a progress bar.
+/// Writes the city with a progress bar; the folder appears when it is whole.
 pub fn write(city: &City, out: &std::path::Path) -> Outcome<Totals> {
+    let staging = Staging::new(out)?;
     let progress = terminal::bar(0, "synthesising a city");
-    let totals = city.write(out, &mut |done, total| {
+    let totals = city.write(&staging.path(""), &mut |done, total| {
         progress.set_length(total);
         progress.set_position(done);
     });
     progress.finish_and_clear();
-    totals.map_err(|e: SynthError| {
+    let totals = totals.map_err(|e: SynthError| {
         let hint = e.hint();
         let failure = Failure::refused(e);
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
-    })
+    })?;
+    staging.finish()?;
+    Ok(totals)
 }

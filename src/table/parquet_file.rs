@@ -61,3 +61,20 @@ fn damaged(name: &str) -> Failure {
 fn not_parquet(name: &str, error: &parquet::errors::ParquetError) -> Failure {
     Failure::refused(format!("{name}: does not read as Parquet: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_parquet_file_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.parquet");
+            std::fs::write(&path, [b"PAR1", bytes.as_slice(), b"PAR1"].concat()).unwrap();
+            if let Ok(mut rows) = ParquetRows::open(&path) {
+                while let Ok(Some(_)) = rows.next_row() {}
+            }
+        }
+    }
+}

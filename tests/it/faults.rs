@@ -151,7 +151,7 @@ fn idle() -> std::process::Child {
 fn an_interrupt_leaves_nothing_half_written() {
     let project = Project::new();
     let city = city(&project, "60000");
-    for (milliseconds, signal) in [(30u64, "INT"), (250, "INT"), (450, "TERM")] {
+    for (milliseconds, signal) in [(30u64, "INT"), (250, "INT"), (450, "TERM"), (350, "HUP")] {
         let out = project.text("out");
         let mut child = project
             .agency("encode", "bank", &[&format!("{city}/bank.csv"), "--out", &out])
