@@ -61,8 +61,6 @@ kinds! {
     TicketRefused = "urn:hedui:problem:ticket-refused", 403, "The ticket does not allow this";
     /// A subject's encodings are not those that the ticket binds.
     EncodingsMismatch = "urn:hedui:problem:encodings-mismatch", 422, "The encodings are not those of the ticket";
-    /// A cohort is larger than the manifest allows.
-    CohortTooLarge = "urn:hedui:problem:cohort-too-large", 422, "Too many rows share a token";
     /// What was asked for will be there later: a commission that is not matched yet.
     NotYet = "urn:hedui:problem:not-yet", 409, "It is not there yet";
     /// The body is larger than the server takes.
