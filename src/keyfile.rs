@@ -86,4 +86,18 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(read(&path).unwrap_err().message.contains("readable by others"));
     }
+
+    #[cfg(any(feature = "agency", feature = "office"))]
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_key_or_refused_and_never_shown(bytes in proptest::collection::vec(0u8..4, 30..35)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key");
+            create(&path, &bytes).unwrap();
+            let read = read(&path).unwrap();
+            proptest::prop_assert_eq!(read.as_slice(), bytes.as_slice());
+            let right = bytes.len() == 32 && bytes.iter().any(|byte| *byte != bytes[0]);
+            proptest::prop_assert_eq!(hedui_protocol::keys::checked(&read).is_ok(), right);
+        }
+    }
 }

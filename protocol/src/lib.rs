@@ -5,6 +5,7 @@
 //! boundary: `encode` derives tokens and filters, `seal` seals payloads, `open` opens them; the
 //! linkage server is built with none of the three.
 
+pub mod basis;
 mod bytes;
 pub mod decision;
 pub mod encodings;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::basis::Basis;
 use crate::decision::Band;
 use crate::ids::{BatchId, CommissionId, ManifestId, RecordId, SubjectId};
 use crate::sign::Signed;
@@ -59,6 +60,8 @@ pub enum BatchState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommissionRequest {
+    /// What the encodings were made under.
+    pub basis: Basis,
     pub ticket: Signed,
     pub encodings: Vec<SubjectEncodings>,
 }

@@ -3,18 +3,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BatchId, ContentHash, KeyCheck, ManifestId, RecordId};
-use crate::manifest::{Agency, Level, Manifest};
+use crate::basis::Basis;
+use crate::ids::{BatchId, ContentHash, RecordId};
+use crate::manifest::{Agency, Level};
 use crate::sign::Signed;
 
 /// SPEC 10.1  What an agency signs before it sends the parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchHeader {
-    pub manifest: ManifestId,
-    pub schema: ContentHash,
-    pub epoch: String,
-    pub linkage_key_check: KeyCheck,
+    pub basis: Basis,
     pub agency: String,
     pub created_at: Timestamp,
     pub records: u64,
@@ -28,19 +26,6 @@ pub struct PartInfo {
     pub rows: u32,
     pub bytes: u64,
     pub hash: ContentHash,
-}
-
-/// Why a header is not this project's. Each text names what differs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderMismatch {
-    #[error("the linkage key differs: the batch was encoded with key {got}, the manifest names key {expected}")]
-    LinkageKey { got: KeyCheck, expected: KeyCheck },
-    #[error("the epoch differs: the batch is of epoch `{got}`, the manifest of `{expected}`")]
-    Epoch { got: String, expected: String },
-    #[error("the schema differs: the batch was encoded with schema {got}, the manifest has {expected}")]
-    Schema { got: ContentHash, expected: ContentHash },
-    #[error("the manifest differs: the batch was encoded under {got}, the server runs {expected}")]
-    Manifest { got: ManifestId, expected: ManifestId },
 }
 
 /// Why a header's own numbers do not add up.
@@ -63,25 +48,6 @@ impl BatchHeader {
 
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a header has only string keys")
-    }
-
-    /// Says what differs, the most telling difference first.
-    pub fn belongs_to(&self, manifest: &Manifest) -> Result<(), HeaderMismatch> {
-        if self.linkage_key_check != manifest.linkage_key_check {
-            let (got, expected) = (self.linkage_key_check, manifest.linkage_key_check);
-            return Err(HeaderMismatch::LinkageKey { got, expected });
-        }
-        if self.epoch != manifest.epoch {
-            let (got, expected) = (self.epoch.clone(), manifest.epoch.clone());
-            return Err(HeaderMismatch::Epoch { got, expected });
-        }
-        if self.schema != manifest.schema_hash() {
-            return Err(HeaderMismatch::Schema { got: self.schema, expected: manifest.schema_hash() });
-        }
-        if self.manifest != manifest.id() {
-            return Err(HeaderMismatch::Manifest { got: self.manifest, expected: manifest.id() });
-        }
-        Ok(())
     }
 
     /// Whether the parts are numbered in order, are of allowed size and add up.
@@ -173,14 +139,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::{KeyCheck, ManifestId};
 
     fn header(rows: &[u32], records: u64) -> BatchHeader {
         let part = |(number, rows): (u32, &u32)| PartInfo { number, rows: *rows, bytes: 1, hash: ContentHash([0; 32]) };
         BatchHeader {
-            manifest: ManifestId([1; 32]),
-            schema: ContentHash([2; 32]),
-            epoch: "e".into(),
-            linkage_key_check: KeyCheck([3; 8]),
+            basis: Basis {
+                manifest: ManifestId([1; 32]),
+                schema: ContentHash([2; 32]),
+                epoch: "e".into(),
+                linkage_key_check: KeyCheck([3; 8]),
+            },
             agency: "bank".into(),
             created_at: Timestamp::UNIX_EPOCH,
             records,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hedui_protocol::basis::Basis;
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::Encodings;
 use hedui_protocol::ids::{ContentHash, RecordId};
@@ -185,12 +186,8 @@ impl<'h, 'm> Batch<'h, 'm> {
     fn finish(mut self, key: &SigningKey, clock: &Clock, interrupt: &Interrupt) -> Outcome<String> {
         self.close_part()?;
         let left_out = self.cap_cohorts(interrupt)?;
-        let manifest = self.house.manifest;
         let header = BatchHeader {
-            manifest: manifest.id(),
-            schema: manifest.schema_hash(),
-            epoch: manifest.epoch.clone(),
-            linkage_key_check: manifest.linkage_key_check,
+            basis: Basis::of(self.house.manifest),
             agency: self.house.agency.name.clone(),
             created_at: clock.now(),
             records: self.parts.iter().map(|part| u64::from(part.rows)).sum(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use hedui_protocol::basis::Basis;
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::subject_hash;
 use hedui_protocol::ids::{CommissionId, SubjectId};
@@ -10,7 +11,7 @@ use hedui_protocol::keys::{EvidenceKey, LinkageKey};
 use hedui_protocol::manifest::{Level, Manifest};
 use hedui_protocol::messages::{Blob, CommissionRequest, SubjectEncodings};
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
-use hedui_protocol::ticket::{Asked, Subject, Ticket, Window};
+use hedui_protocol::ticket::{Asked, Granted, Subject, Ticket, Window};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -125,6 +126,11 @@ impl Desk<'_> {
         agencies.iter().map(encode).collect()
     }
 
+    /// Whether a prepared commission can still be sent; one of another manifest, or past its time, is made anew.
+    pub fn still_holds(&self, commission: &Commission) -> bool {
+        Granted::check(&commission.ticket, self.manifest).is_ok_and(|ticket| ticket.holds(self.issued_at).is_ok())
+    }
+
     /// The request to send: the ticket, and the encodings that it binds, derived again.
     pub fn request(&self, commission: &Commission) -> Outcome<CommissionRequest> {
         let ticket: Ticket = serde_json::from_slice(&commission.ticket.bytes)
@@ -137,7 +143,7 @@ impl Desk<'_> {
                 encodings.push(SubjectEncodings { subject: id, agency, encodings: Blob(bytes) });
             }
         }
-        Ok(CommissionRequest { ticket: commission.ticket.clone(), encodings })
+        Ok(CommissionRequest { basis: Basis::of(self.manifest), ticket: commission.ticket.clone(), encodings })
     }
 }
 

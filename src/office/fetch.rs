@@ -134,3 +134,30 @@ pub fn read(state: &Path) -> Outcome<impl Iterator<Item = Outcome<Fetched>>> {
         serde_json::from_str(&line).map_err(|_| Failure::refused(format!("{}: a line does not read", path.display())))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use hedui_protocol::ids::SubjectId;
+    use hedui_protocol::messages::Blob;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn answers_are_read_as_written_and_other_bytes_refused(slots in proptest::collection::vec(any::<u8>(), 0..300), other in proptest::collection::vec(any::<u8>(), 1..300)) {
+            let folder = tempfile::tempdir().unwrap();
+            let answer = SubjectAnswer { subject: SubjectId([3; 16]), agency: "bank".into(), slots: Blob(slots.clone()) };
+            let fetched = Fetched { commission: CommissionId([2; 32]), answers: vec![answer], refused: None };
+            let mut file = AnswerFile::create(folder.path()).unwrap();
+            file.write(&fetched).unwrap();
+            file.finish().unwrap();
+            let back: Vec<Fetched> = read(folder.path()).unwrap().collect::<Outcome<_>>().unwrap();
+            prop_assert_eq!(&back[0].answers[0].slots.0, &slots);
+
+            std::fs::write(answers_path(folder.path()), &other).unwrap();
+            let read = read(folder.path()).unwrap().collect::<Outcome<Vec<Fetched>>>();
+            prop_assert!(read.is_err(), "random bytes are no answer");
+        }
+    }
+}

@@ -80,12 +80,10 @@ impl Request {
             households = vec![Household { number: "list".into(), members }];
         }
 
-        let unsent = journal.at(Stage::Prepared);
-        let known: HashSet<String> = journal
-            .all()
-            .filter(|(stage, _)| *stage != Stage::Withdrawn)
-            .map(|(_, commission)| commission.household.clone())
-            .collect();
+        let mut unsent = journal.at(Stage::Prepared);
+        unsent.retain(|commission| desk.still_holds(commission));
+        let known: HashSet<String> =
+            journal.at(Stage::Filed).iter().chain(&unsent).map(|commission| commission.household.clone()).collect();
         let new: Vec<&Household> = households.iter().filter(|household| !known.contains(&household.number)).collect();
 
         let progress = terminal::bar((unsent.len() + new.len()) as u64, "filing commissions");

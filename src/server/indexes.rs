@@ -120,3 +120,33 @@ fn part_seal(text: &PartSealText) -> Option<PartSeal> {
         encapsulations: encapsulations.collect::<Option<_>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BATCH: BatchId = BatchId([7; 32]);
+
+    fn opened(seal: &[u8], file: &[u8]) -> ServerResult<Arc<ReadyIndex>> {
+        let folder = tempfile::tempdir().unwrap();
+        let indexes = Indexes::open_folder(folder.path().join("index")).unwrap();
+        private_folder(&indexes.folder(BATCH)).unwrap();
+        for (name, bytes) in [(SEAL, seal), (ROWS, file), (TOKENS, file), (PREFILTER, file)] {
+            std::fs::write(indexes.folder(BATCH).join(name), bytes).unwrap();
+        }
+        indexes.open(BATCH)
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_index_or_one_to_build_anew(seal in proptest::collection::vec(any::<u8>(), 0..200), file in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(opened(&seal, &file).is_err(), "a checksum of random bytes does not come by chance");
+            // the checksums are right, and the files still are none
+            let hash = ContentHash::of(&file);
+            let whole = IndexSeal { version: VERSION, rows: hash, tokens: hash, prefilter: hash, parts: vec![] };
+            prop_assert!(opened(&serde_json::to_vec(&whole).unwrap(), &file).is_err());
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use hedui_protocol::basis::Basis;
 use hedui_protocol::manifest::{Agency, Manifest, Office};
 use hedui_protocol::problem::{Problem, ProblemKind};
 
@@ -11,6 +12,8 @@ use crate::project::manifest::load_signatures;
 
 pub struct Project {
     pub manifest: Manifest,
+    /// What encodings must have been made under.
+    pub basis: Basis,
     signed: BTreeSet<String>,
 }
 
@@ -28,7 +31,7 @@ impl Project {
             })?;
             signed.insert(signature.party);
         }
-        Ok(Self { manifest, signed })
+        Ok(Self { basis: Basis::of(&manifest), manifest, signed })
     }
 
     pub fn signed_by(&self) -> Vec<String> {

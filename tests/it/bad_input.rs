@@ -98,7 +98,7 @@ fn the_signing_key_must_be_the_partys_own() {
 #[test]
 fn another_epoch_schema_or_key_is_refused_by_name() {
     let project = Project::new();
-    let (_, bank, _) = files(&project);
+    let (office, bank, _) = files(&project);
     let server = project.server();
     let check = run(&["key", "show", "--kind", "linkage", &project.text("linkage.key")]).done().stdout;
     let original = std::fs::read_to_string(project.path("manifest.toml")).unwrap();
@@ -108,6 +108,8 @@ fn another_epoch_schema_or_key_is_refused_by_name() {
         project.encode("bank", &bank, "out").done();
         let said = project.submit("bank", "out", &server).refused(1, words);
         assert!(!said.stderr.contains("matches"));
+        let said = project.office("request", &server, &[&office]).refused(1, words);
+        assert!(!said.stderr.contains("matches"));
         std::fs::write(project.path("manifest.toml"), &original).unwrap();
     };
     try_with(&original.replace("epoch = \"2026-11\"", "epoch = \"2026-12\""), "the epoch differs");
@@ -116,8 +118,14 @@ fn another_epoch_schema_or_key_is_refused_by_name() {
 
     let other = project.text("other.key");
     let other_check = run(&["key", "new", "--kind", "linkage", &other]).done().stdout;
+    std::fs::copy(project.path("linkage.key"), project.path("right.key")).unwrap();
     std::fs::copy(&other, project.path("linkage.key")).unwrap();
     try_with(&original.replace(check.trim(), other_check.trim()), "the linkage key differs");
+
+    // what was refused has cost nothing: the right key and manifest go on
+    std::fs::copy(project.path("right.key"), project.path("linkage.key")).unwrap();
+    let said = project.office("request", &server, &[&office]).done();
+    assert!(said.stderr.contains("2 commissions filed for 2 of 3 people"), "{}", said.stderr);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hedui::transport::block_on;
 use hedui::transport::client::Client;
 use hedui::transport::tls::Identity;
+use hedui_protocol::basis::Basis;
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::subject_hash;
 use hedui_protocol::ids::{ContentHash, SubjectId};
@@ -80,7 +81,7 @@ impl Rogue {
     }
 
     fn send_signed(&self, ticket: Signed, encodings: Vec<SubjectEncodings>) -> Result<CommissionStatus, String> {
-        let request = CommissionRequest { ticket, encodings };
+        let request = CommissionRequest { basis: Basis::of(&self.manifest), ticket, encodings };
         block_on(self.client.post("/v1/commissions", &request)).map_err(|failure| failure.message)
     }
 

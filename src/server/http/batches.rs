@@ -42,7 +42,7 @@ async fn post_batch(
         let detail = format!("the batch is `{}`'s, the certificate `{agency}`'s", header.agency);
         return Err(Document::new(ProblemKind::Forbidden, detail).into());
     }
-    header.belongs_to(manifest).map_err(|e| Document::new(ProblemKind::ManifestMismatch, e.to_string()))?;
+    header.basis.agrees_with(&linkage.project.basis)?;
     let key = &manifest.agency(&agency).expect("an authenticated agency is of the manifest").signing_key;
     let unsigned = || Document::new(ProblemKind::BadSignature, format!("the batch header is not signed by `{agency}`"));
     signed.verify(Purpose::Batch, key).map_err(|_| unsigned())?;

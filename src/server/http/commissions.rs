@@ -53,6 +53,7 @@ async fn post_commission(
 /// The ticket, if it is the caller's, holds now for all its subjects, and binds the encodings that came with it.
 fn accepted(linkage: &Linkage, office: &str, request: &CommissionRequest) -> Result<Granted, Problem> {
     let now = linkage.clock.now();
+    request.basis.agrees_with(&linkage.project.basis)?;
     let ticket = Granted::check(&request.ticket, &linkage.project.manifest).map_err(refused)?;
     if ticket.ticket().office != office {
         let detail = format!("the ticket is `{}`'s, the certificate `{office}`'s", ticket.ticket().office);

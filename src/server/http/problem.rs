@@ -2,7 +2,8 @@
 
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use hedui_protocol::problem::{MEDIA_TYPE, Problem as Document};
+use hedui_protocol::basis::Mismatch;
+use hedui_protocol::problem::{MEDIA_TYPE, Problem as Document, ProblemKind};
 
 use crate::server::error::ServerError;
 
@@ -18,6 +19,12 @@ impl From<ServerError> for Problem {
 impl From<Document> for Problem {
     fn from(document: Document) -> Self {
         Self(document)
+    }
+}
+
+impl From<Mismatch> for Problem {
+    fn from(mismatch: Mismatch) -> Self {
+        Self(Document::new(ProblemKind::ManifestMismatch, mismatch.to_string()))
     }
 }
 

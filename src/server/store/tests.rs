@@ -1,5 +1,6 @@
 //! The contract of the store, on a real database.
 
+use hedui_protocol::basis::Basis;
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, ContentHash, KeyCheck, ManifestId, RecordId, SubjectId};
 use hedui_protocol::messages::{BatchState, CommissionRequest, CommissionState};
@@ -13,13 +14,19 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn header(agency: &str) -> (BatchHeader, Signed) {
-    let part = |number| PartInfo { number, rows: 1, bytes: 1, hash: ContentHash([number as u8; 32]) };
-    let header = BatchHeader {
+fn basis() -> Basis {
+    Basis {
         manifest: ManifestId([1; 32]),
         schema: ContentHash([2; 32]),
         epoch: "e".into(),
         linkage_key_check: KeyCheck([3; 8]),
+    }
+}
+
+fn header(agency: &str) -> (BatchHeader, Signed) {
+    let part = |number| PartInfo { number, rows: 1, bytes: 1, hash: ContentHash([number as u8; 32]) };
+    let header = BatchHeader {
+        basis: basis(),
         agency: agency.into(),
         created_at: at(0),
         records: 2,
@@ -31,7 +38,7 @@ fn header(agency: &str) -> (BatchHeader, Signed) {
 
 fn request() -> CommissionRequest {
     let ticket = Signed::new(&SigningKey::from_seed(&[5; 32]), Purpose::Ticket, b"ticket".to_vec());
-    CommissionRequest { ticket, encodings: vec![] }
+    CommissionRequest { basis: basis(), ticket, encodings: vec![] }
 }
 
 async fn store() -> (tempfile::TempDir, Store) {
