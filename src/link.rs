@@ -1,6 +1,6 @@
 //! `hedui link`: two files of one owner, encoded and matched here with the code that the service uses.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,6 +20,7 @@ use crate::options::{LinkageKeyFile, TableFormat};
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::staging::replace_private;
 use crate::table::columns::Columns;
+use crate::table::row_ids::RowIds;
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
@@ -84,20 +85,22 @@ impl Link {
         let b = self.encode(&self.b, &schema, &encoder, &interrupt)?;
         let index = Index::of_encodings(b.encodings.iter()).map_err(Failure::refused)?;
         let matcher = Matcher::new(&index, &schema, shape(&schema));
-        let matches: Vec<_> = a.encodings.par_iter().map(|probe| matcher.matches(probe)).collect();
-        interrupt.check()?;
-
         let mut out = b"id_a,id_b,band,score\n".to_vec();
         let mut pairs = Vec::new();
-        for (id_a, found) in a.ids.iter().zip(&matches) {
-            for found in found {
+        let progress = terminal::bar(a.ids.len() as u64, "matching");
+        for (ids, probes) in a.ids.chunks(BLOCK).zip(a.encodings.chunks(BLOCK)) {
+            interrupt.check()?;
+            let found: Vec<_> = probes.par_iter().map(|probe| matcher.matches(probe)).collect();
+            for (id_a, found) in ids.iter().zip(&found).flat_map(|(id, found)| found.iter().map(move |one| (id, one))) {
                 let id_b = &b.ids[found.row as usize];
                 let band = serde_json::to_value(found.band).expect("a band is JSON");
                 let band = band.as_str().expect("a band is a word");
                 writeln!(out, "{},{},{band},{:.2}", quoted(id_a), quoted(id_b), found.score).expect("memory takes it");
                 pairs.push((id_a.as_str(), id_b.as_str()));
             }
+            progress.inc(ids.len() as u64);
         }
+        progress.finish_and_clear();
         replace_private(&self.out, &out)?;
         let quality = self.truth.as_deref().map(|path| quality(path, &pairs, &a.ids, &b.ids)).transpose()?;
         self.tell(&Figures { pairs: pairs.len() as u64, seconds: started.elapsed().as_secs_f64(), quality });
@@ -107,7 +110,8 @@ impl Link {
     fn encode(&self, path: &Path, schema: &Schema, encoder: &Encoder, interrupt: &Interrupt) -> Outcome<Side> {
         let mut table = self.format.open(path)?;
         let columns = Columns::find(&table, schema, &self.format.map)?;
-        let id = table.require(&self.format.id)?;
+        let ids = RowIds::find(&table, &self.format.id)?;
+        let mut seen: HashMap<String, u64> = HashMap::new();
         let mut side = Side { ids: Vec::new(), encodings: Vec::new() };
         let progress = terminal::counter("encoding rows");
         loop {
@@ -117,7 +121,13 @@ impl Link {
                 progress.finish_and_clear();
                 return Ok(side);
             }
-            side.ids.extend(rows.iter().map(|row| row.cells.get(id).unwrap_or("").to_owned()));
+            for row in &rows {
+                let id = ids.of(row)?.to_owned();
+                if let Some(earlier) = seen.insert(id.clone(), row.number) {
+                    return Err(ids.repeated(row, earlier));
+                }
+                side.ids.push(id);
+            }
             side.encodings.par_extend(
                 rows.par_iter().map(|row| encoder.encode(&encoder.normalise(&columns.cells(row))).encodings),
             );

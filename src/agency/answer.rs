@@ -13,10 +13,11 @@ use hedui_protocol::ticket::{Asked, Granted, Refusal};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::OwnFile;
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
-use crate::options::{DataFile, ManifestFile, ServerAddress, SigningKeyFile};
+use crate::options::{ServerAddress, SigningKeyFile};
 use crate::table::Row;
 use crate::terminal::{self, Interrupt};
 
@@ -25,12 +26,7 @@ const BLOCK: usize = 4096;
 #[derive(Args, Debug)]
 pub struct Answer {
     #[command(flatten)]
-    data: DataFile,
-    #[command(flatten)]
-    manifest: ManifestFile,
-    /// This agency's name in the manifest
-    #[arg(long, value_name = "NAME")]
-    agency: String,
+    own: OwnFile,
     #[command(flatten)]
     signing_key: SigningKeyFile,
     #[command(flatten)]
@@ -43,8 +39,8 @@ pub struct Answer {
 impl Answer {
     pub async fn run(self, clock: &Clock) -> Outcome {
         let interrupt = Interrupt::listen();
-        let manifest = self.manifest.load()?;
-        let agency = super::own(&manifest, &self.agency)?;
+        let manifest = self.own.manifest.load()?;
+        let agency = self.own.agency(&manifest)?;
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
         let record_key = RecordKey::from_signing_seed(&seed);
         let client = self.server.client()?;
@@ -79,7 +75,7 @@ impl Answer {
     ) -> Outcome<Wanted> {
         let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
         let wanted: std::collections::HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
-        let AgencyTable { mut table, layout, .. } = AgencyTable::open(&self.data, manifest, agency, as_of)?;
+        let AgencyTable { mut table, layout, .. } = AgencyTable::open(&self.own.data, manifest, agency, as_of)?;
         let mut rows = HashMap::with_capacity(wanted.len());
         loop {
             interrupt.check()?;
@@ -88,7 +84,7 @@ impl Answer {
                 return Ok(Wanted { rows, layout });
             }
             for row in block {
-                let record = record_key.record_id(manifest.id(), layout.id(&row)?);
+                let record = record_key.record_id(manifest.id(), layout.ids.of(&row)?);
                 if wanted.contains(&record) {
                     rows.insert(record, row);
                 }
@@ -138,7 +134,7 @@ impl Desk<'_> {
                     (Ok(_), Some(row)) => {
                         let payloads = self.payloads(&ticket, &wanted.layout, row)?;
                         let sealed = sealer.answer(self.key, noticed.subject, noticed.record, &payloads);
-                        Some(sealed.map_err(|e| wanted.layout.at(row, &e.to_string()))?)
+                        Some(sealed.map_err(|e| wanted.layout.ids.error_at(row, &e.to_string()))?)
                     }
                     (Err(why), _) => {
                         terminal::note(format!("declined a match of commission {}: {why}", ticket.id()));

@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::OwnFile;
 use super::rows::AgencyTable;
 use crate::failure::{Failure, Outcome};
-use crate::options::{DataFile, ManifestFile};
 use crate::table::Row;
 use crate::terminal::{self, Interrupt};
 
@@ -22,12 +22,7 @@ const SHOWN: usize = 5;
 #[derive(Args, Debug)]
 pub struct Check {
     #[command(flatten)]
-    data: DataFile,
-    #[command(flatten)]
-    manifest: ManifestFile,
-    /// This agency's name in the manifest
-    #[arg(long, value_name = "NAME")]
-    agency: String,
+    own: OwnFile,
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
@@ -91,9 +86,10 @@ impl Trouble {
 impl Check {
     pub fn run(self) -> Outcome {
         let interrupt = Interrupt::listen();
-        let manifest = self.manifest.load()?;
-        let agency = super::own(&manifest, &self.agency)?;
-        let AgencyTable { mut table, identity, layout } = AgencyTable::open(&self.data, &manifest, agency, Date::ZERO)?;
+        let manifest = self.own.manifest.load()?;
+        let agency = self.own.agency(&manifest)?;
+        let AgencyTable { mut table, identity, layout } =
+            AgencyTable::open(&self.own.data, &manifest, agency, Date::ZERO)?;
         let normaliser = Normaliser::new(&manifest.schema);
         let mut report = Report::new(&manifest.schema);
         let mut ids: HashMap<String, u64> = HashMap::new();
@@ -112,7 +108,7 @@ impl Check {
                 if !payload_reads(row) {
                     report.bad_payloads.at(row.number);
                 }
-                match layout.id(row) {
+                match layout.ids.of(row) {
                     Err(_) => report.empty_ids.at(row.number),
                     Ok(id) if ids.insert(id.to_owned(), row.number).is_some() => report.duplicate_ids.at(row.number),
                     Ok(_) => {}

@@ -16,11 +16,12 @@ use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use jiff::civil::Date;
 use rayon::prelude::*;
 
+use super::OwnFile;
 use super::cohorts::{CoarseCounts, ExactCounts, leave_out};
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
-use crate::options::{DataFile, LinkageKeyFile, ManifestFile, SigningKeyFile};
+use crate::options::{LinkageKeyFile, SigningKeyFile};
 use crate::parts::{self, PartMeta, PartReader};
 use crate::staging::Staging;
 use crate::table::Row;
@@ -39,12 +40,7 @@ pub fn part_file(number: u32) -> String {
 #[derive(Args, Debug)]
 pub struct Encode {
     #[command(flatten)]
-    data: DataFile,
-    #[command(flatten)]
-    manifest: ManifestFile,
-    /// This agency's name in the manifest
-    #[arg(long, value_name = "NAME")]
-    agency: String,
+    own: OwnFile,
     #[command(flatten)]
     key: LinkageKeyFile,
     #[command(flatten)]
@@ -60,12 +56,12 @@ pub struct Encode {
 impl Encode {
     pub fn run(self, clock: &Clock) -> Outcome {
         let interrupt = Interrupt::listen();
-        let manifest = self.manifest.load()?;
-        let agency = super::own(&manifest, &self.agency)?;
+        let manifest = self.own.manifest.load()?;
+        let agency = self.own.agency(&manifest)?;
         let linkage_key = self.key.load_for(&manifest)?;
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
         let as_of = self.as_of.unwrap_or_else(|| clock.today());
-        let AgencyTable { mut table, identity, layout } = AgencyTable::open(&self.data, &manifest, agency, as_of)?;
+        let AgencyTable { mut table, identity, layout } = AgencyTable::open(&self.own.data, &manifest, agency, as_of)?;
         let encoder = Encoder::new(&linkage_key, manifest.id(), &manifest.schema, &agency.name);
         let record_key = RecordKey::from_signing_seed(&seed);
         let house = House { manifest: &manifest, agency, encoder, record_key, identity, layout };
@@ -103,14 +99,16 @@ struct House<'m> {
 
 impl House<'_> {
     fn record(&self, row: &Row, sealer: &PartSealer<'_>) -> Outcome<(StoredRecord, Encodings)> {
-        let record = self.record_key.record_id(self.manifest.id(), self.layout.id(row)?);
+        let record = self.record_key.record_id(self.manifest.id(), self.layout.ids.of(row)?);
         let encoded = self.encoder.encode(&self.encoder.normalise(&self.identity.cells(row)));
         let (wraps, locked) = match self.agency.release {
             Release::OnMatch => Default::default(),
             Release::Deposit => {
                 let payloads = self.agency.offers().map(|(item, level)| self.layout.payload(row, item, level));
                 let payloads: Vec<Vec<u8>> = payloads.collect::<Outcome<_>>()?;
-                sealer.record(record, &encoded.wrap_keys, &payloads).map_err(|e| self.layout.at(row, &e.to_string()))?
+                sealer
+                    .record(record, &encoded.wrap_keys, &payloads)
+                    .map_err(|e| self.layout.ids.error_at(row, &e.to_string()))?
             }
         };
         Ok((StoredRecord { record, encodings: encoded.encodings.to_bytes(), wraps, locked }, encoded.encodings))
@@ -149,11 +147,7 @@ impl<'h, 'm> Batch<'h, 'm> {
         self.sealer = Some(sealer);
         for (row, (record, encodings)) in rows.iter().zip(encoded) {
             if let Some(earlier) = self.seen.insert(record.record, row.number) {
-                return Err(self
-                    .house
-                    .layout
-                    .at(row, &format!("its id stands at row {earlier} already"))
-                    .hint("ids name records; a person with two records needs two ids"));
+                return Err(self.house.layout.ids.repeated(row, earlier));
             }
             self.counts.count(&encodings);
             self.tokens += encodings.tokens.len() as u64;

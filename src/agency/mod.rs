@@ -7,11 +7,12 @@ mod encode;
 mod rows;
 mod submit;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use hedui_protocol::manifest::{Agency, Manifest};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::options::{DataFile, ManifestFile};
 
 /// `hedui agency …`
 #[derive(Subcommand, Debug)]
@@ -35,11 +36,24 @@ pub fn run(verb: Verb, clock: &Clock) -> Outcome {
     }
 }
 
-/// The agency that the caller says it is.
-fn own<'m>(manifest: &'m Manifest, name: &str) -> Outcome<&'m Agency> {
-    manifest.agency(name).ok_or_else(|| {
-        let names: Vec<&str> = manifest.agencies.iter().map(|agency| agency.name.as_str()).collect();
-        Failure::refused(format!("`{name}` is no agency of the manifest"))
-            .hint(format!("its agencies are: {}", names.join(", ")))
-    })
+/// The agency that acts, and its file.
+#[derive(Args, Debug)]
+struct OwnFile {
+    #[command(flatten)]
+    data: DataFile,
+    #[command(flatten)]
+    manifest: ManifestFile,
+    /// This agency's name in the manifest
+    #[arg(long, value_name = "NAME")]
+    agency: String,
+}
+
+impl OwnFile {
+    fn agency<'m>(&self, manifest: &'m Manifest) -> Outcome<&'m Agency> {
+        manifest.agency(&self.agency).ok_or_else(|| {
+            let names: Vec<&str> = manifest.agencies.iter().map(|agency| agency.name.as_str()).collect();
+            Failure::refused(format!("`{}` is no agency of the manifest", self.agency))
+                .hint(format!("its agencies are: {}", names.join(", ")))
+        })
+    }
 }

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use crate::failure::{Failure, Outcome};
 use crate::options::DataFile;
 use crate::table::columns::Columns;
+use crate::table::row_ids::RowIds;
 use crate::table::{Row, Table};
 
 /// An open table with its columns found.
@@ -16,11 +17,9 @@ pub struct AgencyTable {
     pub layout: Layout,
 }
 
-/// Where the id and the payload columns stand.
+/// Where the ids and the payload columns stand.
 pub struct Layout {
-    file: String,
-    id: usize,
-    id_column: String,
+    pub ids: RowIds,
     payload: Vec<(String, usize)>,
     as_of: Date,
 }
@@ -35,37 +34,23 @@ impl AgencyTable {
     pub fn open(data: &DataFile, manifest: &Manifest, agency: &Agency, as_of: Date) -> Outcome<Self> {
         let table = data.format.open(&data.data)?;
         let identity = Columns::find(&table, &manifest.schema, &data.format.map)?;
-        let id = table.require(&data.format.id)?;
+        let ids = RowIds::find(&table, &data.format.id)?;
         let mut payload = Vec::new();
         for column in agency.items.iter().flat_map(|item| item.columns.iter().chain(&item.measure)) {
             payload.push((column.clone(), table.require(column)?));
         }
-        let (file, id_column) = (table.name.clone(), data.format.id.clone());
-        Ok(Self { table, identity, layout: Layout { file, id, id_column, payload, as_of } })
+        Ok(Self { table, identity, layout: Layout { ids, payload, as_of } })
     }
 }
 
 impl Layout {
-    /// The row's own id; an empty one is refused.
-    pub fn id<'r>(&self, row: &'r Row) -> Outcome<&'r str> {
-        match row.cells.get(self.id).map(str::trim) {
-            Some(id) if !id.is_empty() => Ok(id),
-            _ => Err(self.at(row, &format!("`{}` is empty", self.id_column)).hint("every row needs an id of its own")),
-        }
-    }
-
     /// What `item` tells of this row at `level`.
     pub fn payload(&self, row: &Row, item: &Item, level: Level) -> Outcome<Vec<u8>> {
         let cell = |column: &str| {
             let position = self.payload.iter().find(|(name, _)| name == column).map(|(_, at)| *at);
             position.and_then(|at| row.cells.get(at)).unwrap_or("")
         };
-        let payload = Payload::of(item, level, self.as_of, cell).map_err(|e| self.at(row, &e.to_string()))?;
+        let payload = Payload::of(item, level, self.as_of, cell).map_err(|e| self.ids.error_at(row, &e.to_string()))?;
         Ok(payload.to_bytes())
-    }
-
-    /// An error at a row: file, number and rule.
-    pub fn at(&self, row: &Row, wrong: &str) -> Failure {
-        Failure::refused(format!("{}: row {}: {wrong}", self.file, row.number))
     }
 }

@@ -1,6 +1,6 @@
 //! Households, as the office's list holds them: members, their relation, their authorisation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
 use hedui_protocol::manifest::Manifest;
@@ -9,6 +9,7 @@ use super::authorisation::{Excluded, ScopeLetter, covered, standing};
 use crate::failure::Outcome;
 use crate::options::DataFile;
 use crate::table::columns::Columns;
+use crate::table::row_ids::RowIds;
 
 /// Which columns of the list hold what.
 #[derive(Args, Clone, Debug)]
@@ -53,7 +54,8 @@ pub struct Member {
 pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: &[String]) -> Outcome<Vec<Household>> {
     let mut table = data.format.open(&data.data)?;
     let identity = Columns::find(&table, &manifest.schema, &data.format.map)?;
-    let id = table.require(&data.format.id)?;
+    let ids = RowIds::find(&table, &data.format.id)?;
+    let mut seen: HashMap<String, u64> = HashMap::new();
     let positions = [&columns.household, &columns.relation, &columns.authorisation, &columns.scope, &columns.status]
         .map(|column| table.require(column));
     let [household, relation, authorisation, scope, status] = positions;
@@ -70,8 +72,12 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
                 let agencies = covered(&cell(scope), &columns.scope_letter, asked);
                 if agencies.is_empty() { Err(Excluded::NotCovered) } else { Ok(agencies) }
             });
+            let row_id = ids.of(&row)?.to_owned();
+            if let Some(earlier) = seen.insert(row_id.clone(), row.number) {
+                return Err(ids.repeated(&row, earlier));
+            }
             households.entry(cell(household)).or_default().push(Member {
-                row_id: cell(id),
+                row_id,
                 relation: cell(relation),
                 authorisation_no: cell(authorisation),
                 cells: identity.cells(&row).into_iter().map(str::to_owned).collect(),

@@ -4,6 +4,7 @@ pub mod columns;
 mod csv_file;
 mod decode;
 mod parquet_file;
+pub mod row_ids;
 
 use std::fs::File;
 use std::io::{BufReader, Read};

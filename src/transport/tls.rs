@@ -73,7 +73,7 @@ impl Identity {
 
 fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
     let refuse = || Failure::refused(format!("{}: no certificate in PEM form", path.display()));
-    let found: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(|_| refuse())?.collect::<Result<_, _>>().map_err(|_| refuse())?;
+    let pem = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| refuse())?;
     if found.is_empty() { Err(refuse()) } else { Ok(found) }
 }

@@ -182,6 +182,26 @@ fn what_is_not_offered_is_not_asked() {
 }
 
 #[test]
+fn files_that_do_not_belong_together_are_not_linked() {
+    let project = Project::new();
+    let people = |ids: [&str; 2]| {
+        format!("id,name,id_no,dob,sex,phone,address\n{},欧阳若曦,,,,,\n{},secret cell,,,,,\n", ids[0], ids[1])
+    };
+    let (a, b) = (project.write("a.csv", people(["A1", "A2"])), project.write("b.csv", people(["B1", "B2"])));
+    let (twice, key) = (project.write("twice.csv", people(["B1", "B1"])), project.text("linkage.key"));
+    let link = |a: &str, b: &str, truth: &str| {
+        let (truth, out) = (project.write("truth.csv", truth), project.text("pairs.csv"));
+        run(&["link", a, b, "--schema", "resident-cn", "--key-file", &key, "--out", &out, "--truth", &truth])
+    };
+    link(&a, &b, "id_a,id_b\nA1,B1\n").done();
+    let said = link(&a, &b, "id_a,id_b\nA1,B1\nB2,A2\n").refused(1, "row 2: `id_a` is no id of the first file");
+    assert!(said.stderr.contains("hint: are the files in the order"), "{}", said.stderr);
+    link(&a, &b, "id_a,id_b\nA1,B3\n").refused(1, "row 1: `id_b` is no id of the second file");
+    let said = link(&a, &twice, "id_a,id_b\nA1,B1\n").refused(1, "row 2: its id stands at row 1 already");
+    assert!(!said.stderr.contains("secret cell"));
+}
+
+#[test]
 fn a_changed_part_is_noticed_before_it_is_sent() {
     let project = Project::new();
     let (_, bank, _) = files(&project);

@@ -1,20 +1,10 @@
-//! Faults survived: a server that is down, killed, or out of disk; an interrupt; a second server.
+//! Faults survived: a server that is down, silent, or out of disk; a second server; damaged files.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use crate::harness::{Project, Said, Server, run};
+use crate::harness::{Project, Said, run};
+use crate::interrupts::city;
 use crate::journey::files;
-
-/// A city large enough that a kill falls into the middle of something.
-fn city(project: &Project, people: &str) -> String {
-    run(&["synth", "--out", &project.text("city"), "--people", people, "--seed", "5"]).done();
-    project.text("city")
-}
-
-fn pid(child: &std::process::Child) -> String {
-    child.id().to_string()
-}
 
 #[test]
 fn a_server_that_is_down_is_told_as_such() {
@@ -41,138 +31,6 @@ fn a_server_that_never_answers_is_given_up_in_time() {
     let mut submit = project.agency("submit", "bank", &[&project.text("bank"), "--server", &url, "--wait", "2"]);
     let said = Said::of(&submit.args(crate::harness::tls(&project, "bank")).output().unwrap());
     said.refused(75, "run the same command again");
-}
-
-#[test]
-fn an_interrupted_client_goes_on_where_it_stopped() {
-    let project = Project::new();
-    let city = city(&project, "6000");
-    let (bank, office) = (format!("{city}/bank.csv"), format!("{city}/office.csv"));
-    let server = project.server();
-    project.encode("bank", &bank, "bank").done();
-    let mut submit = project.agency("submit", "bank", &[&project.text("bank")]);
-    interrupt(submit.args(server.arguments(&project, "bank")), 15);
-    project.submit("bank", "bank", &server).done();
-
-    let state = project.text("state");
-    let files = |name: &str| project.text(name);
-    let mut request = crate::harness::hedui();
-    request.args(["office", "request", &office, "--state", &state, "--manifest", &files("manifest.toml")]);
-    request.args(["--office", crate::harness::OFFICE, "--key-file", &files("linkage.key"), "--programme", "dibao"]);
-    request.args(["--signing-key", &files("civil-affairs.signing.key"), "--item", "bank.deposits=L3"]);
-    request.args(["--scope-letter", "B=bank"]).args(server.arguments(&project, crate::harness::OFFICE));
-    interrupt(&mut request, 300);
-    assert!(request.output().unwrap().status.success());
-    let mut again = crate::harness::hedui();
-    again.args(["office", "status", "--state", &state]).args(server.arguments(&project, crate::harness::OFFICE));
-    let households = std::fs::read_to_string(&office).unwrap();
-    let households: std::collections::BTreeSet<&str> = households
-        .lines()
-        .skip(1)
-        .filter(|row| row.ends_with(",valid"))
-        .filter_map(|row| row.rsplit(',').nth(4))
-        .collect();
-    let said = Said::of(&again.output().unwrap()).done();
-    let filed: usize = said.stdout.split(' ').next().unwrap().parse().unwrap();
-    assert!(filed <= households.len() && filed > households.len() / 2, "{filed} of {}", households.len());
-
-    let mut fetch = crate::harness::hedui();
-    fetch.args(["office", "fetch", "--state", &state]).args(server.arguments(&project, crate::harness::OFFICE));
-    interrupt(&mut fetch, 60);
-    project.office("fetch", &server, &[]).done();
-    project.office("report", &server, &[]).done();
-    let reports = std::fs::read_dir(project.path("reports")).unwrap().count();
-    assert_eq!(reports, 2 * filed, "one commission a household, none twice");
-}
-
-/// Starts a command, interrupts it after some milliseconds, and waits for its end.
-fn interrupt(command: &mut Command, milliseconds: u64) {
-    let mut child = command.spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(milliseconds));
-    Command::new("kill").args(["-INT", &pid(&child)]).status().unwrap();
-    child.wait().unwrap();
-}
-
-#[test]
-fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
-    let project = Project::new();
-    let city = city(&project, "4000");
-    let (bank, vehicle, office) =
-        (format!("{city}/bank.csv"), format!("{city}/vehicle.csv"), format!("{city}/office.csv"));
-    let mut server = project.server();
-    let address = server.address().to_owned();
-    project.encode("bank", &bank, "bank").done();
-    project.encode("vehicle", &vehicle, "vehicle").done();
-
-    type Step<'s> = Box<dyn Fn(&Server) -> Said + Sync + 's>;
-    let steps: Vec<(&str, Step<'_>)> = vec![
-        ("submit bank", Box::new(|server| project.submit("bank", "bank", server))),
-        ("submit vehicle", Box::new(|server| project.submit("vehicle", "vehicle", server))),
-        ("request", Box::new(|server| project.office("request", server, &[&office]))),
-        ("fetch", Box::new(|server| project.office("fetch", server, &[]))),
-        ("answer vehicle", Box::new(|server| project.answer("vehicle", &vehicle, server))),
-        ("answer bank", Box::new(|server| project.answer("bank", &bank, server))),
-        ("fetch again", Box::new(|server| project.office("fetch", server, &[]))),
-    ];
-    for (number, (name, step)) in steps.iter().enumerate() {
-        let moment = Duration::from_millis(20 + 37 * number as u64 % 160);
-        let parties = server.parties.clone();
-        std::thread::scope(|scope| {
-            let client = scope.spawn(|| {
-                // the client knows the address; it does not know that the server dies
-                let server =
-                    Server { child: idle(), parties, operator: String::new(), log: project.path("unused.log") };
-                step(&server)
-            });
-            std::thread::sleep(moment);
-            server.kill();
-            server = Server::start(&project, &address);
-            let said = client.join().unwrap();
-            assert_eq!(said.code, Some(0), "{name}, killed after {moment:?}: {}", said.stderr);
-        });
-    }
-    project.office("report", &server, &[]).done();
-    let reports = std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().path());
-    let json = reports.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let texts: Vec<String> = json.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    let count =
-        |state: &str| texts.iter().map(|text| text.matches(&format!("\"state\": \"{state}\"")).count()).sum::<usize>();
-    assert!(count("answered") > 50, "{} answered", count("answered"));
-    assert_eq!((count("pending"), count("not-submitted")), (0, 0));
-    assert!(!texts.iter().any(|text| text.contains("unopened")));
-}
-
-/// A child that stands for none.
-fn idle() -> std::process::Child {
-    Command::new("true").stdin(Stdio::null()).spawn().unwrap()
-}
-
-#[test]
-fn an_interrupt_leaves_nothing_half_written() {
-    let project = Project::new();
-    let city = city(&project, "60000");
-    for (milliseconds, signal) in [(30u64, "INT"), (250, "INT"), (450, "TERM"), (350, "HUP")] {
-        let out = project.text("out");
-        let mut child = project
-            .agency("encode", "bank", &[&format!("{city}/bank.csv"), "--out", &out])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        Command::new("kill").args([&format!("-{signal}"), &pid(&child)]).status().unwrap();
-        let code = child.wait().unwrap().code();
-        let left: Vec<_> = std::fs::read_dir(project.folder.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
-        match code {
-            // before the handler was there, the signal ends the process itself
-            Some(130) | None => assert!(!project.path("out").exists()),
-            Some(0) => std::fs::remove_dir_all(project.path("out")).unwrap(),
-            other => panic!("exit {other:?}"),
-        }
-    }
 }
 
 #[test]

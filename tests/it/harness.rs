@@ -186,6 +186,11 @@ impl Project {
 
     /// `hedui office VERB` with everything it needs; `items` are asked by `request`.
     pub fn office(&self, verb: &str, server: &Server, more: &[&str]) -> Said {
+        Said::of(&self.office_at(&server.parties, verb, more).output().unwrap())
+    }
+
+    /// The same as a command, for a server at this address.
+    pub fn office_at(&self, url: &str, verb: &str, more: &[&str]) -> Command {
         let mut command = hedui();
         command.args(["office", verb]).args(more).args(["--state", &self.text("state")]);
         if matches!(verb, "request" | "report" | "withdraw") {
@@ -200,13 +205,20 @@ impl Project {
         if verb == "report" {
             command.args(["--opening-key", &self.text("office.opening.key"), "--out", &self.text("reports")]);
         } else {
-            command.args(server.arguments(self, OFFICE));
+            command.args(self.reach(url, OFFICE));
         }
         if verb == "request" {
             command.args(["--programme", "dibao", "--item", "bank.deposits=L3", "--item", "vehicle.vehicles=L3"]);
             command.args(["--scope-letter", "B=bank", "--scope-letter", "V=vehicle"]);
         }
-        Said::of(&command.output().unwrap())
+        command
+    }
+
+    /// How a party reaches a server.
+    pub fn reach(&self, url: &str, party: &str) -> Vec<String> {
+        let mut arguments = vec!["--server".to_owned(), url.to_owned(), "--wait".into(), "20".into()];
+        arguments.extend(tls(self, party));
+        arguments
     }
 
     /// A household's report, parsed.
@@ -269,9 +281,7 @@ impl Server {
     }
 
     pub fn arguments(&self, project: &Project, party: &str) -> Vec<String> {
-        let mut arguments = vec!["--server".to_owned(), self.parties.clone(), "--wait".into(), "20".into()];
-        arguments.extend(tls(project, party));
-        arguments
+        project.reach(&self.parties, party)
     }
 
     /// The address without `https://`, to start again on the same port.
@@ -283,6 +293,12 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+
+    /// Sends a signal, and waits for the server's own end.
+    pub fn signal(&mut self, name: &str) -> Option<i32> {
+        signal(&self.child, name);
+        self.child.wait().unwrap().code()
+    }
 }
 
 impl Drop for Server {
@@ -290,6 +306,10 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub fn signal(child: &Child, name: &str) {
+    Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
 }
 
 pub fn tls(project: &Project, name: &str) -> Vec<String> {

@@ -5,6 +5,7 @@ mod bad_input;
 mod blind;
 mod faults;
 mod harness;
+mod interrupts;
 mod journey;
 mod readme;
 mod release_rules;
