@@ -26,6 +26,10 @@ enum Command {
     /// Encode two files and match them here, with the code that the service uses
     #[cfg(feature = "agency")]
     Link(Box<crate::link::Link>),
+    /// CLKs as clkhash makes them, for interoperation and research
+    #[cfg(feature = "agency")]
+    #[command(subcommand)]
+    Clk(crate::clk::Verb),
     /// Write a synthetic city's files
     Synth(crate::synth::command::Synth),
     /// Make keys, and show what may be told of them
@@ -59,6 +63,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Demo(demo) => demo.run(),
         #[cfg(feature = "agency")]
         Command::Link(link) => link.run(),
+        #[cfg(feature = "agency")]
+        Command::Clk(verb) => crate::clk::run(verb),
         Command::Synth(synth) => synth.run(),
         #[cfg(any(feature = "agency", feature = "office"))]
         Command::Key(verb) => project::key::run(verb),

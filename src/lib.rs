@@ -7,6 +7,8 @@
 #[cfg(feature = "agency")]
 pub mod agency;
 pub mod cli;
+#[cfg(feature = "agency")]
+pub mod clk;
 pub mod clock;
 #[cfg(all(feature = "agency", feature = "server", feature = "office"))]
 mod demo;

@@ -20,6 +20,8 @@ pub mod sign;
 pub mod slot;
 pub mod ticket;
 
+#[cfg(feature = "clk")]
+pub mod clk;
 #[cfg(feature = "encode")]
 pub mod encoder;
 #[cfg(feature = "encode")]

@@ -1,0 +1,269 @@
+//! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary).
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::FixedSizeBinaryBuilder;
+use arrow_array::{Array as _, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use clap::ValueEnum;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Deserialize;
+use tempfile::NamedTempFile;
+
+use crate::failure::{Failure, Outcome};
+use crate::guard::guarded;
+
+/// How CLKs lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// `{"clks": [base64, …]}`, as clkhash writes it
+    Json,
+    /// One CLK after another, nothing else
+    Bin,
+    /// Columns `id` (text) and `clk` (fixed-size binary)
+    Parquet,
+}
+
+impl Form {
+    /// The form named, or the one that the file's name says.
+    pub fn of(named: Option<Self>, path: &Path) -> Outcome<Self> {
+        let by_name = || match path.extension()?.to_str()? {
+            "json" => Some(Self::Json),
+            "bin" => Some(Self::Bin),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        };
+        named.or_else(by_name).ok_or_else(|| {
+            Failure::usage(format!("{}: the name does not say which form the CLKs have", path.display()))
+                .hint("end the name in .json, .bin or .parquet, or name the form")
+        })
+    }
+}
+
+/// CLKs of one length, side by side.
+#[derive(Debug)]
+pub struct Clks {
+    /// Bytes of each.
+    pub length: usize,
+    pub bytes: Vec<u8>,
+    /// None: the ids are the row numbers, from 0.
+    pub ids: Option<Vec<String>>,
+}
+
+impl Clks {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.bytes.chunks_exact(self.length)
+    }
+
+    pub fn id(&self, row: usize) -> String {
+        self.ids.as_ref().map_or_else(|| row.to_string(), |ids| ids[row].clone())
+    }
+
+    /// `bits` is needed where the form does not tell the length: raw binary.
+    pub fn read(path: &Path, form: Form, bits: Option<usize>) -> Outcome<Self> {
+        let clks = match form {
+            Form::Json => read_json(path),
+            Form::Bin => read_binary(path, bits),
+            Form::Parquet => {
+                guarded(|| read_parquet(path)).unwrap_or_else(|| Err(wrong(path, "the Parquet file is damaged")))
+            }
+        }?;
+        match bits {
+            Some(bits) if bits.div_ceil(8) != clks.length => {
+                Err(wrong(path, format!("the CLKs have {} bits, not {bits}", 8 * clks.length)))
+            }
+            _ => Ok(clks),
+        }
+    }
+}
+
+fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::refused(format!("{}: {why}", path.display()))
+}
+
+#[derive(Deserialize)]
+struct JsonClks {
+    clks: Vec<String>,
+}
+
+fn read_json(path: &Path) -> Outcome<Clks> {
+    let text = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let json: JsonClks = serde_json::from_slice(&text).map_err(|e| {
+        wrong(path, format!("line {}, column {}: not a JSON object with a list `clks`", e.line(), e.column()))
+    })?;
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    for (row, clk) in json.clks.iter().enumerate() {
+        let before = bytes.len();
+        BASE64.decode_vec(clk, &mut bytes).map_err(|_| wrong(path, format!("CLK {row} is not base64")))?;
+        if row == 0 {
+            length = bytes.len();
+        }
+        if bytes.len() - before != length || length == 0 {
+            return Err(wrong(path, format!("CLK {row} has {} bytes, the first has {length}", bytes.len() - before)));
+        }
+    }
+    if json.clks.is_empty() { Err(wrong(path, "there are no CLKs")) } else { Ok(Clks { length, bytes, ids: None }) }
+}
+
+fn read_binary(path: &Path, bits: Option<usize>) -> Outcome<Clks> {
+    let bits = bits.filter(|bits| *bits > 0).ok_or_else(|| {
+        Failure::usage(format!("{}: raw CLKs do not tell their length", path.display())).hint("name it with `--bits`")
+    })?;
+    let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let length = bits.div_ceil(8);
+    if bytes.is_empty() || !bytes.len().is_multiple_of(length) {
+        return Err(wrong(path, format!("{} bytes are no whole number of CLKs of {bits} bits", bytes.len())));
+    }
+    Ok(Clks { length, bytes, ids: None })
+}
+
+fn read_parquet(path: &Path) -> Outcome<Clks> {
+    let unreadable = |e: &dyn std::fmt::Display| wrong(path, format!("does not read as Parquet: {e}"));
+    let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
+    let (mut bytes, mut ids, mut length) = (Vec::new(), Vec::new(), 0);
+    for batch in builder.build().map_err(|e| unreadable(&e))? {
+        let batch = batch.map_err(|e| unreadable(&e))?;
+        let column = |name: &str| batch.column_by_name(name);
+        let id = column("id").and_then(|column| column.as_any().downcast_ref::<StringArray>());
+        let clk = column("clk").and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>());
+        let (Some(id), Some(clk)) = (id, clk) else {
+            return Err(wrong(path, "the columns are not `id` (text) and `clk` (fixed-size binary)"));
+        };
+        if id.null_count() + clk.null_count() > 0 {
+            return Err(wrong(path, "an id or a CLK is missing"));
+        }
+        length = usize::try_from(clk.value_length()).unwrap_or(0);
+        ids.extend(id.iter().flatten().map(str::to_owned));
+        clk.iter().flatten().for_each(|clk| bytes.extend_from_slice(clk));
+    }
+    if length == 0 { Err(wrong(path, "there are no CLKs")) } else { Ok(Clks { length, bytes, ids: Some(ids) }) }
+}
+
+/// Writes CLKs one after another; the file appears whole, readable by its owner.
+pub struct ClkWriter {
+    sink: Sink,
+    path: PathBuf,
+    length: usize,
+    rows: u64,
+}
+
+enum Sink {
+    Json(BufWriter<NamedTempFile>),
+    Bin(BufWriter<NamedTempFile>),
+    Parquet(Box<ArrowWriter<NamedTempFile>>),
+}
+
+impl ClkWriter {
+    pub fn create(path: &Path, form: Form, length: usize) -> Outcome<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = NamedTempFile::with_prefix_in(".clks.", folder).map_err(|e| Failure::file("write", path, &e))?;
+        let sink = match form {
+            Form::Json => Sink::Json(BufWriter::new(file)),
+            Form::Bin => Sink::Bin(BufWriter::new(file)),
+            Form::Parquet => Sink::Parquet(Box::new(
+                ArrowWriter::try_new(file, Arc::new(parquet_schema(length)), None).map_err(|e| wrong(path, e))?,
+            )),
+        };
+        Ok(Self { sink, path: path.to_owned(), length, rows: 0 })
+    }
+
+    /// Appends CLKs, each with its id; only Parquet keeps ids.
+    pub fn write<'c>(&mut self, clks: impl ExactSizeIterator<Item = (String, &'c [u8])>) -> Outcome {
+        let count = clks.len() as u64;
+        let first = self.rows == 0;
+        let written = match &mut self.sink {
+            Sink::Json(out) => (|| {
+                for (row, (_, clk)) in clks.enumerate() {
+                    out.write_all(if first && row == 0 { b"{\"clks\": [\"" } else { b", \"" })?;
+                    out.write_all(BASE64.encode(clk).as_bytes())?;
+                    out.write_all(b"\"")?;
+                }
+                Ok(())
+            })(),
+            Sink::Bin(out) => clks.into_iter().try_for_each(|(_, clk)| out.write_all(clk)),
+            Sink::Parquet(out) => {
+                let batch = batch(self.length, clks);
+                out.write(&batch).map_err(std::io::Error::other)
+            }
+        };
+        self.rows += count;
+        written.map_err(|e| Failure::file("write", &self.path, &e))
+    }
+
+    pub fn finish(self) -> Outcome {
+        let path = self.path;
+        let file = match self.sink {
+            Sink::Json(mut out) => {
+                let end: &[u8] = if self.rows == 0 { b"{\"clks\": []}" } else { b"]}" };
+                out.write_all(end).and_then(|()| out.into_inner().map_err(std::io::IntoInnerError::into_error))
+            }
+            Sink::Bin(out) => out.into_inner().map_err(std::io::IntoInnerError::into_error),
+            Sink::Parquet(out) => out.into_inner().map_err(std::io::Error::other),
+        };
+        let kept = file.and_then(|file| file.as_file().sync_all().map(|()| file));
+        let kept = kept.and_then(|file| file.persist(&path).map_err(|e| e.error));
+        kept.map(drop).map_err(|e| Failure::file("write", &path, &e))
+    }
+}
+
+fn parquet_schema(length: usize) -> Schema {
+    let length = i32::try_from(length).expect("a CLK has at most half a megabyte");
+    Schema::new(vec![
+        Field::new("id", DataType::Utf8, false),
+        Field::new("clk", DataType::FixedSizeBinary(length), false),
+    ])
+}
+
+fn batch<'c>(length: usize, clks: impl ExactSizeIterator<Item = (String, &'c [u8])>) -> RecordBatch {
+    let schema = Arc::new(parquet_schema(length));
+    let length = i32::try_from(length).expect("a CLK has at most half a megabyte");
+    let mut column = FixedSizeBinaryBuilder::with_capacity(clks.len(), length);
+    let ids: StringArray = clks
+        .map(|(id, clk)| {
+            column.append_value(clk).expect("CLKs of one file have one length");
+            Some(id)
+        })
+        .collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(column.finish())];
+    RecordBatch::try_new(schema, columns).expect("two columns of equal length")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_in_every_form(clks in proptest::collection::vec(any::<[u8; 16]>(), 1..20)) {
+            let folder = tempfile::tempdir().unwrap();
+            for (form, name) in [(Form::Json, "x.json"), (Form::Bin, "x.bin"), (Form::Parquet, "x.parquet")] {
+                let path = folder.path().join(name);
+                let mut writer = ClkWriter::create(&path, Form::of(None, &path).unwrap(), 16).unwrap();
+                for (row, clk) in clks.iter().enumerate() {
+                    writer.write([(format!("id {row}"), clk.as_slice())].into_iter()).unwrap();
+                }
+                writer.finish().unwrap();
+                let back = Clks::read(&path, form, Some(128)).unwrap();
+                prop_assert_eq!(&back.bytes, &clks.concat());
+                prop_assert_eq!(back.id(0), if form == Form::Parquet { "id 0" } else { "0" });
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_clks_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300), form in 0usize..3) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x");
+            std::fs::write(&path, bytes).unwrap();
+            let _ = Clks::read(&path, [Form::Json, Form::Bin, Form::Parquet][form], Some(64));
+        }
+    }
+}
