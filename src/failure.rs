@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use hedui_protocol::problem::ProblemKind;
+
 /// The whole exit contract; the README has it as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -33,13 +35,15 @@ pub struct Failure {
     pub exit: Exit,
     pub message: String,
     pub hint: Option<String>,
+    /// What kind of refusal the server answered with, where it was the server's.
+    pub problem: Option<ProblemKind>,
 }
 
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     pub fn refused(message: impl Display) -> Self {
-        Self { exit: Exit::Refused, message: message.to_string(), hint: None }
+        Self { exit: Exit::Refused, message: message.to_string(), hint: None, problem: None }
     }
 
     pub fn usage(message: impl Display) -> Self {

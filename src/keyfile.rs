@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 /// A key file is small; more than this is something else.
 const LONGEST: u64 = 16 * 1024;
 
-/// Reads a key file: no link, this user's own, mode 0600 or stricter.
+/// Reads a key file: no link, this user's own, mode 0600 or stricter; or a descriptor, as `/dev/fd/3`.
 pub fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     let file = open_private(path)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
@@ -28,7 +28,10 @@ pub fn refuse_if_readable_by_others(path: &Path) -> Outcome {
 }
 
 fn open_private(path: &Path) -> Outcome<File> {
-    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("open flags fit");
+    // a descriptor that the caller opened is named by a link of the kernel's
+    let descriptor = ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)));
+    let follow = if descriptor { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = i32::try_from(follow.bits()).expect("open flags fit");
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = file.map_err(|e| match rustix::io::Errno::from_io_error(&e) {
         Some(rustix::io::Errno::LOOP) => {

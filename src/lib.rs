@@ -29,6 +29,7 @@ pub mod project;
 pub mod random;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod signatures;
 pub mod staging;
 pub mod synth;
 #[cfg(any(feature = "agency", feature = "office"))]

@@ -19,7 +19,7 @@ use crate::matching::index::Index;
 use crate::options::{LinkageKeyFile, TableFormat};
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::staging::replace_private;
-use crate::table::columns::Columns;
+use crate::table::columns::{Columns, Mapping};
 use crate::table::row_ids::RowIds;
 use crate::terminal::{self, Interrupt};
 
@@ -35,6 +35,12 @@ pub struct Link {
     b: PathBuf,
     #[command(flatten)]
     format: TableFormat,
+    /// The column with each row's own id in B, where it is another than in A
+    #[arg(long, value_name = "COLUMN")]
+    id_b: Option<String>,
+    /// Which column of B holds a field, where it is another than in A; may be given several times
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    map_b: Vec<Mapping>,
     /// A schema file, or the name of a preset: person, resident-cn
     #[arg(long, value_name = "FILE|PRESET")]
     schema: String,
@@ -81,8 +87,8 @@ impl Link {
         let schema = load_schema(&self.schema, self.profile)?;
         // both files are the caller's own: one local project, one local agency
         let encoder = Encoder::new(&self.key.load()?, ManifestId([0; 32]), &schema, "local");
-        let a = self.encode(&self.a, &schema, &encoder, &interrupt)?;
-        let b = self.encode(&self.b, &schema, &encoder, &interrupt)?;
+        let a = self.encode(&self.a, &self.format, &schema, &encoder, &interrupt)?;
+        let b = self.encode(&self.b, &self.format_of_b(), &schema, &encoder, &interrupt)?;
         let index = Index::of_encodings(b.encodings.iter()).map_err(Failure::refused)?;
         let matcher = Matcher::new(&index, &schema, shape(&schema));
         let mut out = b"id_a,id_b,band,score\n".to_vec();
@@ -107,10 +113,23 @@ impl Link {
         Ok(())
     }
 
-    fn encode(&self, path: &Path, schema: &Schema, encoder: &Encoder, interrupt: &Interrupt) -> Outcome<Side> {
-        let mut table = self.format.open(path)?;
-        let columns = Columns::find(&table, schema, &self.format.map)?;
-        let ids = RowIds::find(&table, &self.format.id)?;
+    /// What B says of a field comes before what is said of both.
+    fn format_of_b(&self) -> TableFormat {
+        let map = self.map_b.iter().chain(&self.format.map).cloned().collect();
+        TableFormat { id: self.id_b.clone().unwrap_or_else(|| self.format.id.clone()), map, ..self.format.clone() }
+    }
+
+    fn encode(
+        &self,
+        path: &Path,
+        format: &TableFormat,
+        schema: &Schema,
+        encoder: &Encoder,
+        interrupt: &Interrupt,
+    ) -> Outcome<Side> {
+        let mut table = format.open(path)?;
+        let columns = Columns::find(&table, schema, &format.map)?;
+        let ids = RowIds::find(&table, &format.id)?;
         let mut seen: HashMap<String, u64> = HashMap::new();
         let mut side = Side { ids: Vec::new(), encodings: Vec::new() };
         let progress = terminal::counter("encoding rows");
@@ -119,7 +138,7 @@ impl Link {
             let rows = table.next_rows(BLOCK)?;
             if rows.is_empty() {
                 progress.finish_and_clear();
-                return Ok(side);
+                return table.refuse_empty().map(|()| side);
             }
             for row in &rows {
                 let id = ids.of(row)?.to_owned();

@@ -129,6 +129,17 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_an_id_and_any_text_is_one_or_refused(bytes in proptest::prelude::any::<[u8; 16]>(), text in ".{0,40}") {
+            let id = RecordId(bytes);
+            proptest::prop_assert_eq!(id.to_string().parse(), Ok(id));
+            if let Ok(read) = text.parse::<RecordId>() {
+                proptest::prop_assert_eq!(read.to_string(), text);
+            }
+        }
+    }
+
     #[test]
     fn upper_case_short_and_foreign_digits_are_refused() {
         for text in ["AB", "ab", "", &"g".repeat(32), &"Ａ".repeat(32), &"AB".repeat(16)] {

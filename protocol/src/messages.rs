@@ -99,6 +99,7 @@ pub struct AgencyStatus {
     pub present: bool,
     pub subjects: u64,
     pub answered: u64,
+    pub declined: u64,
     pub pending: u64,
     pub possible: u64,
     pub no_record: u64,

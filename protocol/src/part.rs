@@ -184,6 +184,16 @@ mod tests {
         }
 
         #[test]
+        fn a_changed_byte_of_a_header_reads_or_is_refused(at in 0usize..400, value in 32u8..127) {
+            let mut bytes = header(&[5, 3], 8).to_bytes();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            if let Ok(header) = BatchHeader::parse(&bytes) {
+                let _ = header.adds_up(10);
+            }
+        }
+
+        #[test]
         fn wraps_of_any_bytes_are_found_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..200), index in any::<u8>()) {
             let _ = StoredRecord::wrap_of(&bytes, index);
         }

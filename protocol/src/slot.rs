@@ -41,6 +41,8 @@ pub enum Slot {
     Answer { band: Band, answer: Sealed },
     /// The agency had no committed set to match against.
     Absent,
+    /// There are more matches than the answer has room for.
+    More,
 }
 
 /// What an agency sends for one record on match.
@@ -65,6 +67,7 @@ impl fmt::Debug for Slot {
             Self::Deposit { .. } => "Deposit(..)",
             Self::Answer { .. } => "Answer(..)",
             Self::Absent => "Absent",
+            Self::More => "More",
         })
     }
 }
@@ -120,6 +123,7 @@ impl SlotShape {
             Slot::Deposit { band, .. } => (4, band_byte(*band)),
             Slot::Answer { band, .. } => (5, band_byte(*band)),
             Slot::Absent => (6, 0),
+            Slot::More => (7, 0),
         };
         bytes[0] = state;
         bytes[1] = band;
@@ -179,6 +183,7 @@ impl SlotShape {
                 Ok(Slot::Answer { band: band_of(bytes[1])?, answer })
             }
             6 => Ok(Slot::Absent),
+            7 => Ok(Slot::More),
             _ => Err(MalformedSlot),
         }
     }
@@ -255,6 +260,7 @@ mod tests {
             deposit,
             Slot::Answer { band, answer },
             Slot::Absent,
+            Slot::More,
         ]
     }
 

@@ -293,5 +293,33 @@ mod tests {
             let _ = serde_json::from_str::<Withdrawal>(&text);
             let _ = serde_json::from_str::<Signed>(&text);
         }
+
+        #[test]
+        fn a_changed_byte_of_a_ticket_reads_or_is_refused(at in 0usize..700, value in 32u8..127) {
+            let asked = Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L1 };
+            let subject = Subject {
+                subject: SubjectId([1; 16]),
+                capacity: Capacity::Obligor,
+                agencies: vec!["bank".into()],
+                evidence: ContentHash([2; 32]),
+                valid_until: jiff::civil::date(2026, 11, 24),
+                encodings: ContentHash([3; 32]),
+            };
+            let ticket = Ticket {
+                manifest: ManifestId([4; 32]),
+                office: "office".into(),
+                commission_no: "WT-1".into(),
+                programme: "dibao".into(),
+                window: Window { from: subject.valid_until, to: subject.valid_until },
+                issued_at: Timestamp::UNIX_EPOCH,
+                expires_at: Timestamp::MAX,
+                items: vec![asked],
+                subjects: vec![subject],
+            };
+            let mut bytes = ticket.to_bytes();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            let _ = serde_json::from_slice::<Ticket>(&bytes);
+        }
     }
 }

@@ -31,6 +31,9 @@ pub struct Answer {
     signing_key: SigningKeyFile,
     #[command(flatten)]
     server: ServerAddress,
+    /// Answer that there is no record any more where the file lacks one; without it such matches stay open
+    #[arg(long)]
+    decline_missing: bool,
     /// The day that the rows speak of; today where it is not given
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
@@ -46,12 +49,15 @@ impl Answer {
         let client = self.server.client()?;
         let mut totals = Totals::default();
         loop {
-            let notices: Notices = client.get("/v1/notices").await?;
+            // what stays open stands first in the next round
+            let open = totals.missing + totals.early;
+            let notices: Notices = client.get(&format!("/v1/notices?skip={open}")).await?;
             if notices.notices.is_empty() {
                 break;
             }
             let as_of = self.as_of.unwrap_or_else(|| clock.today());
-            let desk = Desk { manifest: &manifest, agency, key: &signing_key, now: clock.now() };
+            let (key, now, decline_missing) = (&signing_key, clock.now(), self.decline_missing);
+            let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
             let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
             let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
             let _: Stored = client.post("/v1/answers", &answers).await?;
@@ -60,7 +66,7 @@ impl Answer {
             }
         }
         terminal::note(format!("`{}`: {totals}", agency.name));
-        Ok(())
+        totals.verdict(&self.own.data.data.display())
     }
 
     /// The current rows of the records that are asked for: one pass over the file.
@@ -81,7 +87,7 @@ impl Answer {
             interrupt.check()?;
             let block = table.next_rows(BLOCK)?;
             if block.is_empty() || rows.len() == wanted.len() {
-                return Ok(Wanted { rows, layout });
+                return table.refuse_empty().map(|()| Wanted { rows, layout });
             }
             for row in block {
                 let record = record_key.record_id(manifest.id(), layout.ids.of(&row)?);
@@ -102,6 +108,25 @@ struct Wanted {
 struct Totals {
     answered: u64,
     declined: u64,
+    /// Matches of records that the file does not have.
+    missing: u64,
+    /// Matches under tickets that do not hold yet, by this machine's clock.
+    early: u64,
+}
+
+impl Totals {
+    fn verdict(&self, file: &impl std::fmt::Display) -> Outcome {
+        if self.early > 0 {
+            return Err(Failure::try_again(format!("{} matches are of commissions that begin later", self.early))
+                .hint("is this machine's clock right? they stay open"));
+        }
+        if self.missing == 0 {
+            return Ok(());
+        }
+        Err(Failure::refused(format!("{file}: {} matched records are not in it; they stay open", self.missing)).hint(
+            "is this the file that was submitted? with `--decline-missing` the offices are told that the records are gone",
+        ))
+    }
 }
 
 impl std::fmt::Display for Totals {
@@ -116,6 +141,7 @@ struct Desk<'d> {
     agency: &'d Agency,
     key: &'d SigningKey,
     now: Timestamp,
+    decline_missing: bool,
 }
 
 impl Desk<'_> {
@@ -136,11 +162,19 @@ impl Desk<'_> {
                         let sealed = sealer.answer(self.key, noticed.subject, noticed.record, &payloads);
                         Some(sealed.map_err(|e| wanted.layout.ids.error_at(row, &e.to_string()))?)
                     }
+                    (Err(Refusal::NotYet(_)), _) => {
+                        totals.early += 1;
+                        continue;
+                    }
                     (Err(why), _) => {
                         terminal::note(format!("declined a match of commission {}: {why}", ticket.id()));
                         None
                     }
-                    (Ok(_), None) => None,
+                    (Ok(_), None) if self.decline_missing => None,
+                    (Ok(_), None) => {
+                        totals.missing += 1;
+                        continue;
+                    }
                 };
                 *if sealed.is_some() { &mut totals.answered } else { &mut totals.declined } += 1;
                 let (commission, subject, record) = (ticket.id(), noticed.subject, noticed.record);

@@ -117,9 +117,7 @@ impl Check {
             progress.set_position(table.read());
         }
         progress.finish_and_clear();
-        if report.rows == 0 {
-            return Err(super::rows::no_rows(&table.name));
-        }
+        table.refuse_empty()?;
         if self.json {
             println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
         } else {

@@ -78,9 +78,7 @@ impl Encode {
             progress.set_position(table.read());
         }
         progress.finish_and_clear();
-        if table.read() == 0 {
-            return Err(super::rows::no_rows(&table.name));
-        }
+        table.refuse_empty()?;
         let summary = batch.finish(&signing_key, clock, &interrupt)?;
         terminal::note(format!("{}: {summary}", self.out.display()));
         Ok(())

@@ -4,7 +4,7 @@ use hedui_protocol::manifest::{Agency, Item, Level, Manifest};
 use hedui_protocol::payload::Payload;
 use jiff::civil::Date;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::options::DataFile;
 use crate::table::columns::Columns;
 use crate::table::row_ids::RowIds;
@@ -22,12 +22,6 @@ pub struct Layout {
     pub ids: RowIds,
     payload: Vec<(String, usize)>,
     as_of: Date,
-}
-
-/// A table with a header alone.
-pub fn no_rows(name: &str) -> Failure {
-    Failure::refused(format!("{name}: there are no rows under the header"))
-        .hint("an empty set would take the place of the agency's former one; was the right file named?")
 }
 
 impl AgencyTable {

@@ -1,6 +1,6 @@
 //! From a household to a commission: subjects, their encodings for each agency, the signed ticket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use hedui_protocol::basis::Basis;
@@ -129,6 +129,21 @@ impl Desk<'_> {
     /// Whether a prepared commission can still be sent; one of another manifest, or past its time, is made anew.
     pub fn still_holds(&self, commission: &Commission) -> bool {
         Granted::check(&commission.ticket, self.manifest).is_ok_and(|ticket| ticket.holds(self.issued_at).is_ok())
+    }
+
+    /// Whether a commission asks what this run asks, of the same people of the household.
+    pub fn asks_the_same(&self, commission: &Commission, household: &Household) -> bool {
+        let Ok(ticket) = serde_json::from_slice::<Ticket>(&commission.ticket.bytes) else { return false };
+        let asked: HashSet<&str> = commission
+            .people
+            .iter()
+            .filter(|person| matches!(person.standing, Standing::Subject(_)))
+            .map(|person| person.row_id.as_str())
+            .collect();
+        let members = household.members.iter().filter(|member| member.agencies.is_ok());
+        ticket.programme == self.programme
+            && ticket.items == self.items
+            && members.map(|member| member.row_id.as_str()).collect::<HashSet<_>>() == asked
     }
 
     /// The request to send: the ticket, and the encodings that it binds, derived again.

@@ -1,8 +1,8 @@
 //! `hedui office fetch`: what has been released, as it came: sealed. `report` opens it.
 
-use std::fs::{File, OpenOptions};
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,11 +10,13 @@ use clap::Args;
 use futures::StreamExt as _;
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::messages::{AnswerPage, CommissionState, CommissionStatus, SubjectAnswer};
+use hedui_protocol::problem::ProblemKind;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use super::StateFolder;
 use super::journal::{Journal, Stage};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::options::ServerAddress;
 use crate::terminal::{self, Interrupt};
 use crate::transport::client::Client;
@@ -47,20 +49,25 @@ impl Fetch {
         let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
         let progress = terminal::bar(filed.len() as u64, "fetching answers");
         let mut file = AnswerFile::create(&self.state.state)?;
-        let mut refused = 0;
+        let mut refused: HashMap<CommissionId, String> = HashMap::new();
         let mut fetches = futures::stream::iter(filed.iter().map(|commission| fetch(&client, commission.commission)))
             .buffer_unordered(AT_ONCE);
         while let Some(fetched) = fetches.next().await {
             interrupt.check()?;
             let fetched = fetched?;
-            refused += u64::from(fetched.refused.is_some());
-            file.write(&fetched)?;
+            match fetched.refused {
+                // what came before it was refused is the office's own: it is kept
+                Some(why) => drop(refused.insert(fetched.commission, why)),
+                None => file.write(&fetched)?,
+            }
             progress.inc(1);
         }
         drop(fetches);
+        let count = refused.len();
+        file.keep_of_before(&self.state.state, refused)?;
         file.finish()?;
         progress.finish_and_clear();
-        terminal::note(format!("{} commissions fetched, {refused} refused by the server", filed.len()));
+        terminal::note(format!("{} commissions fetched, {count} refused by the server", filed.len()));
         Ok(())
     }
 }
@@ -69,7 +76,7 @@ impl Fetch {
 async fn fetch(client: &Client, commission: CommissionId) -> Outcome<Fetched> {
     match pages(client, commission).await {
         Ok(answers) => Ok(Fetched { commission, answers, refused: None }),
-        Err(Failure { exit: Exit::Refused, message, .. }) => {
+        Err(Failure { problem: Some(ProblemKind::TicketRefused | ProblemKind::NotFound), message, .. }) => {
             Ok(Fetched { commission, answers: Vec::new(), refused: Some(message) })
         }
         Err(failure) => Err(failure),
@@ -92,8 +99,7 @@ async fn pages(client: &Client, commission: CommissionId) -> Outcome<Vec<Subject
 
 /// Answers as JSON lines; replaced in one step when all have come.
 struct AnswerFile {
-    out: BufWriter<File>,
-    partial: PathBuf,
+    out: BufWriter<NamedTempFile>,
     path: PathBuf,
 }
 
@@ -104,22 +110,37 @@ fn answers_path(state: &Path) -> PathBuf {
 impl AnswerFile {
     fn create(state: &Path) -> Outcome<Self> {
         let path = answers_path(state);
-        let partial = path.with_extension("partial");
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
-        let file = file.map_err(|e| Failure::file("write", &partial, &e))?;
-        Ok(Self { out: BufWriter::new(file), partial, path })
+        let file = NamedTempFile::with_prefix_in(".answers.", state).map_err(|e| Failure::file("write", &path, &e))?;
+        Ok(Self { out: BufWriter::new(file), path })
     }
 
     fn write(&mut self, fetched: &Fetched) -> Outcome {
         let mut line = serde_json::to_vec(fetched).expect("answers are JSON");
         line.push(b'\n');
-        self.out.write_all(&line).map_err(|e| Failure::file("write", &self.partial, &e))
+        self.out.write_all(&line).map_err(|e| Failure::file("write", &self.path, &e))
     }
 
-    fn finish(mut self) -> Outcome {
-        let synced = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
-        let replaced = synced.and_then(|()| std::fs::rename(&self.partial, &self.path));
-        replaced.map_err(|e| Failure::file("write", &self.path, &e))
+    /// Commissions that the server refuses now, with the answers that were fetched before.
+    fn keep_of_before(&mut self, state: &Path, mut refused: HashMap<CommissionId, String>) -> Outcome {
+        if !refused.is_empty() && self.path.exists() {
+            for before in read(state)? {
+                let before = before?;
+                if let Some(why) = refused.remove(&before.commission) {
+                    self.write(&Fetched { refused: Some(why), ..before })?;
+                }
+            }
+        }
+        for (commission, why) in refused {
+            self.write(&Fetched { commission, answers: Vec::new(), refused: Some(why) })?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Outcome {
+        let file = self.out.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let synced = file.and_then(|file| file.as_file().sync_all().map(|()| file));
+        let replaced = synced.and_then(|file| file.persist(&self.path).map_err(|e| e.error));
+        replaced.map(drop).map_err(|e| Failure::file("write", &self.path, &e))
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use clap::Args;
 use hedui_protocol::manifest::Manifest;
 
-use super::authorisation::{Excluded, ScopeLetter, covered, standing};
+use super::authorisation::{Excluded, ScopeLetter, covered, standing, understood};
 use crate::failure::Outcome;
 use crate::options::DataFile;
 use crate::table::columns::Columns;
 use crate::table::row_ids::RowIds;
+use crate::terminal;
 
 /// Which columns of the list hold what.
 #[derive(Args, Clone, Debug)]
@@ -60,6 +61,7 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
         .map(|column| table.require(column));
     let [household, relation, authorisation, scope, status] = positions;
     let (household, relation, authorisation, scope, status) = (household?, relation?, authorisation?, scope?, status?);
+    let mut strange = Vec::new();
     let mut households: BTreeMap<String, Vec<Member>> = BTreeMap::new();
     loop {
         let rows = table.next_rows(4096)?;
@@ -68,10 +70,18 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
         }
         for row in rows {
             let cell = |at: usize| row.cells.get(at).unwrap_or("").trim().to_owned();
+            if !understood(&cell(scope), &columns.scope_letter, manifest) {
+                strange.push(row.number);
+            }
             let agencies = standing(&cell(status)).and_then(|()| {
                 let agencies = covered(&cell(scope), &columns.scope_letter, asked);
                 if agencies.is_empty() { Err(Excluded::NotCovered) } else { Ok(agencies) }
             });
+            if cell(household).is_empty() {
+                return Err(ids
+                    .error_at(&row, &format!("`{}` is empty", columns.household))
+                    .hint("people without a household number would be taken for one household"));
+            }
             let row_id = ids.of(&row)?.to_owned();
             if let Some(earlier) = seen.insert(row_id.clone(), row.number) {
                 return Err(ids.repeated(&row, earlier));
@@ -84,6 +94,16 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
                 agencies,
             });
         }
+    }
+    table.refuse_empty()?;
+    if let Some(first) = strange.first() {
+        terminal::note(format!(
+            "{}: `{}` has words that name no agency in {} rows, first in row {first}; such words cover nothing. Letters \
+             are declared with `--scope-letter`",
+            table.name,
+            columns.scope,
+            strange.len(),
+        ));
     }
     Ok(households.into_iter().map(|(number, members)| Household { number, members }).collect())
 }

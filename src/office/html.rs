@@ -89,6 +89,10 @@ fn agency(page: &mut String, answer: &AgencyAnswer, manifest: &Manifest) {
         let unopened = answer.unopened.first().map(|why| escape(why)).unwrap_or_default();
         put(page, format_args!("<tr><td>{name}<td>{state}<td><td><td>{unopened}<td></tr>"));
     }
+    if answer.incomplete {
+        let words = "记录过多,未全部列出 more records than an answer has room for";
+        put(page, format_args!("<tr><td>{name}<td><span class=\"tag over\">{words}</span><td><td><td><td></tr>"));
+    }
     for record in &answer.records {
         for item in &record.items {
             let known = manifest.agency(&answer.agency).and_then(|agency| agency.item(&item.item));
@@ -142,6 +146,7 @@ fn state_words(state: AnswerState) -> (&'static str, &'static str) {
         AnswerState::Declined => ("", "未予反馈 declined"),
         AnswerState::NotSubmitted => ("pending", "机构未提交数据 agency has submitted nothing"),
         AnswerState::NotCovered => ("", "未授权 not authorised"),
+        AnswerState::Refused => ("over", "服务器拒绝 refused by the server"),
     }
 }
 

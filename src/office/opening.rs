@@ -22,6 +22,9 @@ pub struct AgencyAnswer {
     pub agency: String,
     pub state: AnswerState,
     pub records: Vec<OpenedRecord>,
+    /// The agency has more records of this person than an answer has room for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     /// Why something that was released could not be opened.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unopened: Vec<String>,
@@ -40,6 +43,8 @@ pub enum AnswerState {
     NotSubmitted,
     /// The person's authorisation does not cover this agency.
     NotCovered,
+    /// The server refused the commission before this agency's answer was fetched.
+    Refused,
 }
 
 /// A record that the agency told about.
@@ -78,14 +83,18 @@ impl Reader<'_> {
         subject: SubjectId,
         answers: &[&SubjectAnswer],
     ) -> Outcome<Vec<AgencyAnswer>> {
+        let subjects = &ticket.ticket().subjects;
+        let own = subjects.iter().find(|entry| entry.subject == subject);
+        let asked = |name: &str| own.is_some_and(|own| own.agencies.iter().any(|agency| agency == name));
         let answer = |name: &str| {
             let agency = self.manifest.agency(name).expect("a granted ticket asks agencies of the manifest");
             match answers.iter().find(|answer| answer.agency == name) {
                 Some(answer) => self.answer(ticket, person, subject, agency, &answer.slots.0),
                 None => Ok(AgencyAnswer {
                     agency: name.to_owned(),
-                    state: AnswerState::NotCovered,
+                    state: if asked(name) { AnswerState::Refused } else { AnswerState::NotCovered },
                     records: Vec::new(),
+                    incomplete: false,
                     unopened: Vec::new(),
                 }),
             }
@@ -115,7 +124,8 @@ impl Reader<'_> {
                 Err(why) => unopened.push(why.to_string()),
             }
         }
-        Ok(AgencyAnswer { agency: agency.name.clone(), state: state(&slots), records, unopened })
+        let incomplete = slots.contains(&Slot::More);
+        Ok(AgencyAnswer { agency: agency.name.clone(), state: state(&slots), records, incomplete, unopened })
     }
 
     fn open(
@@ -168,7 +178,7 @@ fn state(slots: &[Slot]) -> AnswerState {
         AnswerState::Pending
     } else if any(|slot| matches!(slot, Slot::Declined { .. })) {
         AnswerState::Declined
-    } else if any(|slot| matches!(slot, Slot::Possible)) {
+    } else if any(|slot| matches!(slot, Slot::Possible | Slot::More)) {
         AnswerState::PossibleMatch
     } else if any(|slot| matches!(slot, Slot::Absent)) {
         AnswerState::NotSubmitted

@@ -1,6 +1,6 @@
 //! `hedui office report`: one report a household, as JSON for programs and HTML for people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +8,7 @@ use hedui_protocol::ids::CommissionId;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::open::OpeningKey;
 use hedui_protocol::schema::Schema;
-use hedui_protocol::ticket::{Capacity, Window};
+use hedui_protocol::ticket::{Capacity, Ticket, Window};
 use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -87,6 +87,7 @@ impl Report {
         let encoders = Encoders::new(&linkage_key, &manifest, &agencies);
         let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
         let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
+        let latest = latest(&filed);
         let filed: HashMap<CommissionId, &Commission> = filed.iter().map(|c| (c.commission, c)).collect();
 
         private_folder(&self.out)?;
@@ -102,7 +103,7 @@ impl Report {
             let known = chunk.par_iter().filter_map(|fetched| filed.get(&fetched.commission).map(|c| (*c, fetched)));
             let reports = known.map(|(commission, fetched)| {
                 let report = report(&reader, commission, fetched)?;
-                self.write(&report, &manifest)?;
+                self.write(&report, &manifest, &latest)?;
                 Ok(report.members.iter().flat_map(|member| &member.agencies).map(|agency| agency.unopened.len()).sum())
             });
             let counts: Vec<usize> = reports.collect::<Outcome<_>>()?;
@@ -128,17 +129,37 @@ impl Report {
         )))
     }
 
-    fn write(&self, report: &HouseholdReport, manifest: &Manifest) -> Outcome {
-        let name = format!("report-{}", file_safe(&report.household));
+    fn write(&self, report: &HouseholdReport, manifest: &Manifest, latest: &HashSet<CommissionId>) -> Outcome {
+        let mut name = format!("report-{}", file_safe(&report.household));
+        if !latest.contains(&report.commission) {
+            name = format!("{name}-{}", report.commission_no);
+        }
         let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
         write_private(&self.out.join(format!("{name}.json")), &json)?;
         write_private(&self.out.join(format!("{name}.html")), html::page(report, manifest).as_bytes())
     }
 }
 
-/// Household numbers come from a file: they do not choose where we write.
+/// Household numbers come from a file: they do not choose where we write, and two never write to one place.
 fn file_safe(number: &str) -> String {
-    number.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect()
+    let safe = |c: char| {
+        if c.is_alphanumeric() || c == '-' { c.to_string() } else { format!("_{:x}_", u32::from(c)) }
+    };
+    number.chars().map(safe).collect()
+}
+
+/// The commission that a household's report is of; reports of its earlier ones carry their numbers.
+fn latest(filed: &[Commission]) -> HashSet<CommissionId> {
+    let issued = |commission: &Commission| {
+        serde_json::from_slice::<Ticket>(&commission.ticket.bytes).map_or(Timestamp::MIN, |ticket| ticket.issued_at)
+    };
+    let mut latest: HashMap<&str, (Timestamp, CommissionId)> = HashMap::new();
+    for commission in filed {
+        let this = (issued(commission), commission.commission);
+        let known = latest.entry(&commission.household).or_insert(this);
+        *known = this.max(*known);
+    }
+    latest.into_values().map(|(_, commission)| commission).collect()
 }
 
 fn report(reader: &Reader<'_>, commission: &Commission, fetched: &Fetched) -> Outcome<HouseholdReport> {

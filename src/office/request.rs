@@ -1,6 +1,6 @@
 //! `hedui office request`: one commission a household, each on the authorisation of its members.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -61,6 +61,9 @@ pub struct Request {
     /// Days until the commission expires
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     days: u32,
+    /// File anew for households whose commission asks the same and still holds
+    #[arg(long)]
+    again: bool,
     /// One commission for the whole list instead of one a household
     #[arg(long)]
     together: bool,
@@ -82,9 +85,17 @@ impl Request {
 
         let mut unsent = journal.at(Stage::Prepared);
         unsent.retain(|commission| desk.still_holds(commission));
-        let known: HashSet<String> =
-            journal.at(Stage::Filed).iter().chain(&unsent).map(|commission| commission.household.clone()).collect();
-        let new: Vec<&Household> = households.iter().filter(|household| !known.contains(&household.number)).collect();
+        let mut filed_before = journal.at(Stage::Filed);
+        filed_before.retain(|commission| !self.again && desk.still_holds(commission));
+        let known: HashMap<&str, Vec<&Commission>> = by_household(filed_before.iter().chain(&unsent));
+        let new: Vec<&Household> = households
+            .iter()
+            .filter(|household| {
+                !known
+                    .get(household.number.as_str())
+                    .is_some_and(|known| known.iter().any(|commission| desk.asks_the_same(commission, household)))
+            })
+            .collect();
 
         let progress = terminal::bar((unsent.len() + new.len()) as u64, "filing commissions");
         for chunk in unsent.chunks(CHUNK) {
@@ -108,6 +119,9 @@ impl Request {
             "{filed} commissions filed for {subjects} of {people} people; {} households were filed before",
             households.len() - new.len(),
         ));
+        if filed == 0 && new.is_empty() {
+            terminal::note("their commissions ask the same and still hold; `--again` files new ones");
+        }
         Ok(())
     }
 
@@ -141,6 +155,12 @@ impl Request {
             valid_until: today.saturating_add(Span::new().days(i64::from(self.days))),
         })
     }
+}
+
+fn by_household<'c>(commissions: impl Iterator<Item = &'c Commission>) -> HashMap<&'c str, Vec<&'c Commission>> {
+    let mut by_household: HashMap<&str, Vec<&Commission>> = HashMap::new();
+    commissions.for_each(|commission| by_household.entry(&commission.household).or_default().push(commission));
+    by_household
 }
 
 fn later(now: Timestamp, days: u32) -> Outcome<Timestamp> {

@@ -58,16 +58,17 @@ fn add(sum: &mut AgencyStatus, more: &AgencyStatus) {
     sum.present |= more.present;
     sum.subjects += more.subjects;
     sum.answered += more.answered;
+    sum.declined += more.declined;
     sum.pending += more.pending;
     sum.possible += more.possible;
     sum.no_record += more.no_record;
 }
 
 fn print(status: &AgencyStatus) {
-    let AgencyStatus { agency, subjects, answered, pending, possible, no_record, present } = status;
+    let AgencyStatus { agency, subjects, answered, declined, pending, possible, no_record, present } = status;
     let absent = if *present { "" } else { " · has not submitted" };
     println!(
-        "  {agency:12} {subjects} asked · {answered} answered · {pending} pending · {possible} possible · {no_record} no record{absent}"
+        "  {agency:12} {subjects} asked · {answered} answered · {declined} declined · {pending} pending · {possible} possible · {no_record} no record{absent}"
     );
 }
 

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use hedui_protocol::ids::KeyCheck;
-use hedui_protocol::manifest::{Agency, Limits, Manifest, Office, Signatures, Terms};
+use hedui_protocol::manifest::{Agency, Item, Limits, Manifest, Office, Terms};
 use hedui_protocol::schema::{Profile, Schema};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
 use crate::options::ManifestFile;
+use crate::signatures;
 
 /// `hedui manifest …`
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Write a manifest from the parties' files
-    New(New),
+    New(Box<New>),
     /// Accept a manifest: sign its exact bytes; signatures are kept beside it
     #[cfg(any(feature = "agency", feature = "office"))]
     Sign(Sign),
@@ -60,6 +61,9 @@ pub struct New {
     /// A file with what one office says of itself; may be given several times
     #[arg(long = "office", value_name = "FILE", required = true)]
     offices: Vec<PathBuf>,
+    /// A file with limits (TOML, the names as `manifest show` has them) that differ from the usual ones
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
     /// The manifest to write; it must not exist yet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -83,9 +87,9 @@ impl New {
             epoch: self.epoch,
             linkage_key_check: self.linkage_key_check,
             programmes: self.programmes,
-            limits: Limits::default(),
-            agencies: self.agencies.iter().map(|path| party::<Agency>(path)).collect::<Outcome<_>>()?,
-            offices: self.offices.iter().map(|path| party::<Office>(path)).collect::<Outcome<_>>()?,
+            limits: self.limits.as_deref().map_or_else(|| Ok(Limits::default()), toml_file)?,
+            agencies: self.agencies.iter().map(|path| toml_file::<Agency>(path)).collect::<Outcome<_>>()?,
+            offices: self.offices.iter().map(|path| toml_file::<Office>(path)).collect::<Outcome<_>>()?,
             schema: load_schema(&self.schema, self.profile)?,
         };
         let text = toml::to_string(&terms).map_err(Failure::refused)?;
@@ -99,8 +103,8 @@ impl New {
     }
 }
 
-/// What an agency or an office says of itself: an `[[agency]]` or `[[office]]` table, on its own.
-fn party<P: DeserializeOwned>(path: &Path) -> Outcome<P> {
+/// One table of a manifest in a file of its own: what an agency or an office says of itself, or limits.
+fn toml_file<P: DeserializeOwned>(path: &Path) -> Outcome<P> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
     toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {}", path.display(), e.message())))
 }
@@ -121,23 +125,6 @@ pub fn load_schema(name: &str, profile: ProfileName) -> Outcome<Schema> {
         ProfileName::Record if schema.profile == Profile::Cohort => schema.for_record_profile(),
         _ => schema,
     })
-}
-
-/// Signatures stand beside a manifest: `manifest.toml.sig`.
-pub fn signatures_path(manifest: &Path) -> PathBuf {
-    let mut name = manifest.as_os_str().to_owned();
-    name.push(".sig");
-    name.into()
-}
-
-/// The signatures beside a manifest; none where there is no such file.
-pub fn load_signatures(manifest: &Path) -> Outcome<Signatures> {
-    let path = signatures_path(manifest);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {}", path.display(), e.message()))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Signatures::default()),
-        Err(e) => Err(Failure::file("read", &path, &e)),
-    }
 }
 
 #[cfg(any(feature = "agency", feature = "office"))]
@@ -167,20 +154,20 @@ impl Sign {
             .or_else(|| manifest.office(&self.party).map(|office| office.signing_key))
             .ok_or_else(|| Failure::refused(format!("`{}` is no party of the manifest", self.party)))?;
         let (key, _) = self.signing_key.load_for(&self.party, public)?;
-        let mut signatures = load_signatures(path)?;
-        signatures.signatures.retain(|signature| signature.party != self.party);
+        let mut all = signatures::load(path)?;
+        all.signatures.retain(|signature| signature.party != self.party);
         let signature = key.sign(Purpose::Manifest, &bytes);
-        signatures.signatures.push(PartySignature { party: self.party, signature });
-        let text = toml::to_string(&signatures).expect("signatures are TOML");
-        crate::staging::replace_private(&signatures_path(path), text.as_bytes())
+        all.signatures.push(PartySignature { party: self.party, signature });
+        let text = toml::to_string(&all).expect("signatures are TOML");
+        crate::staging::replace_private(&signatures::path_of(path), text.as_bytes())
     }
 }
 
 fn show(file: &ManifestFile) -> Outcome {
     let manifest = file.load()?;
     let bytes = std::fs::read(&file.manifest).map_err(|e| Failure::file("read", &file.manifest, &e))?;
-    let signatures = load_signatures(&file.manifest)?;
-    let signed = |party: &str| match signatures.signatures.iter().find(|signature| signature.party == party) {
+    let all = signatures::load(&file.manifest)?.signatures;
+    let signed = |party: &str| match all.iter().find(|signature| signature.party == party) {
         None => "not signed",
         Some(signature) if manifest.verify(&bytes, signature).is_ok() => "signed",
         Some(_) => "SIGNATURE DOES NOT VERIFY",
@@ -190,31 +177,47 @@ fn show(file: &ManifestFile) -> Outcome {
     println!("epoch     {} · linkage key {}", manifest.epoch, manifest.linkage_key_check);
     println!("programme {}", manifest.programmes.join(", "));
     let schema = &manifest.schema;
-    println!(
-        "schema    {} · {} · {} passes, {} filters",
-        schema.name,
-        schema.normalisation,
-        schema.passes.len(),
-        schema.filters.len()
-    );
+    println!("schema    {} · {} · {} profile", schema.name, schema.normalisation, word(&schema.profile));
+    let filters = |pass: &str| schema.filters.iter().filter(|filter| filter.cohort.as_deref() == Some(pass)).count();
+    for pass in &schema.passes {
+        let (identifies, filters) =
+            (pass.identifies.map(|how| format!(" · identifies, {}", word(&how))), filters(&pass.name));
+        let filters = if filters > 0 { format!(" · {filters} filters") } else { String::new() };
+        println!("          {} of {}{}{filters}", pass.name, pass.of.join(", "), identifies.unwrap_or_default());
+    }
+    let Limits { cohort, part_rows, answer_slots, subjects, ticket_days } = &manifest.limits;
+    println!("limits    cohort = {cohort} · part_rows = {part_rows} · answer_slots = {answer_slots}");
+    println!("          subjects = {subjects} · ticket_days = {ticket_days}");
     for agency in &manifest.agencies {
-        println!("agency    {} ({}) · {}", agency.name, agency.organisation, signed(&agency.name));
+        let release = word(&agency.release);
+        println!("agency    {} ({}) · {release} · {}", agency.name, agency.organisation, signed(&agency.name));
         for item in &agency.items {
             let levels: Vec<String> = item.levels.iter().map(ToString::to_string).collect();
-            println!(
-                "          {}.{} at {} · {} {}",
-                agency.name,
-                item.name,
-                levels.join(", "),
-                item.title_zh,
-                item.title
-            );
+            let (name, title) = (format!("{}.{}", agency.name, item.name), format!("{} {}", item.title_zh, item.title));
+            println!("          {name} at {} · {title}", levels.join(", "));
+            println!("            columns {}{}", item.columns.join(", "), measured(item));
         }
     }
     for office in &manifest.offices {
-        println!("office    {} ({}) · {}", office.name, office.organisation, signed(&office.name));
+        let deposits = if office.deposits { "opens deposits · " } else { "" };
+        println!("office    {} ({}) · {deposits}{}", office.name, office.organisation, signed(&office.name));
     }
     Ok(())
+}
+
+/// What L1 and L2 of an item speak of.
+fn measured(item: &Item) -> String {
+    let Some(measure) = &item.measure else { return String::new() };
+    let limit = item.limit.map(|limit| format!(", limit {limit}")).unwrap_or_default();
+    let bands: Vec<String> = item.bands.iter().map(ToString::to_string).collect();
+    let bands = if bands.is_empty() { String::new() } else { format!(", bands up to {}", bands.join(", ")) };
+    format!(" · measure {measure}{limit}{bands}")
+}
+
+/// A choice of the manifest, as the manifest writes it.
+fn word(choice: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(choice).expect("a choice is JSON");
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -227,8 +230,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("manifest.toml");
             std::fs::write(&path, &text).unwrap();
-            std::fs::write(signatures_path(&path), &text).unwrap();
-            let _ = (party::<Agency>(&path), party::<Office>(&path), load_signatures(&path));
+            std::fs::write(signatures::path_of(&path), &text).unwrap();
+            let _ = (toml_file::<Agency>(&path), toml_file::<Office>(&path), signatures::load(&path));
         }
     }
 }

@@ -8,7 +8,7 @@ use hedui_protocol::manifest::{Agency, Manifest, Office};
 use hedui_protocol::problem::{Problem, ProblemKind};
 
 use crate::failure::{Failure, Outcome};
-use crate::project::manifest::load_signatures;
+use crate::signatures;
 
 pub struct Project {
     pub manifest: Manifest,
@@ -23,7 +23,7 @@ impl Project {
         let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
         let manifest = Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
         let mut signed = BTreeSet::new();
-        for signature in load_signatures(path)?.signatures {
+        for signature in signatures::load(path)?.signatures {
             let party = &signature.party;
             manifest.verify(&bytes, &signature).map_err(|_| {
                 Failure::refused(format!("{}: the signature of `{party}` does not verify", path.display()))

@@ -6,6 +6,8 @@
 //! | better | deposit | an office with deposits | an identifying pass | the deposit |
 //! | better | otherwise | | | nothing: the agency is asked |
 //!
+//! Beyond `limits.answer_slots` matches the last slot says that there are more, whatever its band.
+//!
 //! Before any of it, the ticket covers this subject at this agency now.
 
 use hedui_protocol::decision::Band;
@@ -44,8 +46,13 @@ impl<'d> Desk<'d> {
         let covered = self.ticket.covers(subject, &self.agency.name, now);
         let Some(until) = covered.ok().and_then(|_| self.ticket.covered_until(subject)) else { return Vec::new() };
         let room = usize::from(self.manifest.limits.answer_slots);
+        let mut told: Vec<&Match> = matches.iter().take(room).collect();
+        let last = told.last().copied().filter(|_| matches.len() > room);
+        // the surest were chosen; in which order they came is nobody's business
+        told.sort_by_key(|found| (found.band, index.index.row(found.row).record));
         let row = |(found, place): (&Match, u32)| {
-            let slot = self.slot(index, found);
+            let cut_off = last.is_some_and(|last| last.row == found.row);
+            let slot = if cut_off { Slot::More } else { self.slot(index, found) };
             MatchRow {
                 subject,
                 agency: self.agency.name.clone(),
@@ -53,7 +60,7 @@ impl<'d> Desk<'d> {
                 place,
                 band: found.band,
                 release: match slot {
-                    Slot::Possible => Release::Possible,
+                    Slot::Possible | Slot::More => Release::Possible,
                     Slot::Deposit { .. } => Release::Deposit,
                     _ => Release::Pending,
                 },
@@ -61,7 +68,7 @@ impl<'d> Desk<'d> {
                 slot: self.shape.write(&slot),
             }
         };
-        matches.iter().zip(0u32..).take(room).map(row).collect()
+        told.into_iter().zip(0u32..).map(row).collect()
     }
 
     fn slot(&self, index: &ReadyIndex, found: &Match) -> Slot {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{City, SynthError, Totals};
 use crate::failure::{Failure, Outcome};
 use crate::staging::Staging;
-use crate::terminal;
+use crate::terminal::{self, Interrupt};
 
 #[derive(Args, Debug)]
 pub struct Synth {
@@ -24,7 +24,7 @@ pub struct Synth {
 
 impl Synth {
     pub fn run(self) -> Outcome {
-        let totals = write(&City { people: self.people, seed: self.seed }, &self.out)?;
+        let totals = write(&City { people: self.people, seed: self.seed }, &self.out, &Interrupt::listen())?;
         let rows: Vec<String> = totals.rows.iter().map(|(file, rows)| format!("{file} {rows}")).collect();
         let Totals { people, households, applicant_households, applicants, .. } = totals;
         terminal::note(format!(
@@ -37,22 +37,25 @@ impl Synth {
 }
 
 /// Writes the city with a progress bar; the folder appears when it is whole.
-pub fn write(city: &City, out: &std::path::Path) -> Outcome<Totals> {
+pub fn write(city: &City, out: &std::path::Path, interrupt: &Interrupt) -> Outcome<Totals> {
     let staging = Staging::new(out)?;
     let progress = terminal::bar(0, "synthesising a city");
     let totals = city.write(&staging.path(""), &mut |done, total| {
         progress.set_length(total);
         progress.set_position(done);
+        interrupt.check().is_ok()
     });
     progress.finish_and_clear();
-    let totals = totals.map_err(|e: SynthError| {
-        let hint = e.hint();
-        let failure = Failure::refused(e);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let totals = totals.map_err(|e: SynthError| interrupt.check().err().unwrap_or_else(|| refused(e)))?;
     staging.finish()?;
     Ok(totals)
+}
+
+fn refused(e: SynthError) -> Failure {
+    let hint = e.hint();
+    let failure = Failure::refused(e);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }

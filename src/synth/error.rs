@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
+    #[error("interrupted")]
+    Stopped,
     #[error("a city of {people} people is too large")]
     TooManyPeople { people: u64 },
     #[error("{} is already there", path.display())]
@@ -21,6 +23,7 @@ impl SynthError {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Stopped => None,
             Self::TooManyPeople { .. } => Some(format!("`--people` goes up to {}", super::City::MOST_PEOPLE)),
             Self::AlreadyThere { .. } => {
                 Some("nothing was written; choose another `--out`, or remove the old files first".into())

@@ -1,6 +1,7 @@
 //! Walks the people in the order of each file and writes the rows; nothing is kept but a bit and a half a person.
 
 use super::{
+    Progress,
     application::Applications,
     dice::{Dice, Purpose, Streams, coin, hash},
     error::SynthError,
@@ -54,7 +55,7 @@ struct Entry {
 }
 
 impl Files<'_> {
-    pub(super) fn office(&self, progress: &mut dyn FnMut(u64)) -> Result<OfficeRows, SynthError> {
+    pub(super) fn office(&self, progress: &mut Progress<'_>) -> Result<OfficeRows, SynthError> {
         let register = Register::Office;
         let mut file = self.begin(register)?;
         let applications = Applications::new(self.seed);
@@ -73,7 +74,7 @@ impl Files<'_> {
                 file.line(&writer.line)?;
             }
             applicants.push(applies);
-            report(place, 1, progress);
+            report(place, 1, progress)?;
         }
         file.finish()?;
         Ok(OfficeRows { order, applicants, households })
@@ -83,7 +84,7 @@ impl Files<'_> {
         &self,
         register: Register,
         office: &OfficeRows,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut Progress<'_>,
     ) -> Result<Written, SynthError> {
         let mut file = self.begin(register)?;
         let mut truth = Output::create(self.folder, &truth_name(register))?;
@@ -107,7 +108,7 @@ impl Files<'_> {
                 }
                 written.rows += 1;
             }
-            report(place, 2, progress);
+            report(place, 2, progress)?;
         }
         file.finish()?;
         truth.finish()?;
@@ -199,8 +200,6 @@ impl<'a> RowWriter<'a> {
 }
 
 /// Says from time to time how many people a walk has seen, of which each takes so many steps.
-fn report(place: u64, steps: u64, progress: &mut dyn FnMut(u64)) {
-    if place.is_multiple_of(4096) {
-        progress(place / steps);
-    }
+fn report(place: u64, steps: u64, progress: &mut Progress<'_>) -> Result<(), SynthError> {
+    if place.is_multiple_of(4096) { progress(place / steps) } else { Ok(()) }
 }

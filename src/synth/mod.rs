@@ -60,15 +60,15 @@ impl City {
 
     /// Writes `office.csv`, a file and a `truth_` file for each agency into `out`, which is made if need be.
     ///
-    /// None of the files may be there. `progress` hears (done, total) about every thousand people.
-    pub fn write(&self, out: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Totals, SynthError> {
+    /// None of the files may be there. `progress` hears (done, total) about every thousand people, and says whether to go on.
+    pub fn write(&self, out: &Path, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<Totals, SynthError> {
         let Self { people, seed } = *self;
         if people > Self::MOST_PEOPLE {
             return Err(SynthError::TooManyPeople { people });
         }
         output::prepare(out, file_names())?;
         let mut meter = Meter { people, walks: 0, progress };
-        let population = Population::census(seed, people, &mut meter.walk());
+        let population = Population::census(seed, people, &mut meter.walk())?;
         let files = Files { folder: out, seed, population: &population };
         let office = files.office(&mut meter.walk())?;
         let mut totals = Totals {
@@ -84,7 +84,7 @@ impl City {
             totals.rows[at + 1].1 = written.rows;
             totals.true_pairs[at].1 = written.true_pairs;
         }
-        meter.end();
+        meter.end()?;
         Ok(totals)
     }
 }
@@ -98,23 +98,25 @@ fn file_names() -> impl Iterator<Item = String> {
 struct Meter<'a> {
     people: u64,
     walks: u64,
-    progress: &'a mut dyn FnMut(u64, u64),
+    progress: &'a mut dyn FnMut(u64, u64) -> bool,
 }
+
+/// Hears how far a walk has come; an error ends it.
+type Progress<'p> = dyn FnMut(u64) -> Result<(), SynthError> + 'p;
 
 impl Meter<'_> {
     const WALKS: u64 = 1 + Register::ALL.len() as u64;
 
-    fn walk(&mut self) -> impl FnMut(u64) {
+    fn walk(&mut self) -> impl FnMut(u64) -> Result<(), SynthError> {
         let before = self.walks * self.people;
         self.walks += 1;
         let total = Self::WALKS * self.people;
         let progress = &mut *self.progress;
-        move |done| progress(before + done, total)
+        move |done| if progress(before + done, total) { Ok(()) } else { Err(SynthError::Stopped) }
     }
 
-    fn end(&mut self) {
-        let total = Self::WALKS * self.people;
-        (self.progress)(total, total);
+    fn end(&mut self) -> Result<(), SynthError> {
+        self.walk()(0)
     }
 }
 

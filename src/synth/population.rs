@@ -1,6 +1,7 @@
 //! The people of a city by number: which household is whose, and who applies.
 
 use super::{
+    Progress, SynthError,
     dice::{Purpose, Streams, coin, hash},
     household::{Household, Households},
     ranked::RankedBits,
@@ -16,7 +17,7 @@ pub(super) struct Population {
 
 impl Population {
     /// Counts households until there are exactly `people`; the last one is cut short if need be.
-    pub(super) fn census(seed: u64, people: u64, progress: &mut dyn FnMut(u64)) -> Self {
+    pub(super) fn census(seed: u64, people: u64, progress: &mut Progress<'_>) -> Result<Self, SynthError> {
         let families = Households::new(seed, people);
         let mut heads = RankedBits::default();
         let mut number = 0;
@@ -30,10 +31,10 @@ impl Population {
             (0..members).for_each(|member| heads.push(member == 0));
             number += 1;
             if number.is_multiple_of(1024) {
-                progress(heads.len());
+                progress(heads.len())?;
             }
         }
-        Self { families, heads, applicants: Streams::new(seed, Purpose::Applicant, 0).key() }
+        Ok(Self { families, heads, applicants: Streams::new(seed, Purpose::Applicant, 0).key() })
     }
 
     pub(super) fn people(&self) -> u64 {
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn everybody_has_one_place() {
-        let population = Population::census(1, 1_001, &mut |_| {});
+        let population = Population::census(1, 1_001, &mut |_| Ok(())).unwrap();
         assert_eq!(population.people(), 1_001);
         let mut person = 0;
         for number in 0..population.households() {
@@ -85,6 +86,6 @@ mod tests {
 
     #[test]
     fn no_people_are_no_households() {
-        assert_eq!(Population::census(1, 0, &mut |_| {}).households(), 0);
+        assert_eq!(Population::census(1, 0, &mut |_| Ok(())).unwrap().households(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, fs};
 
 fn write(people: u64, seed: u64) -> (tempfile::TempDir, Totals) {
     let folder = tempfile::tempdir().unwrap();
-    let totals = City { people, seed }.write(&folder.path().join("city"), &mut |_, _| {}).unwrap();
+    let totals = City { people, seed }.write(&folder.path().join("city"), &mut |_, _| true).unwrap();
     (folder, totals)
 }
 
@@ -69,7 +69,7 @@ fn ids_are_counted_in_the_order_of_the_file() {
 
 #[test]
 fn identity_numbers_are_unique_right_and_of_no_region() {
-    let population = Population::census(1, 20_000, &mut |_| {});
+    let population = Population::census(1, 20_000, &mut |_| Ok(())).unwrap();
     let mut seen = BTreeSet::new();
     for number in 0..population.households() {
         let household = population.household(number);
@@ -133,7 +133,7 @@ fn about_one_in_ten_applies() {
 fn nothing_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("truth_vehicle.csv"), "mine").unwrap();
-    let refused = City { people: 10, seed: 1 }.write(folder.path(), &mut |_, _| {}).unwrap_err();
+    let refused = City { people: 10, seed: 1 }.write(folder.path(), &mut |_, _| true).unwrap_err();
     assert!(matches!(&refused, SynthError::AlreadyThere { path } if path.ends_with("truth_vehicle.csv")));
     assert!(refused.hint().is_some());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "and nothing is begun");
@@ -154,7 +154,12 @@ fn only_the_owner_may_read_the_files() {
 fn progress_ends_at_the_total() {
     let folder = tempfile::tempdir().unwrap();
     let mut heard = Vec::new();
-    City { people: 3_000, seed: 1 }.write(folder.path(), &mut |done, total| heard.push((done, total))).unwrap();
+    City { people: 3_000, seed: 1 }
+        .write(folder.path(), &mut |done, total| {
+            heard.push((done, total));
+            true
+        })
+        .unwrap();
     assert!(heard.is_sorted() && heard.iter().all(|(_, total)| *total == 18_000));
     assert_eq!(heard.last(), Some(&(18_000, 18_000)));
 }
@@ -165,6 +170,6 @@ fn a_city_of_nobody_and_one_too_large() {
     assert_eq!(totals.households, 0);
     assert_eq!(read(&folder, "bank.csv").lines().count(), 1);
     let people = City::MOST_PEOPLE + 1;
-    let refused = City { people, seed: 1 }.write(folder.path(), &mut |_, _| {}).unwrap_err();
+    let refused = City { people, seed: 1 }.write(folder.path(), &mut |_, _| true).unwrap_err();
     assert!(matches!(refused, SynthError::TooManyPeople { .. }));
 }

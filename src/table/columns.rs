@@ -64,3 +64,15 @@ impl Columns {
         self.0.iter().map(cell).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_mapping_or_refused(text in ".*") {
+            proptest::prop_assert_eq!(text.parse::<Mapping>().is_ok(), text.contains('='));
+        }
+    }
+}

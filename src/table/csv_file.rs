@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::stdin::Interrupted;
 use super::{Encoding, Source, decode};
 use crate::failure::{Failure, Outcome};
 
@@ -15,10 +16,14 @@ pub(super) struct CsvRows {
 
 impl CsvRows {
     pub fn open(name: &str, input: Box<dyn Read + Send>, source: &Source) -> Outcome<Self> {
-        let (sample, input) = decode::sample(input).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+        let (sample, input) = decode::sample(input).map_err(|e| unreadable(name, &e))?;
         if sample.starts_with(b"PK\x03\x04") || sample.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
             return Err(Failure::refused(format!("{name}: this is a spreadsheet, not text"))
                 .hint("save it as CSV, with the number columns formatted as text"));
+        }
+        if sample.starts_with(b"PAR1") {
+            return Err(Failure::refused(format!("{name}: this is Parquet, which is not read as a stream"))
+                .hint("name the file instead of `-`"));
         }
         let encoding = source.encoding.unwrap_or_else(|| decode::detect(&sample));
         let (input, bom): (Box<dyn Read + Send>, usize) = match encoding {
@@ -97,8 +102,15 @@ fn place(name: &str, encoding: Encoding, error: &csv::Error) -> Failure {
             let row = pos.as_ref().map_or(0, csv::Position::record);
             not_text(name, row, &format!("column {}", err.field() + 1), label(encoding))
         }
-        csv::ErrorKind::Io(e) => Failure::refused(format!("{name}: {e}")),
+        csv::ErrorKind::Io(e) => unreadable(name, e),
         _ => Failure::refused(format!("{name}: the file does not read as CSV")),
+    }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Failure {
+    match error.get_ref().is_some_and(|inner| inner.is::<Interrupted>()) {
+        true => Failure::interrupted(),
+        false => Failure::refused(format!("{name}: {error}")),
     }
 }
 

@@ -5,6 +5,7 @@ mod csv_file;
 mod decode;
 mod parquet_file;
 pub mod row_ids;
+mod stdin;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -86,6 +87,15 @@ impl Table {
         Ok(rows)
     }
 
+    /// Refuses a table that has turned out to hold a header alone: the wrong file, or one cut short.
+    pub fn refuse_empty(&self) -> Outcome {
+        if self.read > 0 {
+            return Ok(());
+        }
+        Err(Failure::refused(format!("{}: there are no rows under the header", self.name))
+            .hint("nothing was done with it; was the right file named?"))
+    }
+
     /// Rows read so far.
     pub fn read(&self) -> u64 {
         self.read
@@ -111,13 +121,16 @@ fn display_name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
+/// A Parquet file, by its name or its first bytes.
 fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
+    let mut magic = [0; 4];
+    let mut begins = || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"PAR1";
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) || (path.is_file() && begins())
 }
 
 fn input(path: &Path) -> Outcome<Box<dyn Read + Send>> {
     if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdin()));
+        return Ok(Box::new(BufReader::with_capacity(1 << 18, stdin::Stdin::new())));
     }
     let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
     Ok(Box::new(BufReader::with_capacity(1 << 18, file)))

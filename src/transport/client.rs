@@ -5,6 +5,7 @@ use std::time::Duration;
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use rustls::AlertDescription;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -120,7 +121,7 @@ impl Client {
                 Miss::Final(Failure::try_again(format!("{}: {}", self.base, problem.detail)))
             }
             Some(problem) if problem.kind == ProblemKind::Internal => Miss::Passing(problem.detail),
-            Some(problem) => Miss::Final(Failure::refused(problem.detail)),
+            Some(problem) => Miss::Final(Failure { problem: Some(problem.kind), ..Failure::refused(problem.detail) }),
             None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Miss::Passing(format!("the server answered {status}"))
             }
@@ -130,22 +131,54 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> Miss {
         let words = words(error);
-        let tls = ["certificate", "BadCertificate", "UnknownCA", "HandshakeFailure"];
-        if tls.iter().any(|word| words.contains(word)) {
+        if causes(error).any(refuses_the_certificate) {
             return Miss::Final(
-                Failure::refused(format!("{}: {words}", self.base))
-                    .hint("check `--cert`, `--key` and `--ca`: both sides must trust the other's authority"),
+                Failure::refused(format!("{}: {words}", self.base)).hint(
+                    "check `--tls-cert`, `--tls-key` and `--tls-ca`: both sides must trust the other's authority",
+                ),
             );
         }
         Miss::Passing(words)
     }
 }
 
+/// Either side's word that the other's certificate will not do: trying again does not help.
+fn refuses_the_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        tls_error(cause),
+        Some(
+            rustls::Error::InvalidCertificate(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::PeerIncompatible(_)
+                | rustls::Error::AlertReceived(
+                    AlertDescription::BadCertificate
+                        | AlertDescription::UnsupportedCertificate
+                        | AlertDescription::CertificateRevoked
+                        | AlertDescription::CertificateExpired
+                        | AlertDescription::CertificateUnknown
+                        | AlertDescription::CertificateRequired
+                        | AlertDescription::UnknownCA
+                        | AlertDescription::AccessDenied
+                        | AlertDescription::DecryptError
+                        | AlertDescription::HandshakeFailure
+                )
+        )
+    )
+}
+
+/// I/O errors hold the TLS error inside, one within another; `source` passes over what they hold.
+fn tls_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let held = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    cause.downcast_ref().or_else(|| held.and_then(|held| tls_error(held)))
+}
+
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |cause| cause.source())
+}
+
 /// The innermost cause, which says what happened.
 fn words(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -4,9 +4,30 @@
 pub mod client;
 pub mod tls;
 
-/// Runs a client command to its end.
 #[cfg(any(feature = "agency", feature = "office"))]
-pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+use std::time::Duration;
+
+#[cfg(any(feature = "agency", feature = "office"))]
+use crate::failure::{Failure, Outcome};
+#[cfg(any(feature = "agency", feature = "office"))]
+use crate::terminal::Interrupt;
+
+/// Runs a client command to its end, or to an interrupt: what it sends may be cut off anywhere and sent again.
+#[cfg(any(feature = "agency", feature = "office"))]
+pub fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let interrupt = Interrupt::listen();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("the operating system gives threads").block_on(work)
+    runtime.expect("the operating system gives threads").block_on(async {
+        tokio::select! {
+            done = work => done,
+            () = raised(&interrupt) => Err(Failure::interrupted()),
+        }
+    })
+}
+
+#[cfg(any(feature = "agency", feature = "office"))]
+async fn raised(interrupt: &Interrupt) {
+    while interrupt.check().is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

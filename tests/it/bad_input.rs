@@ -182,6 +182,35 @@ fn what_is_not_offered_is_not_asked() {
 }
 
 #[test]
+fn an_offices_list_covers_no_more_and_asks_no_less_than_it_says() {
+    let project = Project::new();
+    let (office, ..) = files(&project);
+    let server = project.server();
+    let list = std::fs::read_to_string(&office).unwrap();
+    let header = format!("{}\n", list.lines().next().unwrap());
+    project.office("request", &server, &[&project.write("empty.csv", &header)]).refused(1, "there are no rows");
+    let nameless = project.write("nameless.csv", list.replace(",H1,", ",,"));
+    project.office("request", &server, &[&nameless]).refused(1, "row 1: `household_no` is empty");
+    let twice = project.write("twice.csv", list.replace("O2,", "O1,"));
+    project.office("request", &server, &[&twice]).refused(1, "row 2: its id stands at row 1 already");
+    // the words of this cell have the letters of agencies in them, and name none
+    let words = project.write("words.csv", list.replace(",BV,", ",HOUSING BUREAU,").replace(",V,", ",VEHICLES,"));
+    let said = project.office("request", &server, &[&words]).done();
+    assert!(said.stderr.contains("0 commissions filed"), "{}", said.stderr);
+    assert!(said.stderr.contains("words that name no agency in 3 rows, first in row 1"), "{}", said.stderr);
+}
+
+#[test]
+fn a_key_may_come_by_descriptor() {
+    let project = Project::new();
+    let key = project.text("linkage.key");
+    let by_descriptor = format!("{} key show --kind linkage /dev/fd/3 3<{key}", env!("CARGO_BIN_EXE_hedui"));
+    let output = std::process::Command::new("sh").args(["-c", &by_descriptor]).output().unwrap();
+    let direct = run(&["key", "show", "--kind", "linkage", &key]).done().stdout;
+    assert_eq!(Said::of(&output).done().stdout, direct);
+}
+
+#[test]
 fn files_that_do_not_belong_together_are_not_linked() {
     let project = Project::new();
     let people = |ids: [&str; 2]| {

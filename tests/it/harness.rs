@@ -210,6 +210,7 @@ impl Project {
         if verb == "request" {
             command.args(["--programme", "dibao", "--item", "bank.deposits=L3", "--item", "vehicle.vehicles=L3"]);
             command.args(["--scope-letter", "B=bank", "--scope-letter", "V=vehicle"]);
+            command.args(["--scope-letter", "T=tax", "--scope-letter", "H=housing"]);
         }
         command
     }

@@ -1,6 +1,6 @@
 //! The main job as its users do it: two agencies, an office, a server, all real processes.
 
-use crate::harness::{Project, run};
+use crate::harness::{Project, Said, run};
 
 const OFFICE: &str = "id,name,id_no,dob,sex,phone,address,household_no,relation,consent_no,consent_scope,consent_status\n\
 O1,欧阳若曦,990101198001011237,1980-01-01,男,12000000001,云岸市甲区长河路1号101室,H1,本人,SQ1,BV,valid\n\
@@ -94,6 +94,80 @@ fn a_request_that_is_repeated_files_nothing_twice() {
     project.office("report", &server, &[]).done();
     let vehicle = &project.report("H1")["members"][0]["agencies"][1];
     assert_eq!(vehicle["state"], "not-submitted", "an agency without data is not an agency without a record");
+
+    // another question, and the same asked anew, are further commissions; each has its own report
+    let more = project.office("request", &server, &[&office, "--item", "bank.deposits=L1"]).done();
+    assert!(more.stderr.contains("2 commissions filed"), "{}", more.stderr);
+    let anew = project.office("request", &server, &[&office, "--again"]).done();
+    assert!(anew.stderr.contains("2 commissions filed"), "{}", anew.stderr);
+    project.office("fetch", &server, &[]).done();
+    project.office("report", &server, &[]).done();
+    let reports = std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().file_name());
+    let of_h1 = reports
+        .filter(|name| name.to_string_lossy().starts_with("report-H1") && name.to_string_lossy().ends_with("json"));
+    assert_eq!(of_h1.count(), 3);
+}
+
+#[test]
+fn a_wrong_file_declines_nothing_for_good() {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.encode("vehicle", &vehicle, "vehicle").done();
+    project.submit("vehicle", "vehicle", &server).done();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+
+    let header = std::fs::read_to_string(&vehicle).unwrap().lines().next().unwrap().to_owned();
+    let empty = project.write("empty.csv", format!("{header}\n"));
+    project.answer("vehicle", &empty, &server).refused(1, "there are no rows under the header");
+    let other = project.write("other.csv", format!("{header}\nV9,,,,,,,1,1.00\n"));
+    project.answer("vehicle", &other, &server).refused(1, "1 matched records are not in it; they stay open");
+    let status = || Said::of(&project.office_at(&server.parties, "status", &[]).output().unwrap()).done().stdout;
+    assert!(status().contains("0 answered · 0 declined · 1 pending"), "{}", status());
+    let said = project.answer("vehicle", &vehicle, &server).done();
+    assert!(said.stderr.contains("1 matches answered"), "{}", said.stderr);
+
+    // the record is truly gone: the agency says so
+    project.office("request", &server, &[&office, "--again"]).done();
+    project.office("fetch", &server, &[]).done();
+    let mut answer = project.agency("answer", "vehicle", &[&other, "--decline-missing"]);
+    let said = Said::of(&answer.args(server.arguments(&project, "vehicle")).output().unwrap()).done();
+    assert!(said.stderr.contains("1 declined"), "{}", said.stderr);
+    assert!(status().contains("1 answered · 1 declined · 0 pending"), "{}", status());
+    drop(bank);
+}
+
+#[test]
+fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal() {
+    let project = Project::new();
+    let (office, bank, _) = files(&project);
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    let answers = || std::fs::read_to_string(project.path("state/answers.jsonl")).unwrap();
+    let before = answers();
+
+    run(&["pki", "init", &project.text("strange")]).done();
+    let fetch_with = |party: &str, ca: &str| {
+        let mut arguments = vec!["--state".into(), project.text("state"), "--server".into(), server.parties.clone()];
+        let file = |name: String| project.text(&name);
+        arguments.extend(["--wait".into(), "2".into(), "--tls-ca".into(), file(ca.into())]);
+        arguments.extend(["--tls-cert".into(), file(format!("pki/{party}.crt"))]);
+        arguments.extend(["--tls-key".into(), file(format!("pki/{party}.key"))]);
+        Said::of(&crate::harness::hedui().args(["office", "fetch"]).args(arguments).output().unwrap())
+    };
+    let said = fetch_with(crate::harness::OFFICE, "strange/ca.crt").refused(1, "certificate");
+    assert!(said.stderr.contains("check `--tls-cert`, `--tls-key` and `--tls-ca`"), "{}", said.stderr);
+    fetch_with("bank", "pki/ca.crt").refused(1, "role (OU) `office`");
+    fetch_with(crate::harness::OTHER_OFFICE, "pki/ca.crt").done();
+    project.office("report", &server, &[]).done();
+    let first = project.report("H1");
+    assert!(first["refused"].as_str().unwrap().contains("no such thing"));
+    assert_eq!(first["members"][0]["agencies"][0]["state"], "answered", "what came before is the office's own");
+    assert_eq!(answers().lines().count(), before.lines().count());
 }
 
 #[test]

@@ -158,18 +158,19 @@ fn agency_status(agency: String, present: bool, subjects: u64, rows: &[(SubjectI
     let mut said: HashMap<SubjectId, u8> = HashMap::new();
     for (subject, _, release) in rows.iter().filter(|(_, name, _)| *name == agency) {
         let rank = match release {
-            Release::Deposit | Release::Answered | Release::Declined => 3,
-            Release::Pending => 2,
+            Release::Deposit | Release::Answered => 4,
+            Release::Pending => 3,
+            Release::Declined => 2,
             Release::Possible => 1,
         };
         let most = said.entry(*subject).or_default();
         *most = (*most).max(rank);
     }
     let count = |rank: u8| said.values().filter(|said| **said == rank).count() as u64;
-    let (answered, pending, possible) = (count(3), count(2), count(1));
-    let found = answered + pending + possible;
+    let (answered, pending, declined, possible) = (count(4), count(3), count(2), count(1));
+    let found = answered + declined + pending + possible;
     let no_record = if present { subjects - found } else { 0 };
-    AgencyStatus { agency, present, subjects, answered, pending, possible, no_record }
+    AgencyStatus { agency, present, subjects, answered, declined, pending, possible, no_record }
 }
 
 pub(super) fn refuse_withdrawn(filed: &Filed) -> Result<(), Problem> {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::extract::Query;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hedui_protocol::messages::{self, Answer, Notice, NoticedMatch, Notices};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::Purpose;
 use hedui_protocol::slot::{Sealed, Slot, SlotShape};
+
+use serde::Deserialize;
 
 use super::State;
 use super::body::{self, not_found};
@@ -23,14 +26,26 @@ const TICKET_BYTES: usize = 32 << 20;
 /// Answers taken at once.
 const ANSWERS: usize = 1000;
 
+#[derive(Deserialize)]
+struct Skip {
+    #[serde(default)]
+    skip: u32,
+}
+
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new().route("/v1/notices", get(get_notices)).route("/v1/answers", post(post_answers))
 }
 
 /// `GET /v1/notices`: what waits for the calling agency, under tickets that hold. Asking changes nothing.
-async fn get_notices(linkage: State, Agency(agency): Agency) -> Result<Json<Notices>, Problem> {
+///
+/// `skip`: matches at the front that the agency leaves open.
+async fn get_notices(
+    linkage: State,
+    Agency(agency): Agency,
+    Query(Skip { skip }): Query<Skip>,
+) -> Result<Json<Notices>, Problem> {
     let now = linkage.clock.now();
-    let mut pending = linkage.store.pending(&agency, ROUND as i64 + 1, now).await?;
+    let mut pending = linkage.store.pending(&agency, skip, ROUND as u32 + 1, now).await?;
     let mut more = pending.len() > ROUND;
     pending.truncate(ROUND);
     let (mut notices, mut bytes) = (Vec::new(), 0);

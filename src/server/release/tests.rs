@@ -85,22 +85,24 @@ fn ticket(manifest: &Manifest, office: &str) -> Granted {
     Granted::check(&Signed::new(&key(office), Purpose::Ticket, ticket.to_bytes()), manifest).unwrap()
 }
 
-/// One record with a wrap for its first token.
+/// Records with a wrap for their first token each.
 fn index(agency: &Agency) -> ReadyIndex {
     let encodings = Encodings { tokens: vec![(0, Token([3; 16])), (1, Token([4; 16]))], filters: vec![] }.to_bytes();
     let wraps = [vec![0], vec![5; WRAP_BYTES]].concat();
     let locked: Vec<u8> = (0..locked_bytes(agency)).map(|at| at as u8).collect();
     let mut rows = RowWriter::new(Vec::new());
-    rows.write(&RowView { record: RECORD, part: 0, encodings: &encodings, wraps: &wraps, locked: &locked }).unwrap();
+    for record in [RECORD, RecordId([9; 16]), RecordId([8; 16]), RecordId([1; 16])] {
+        rows.write(&RowView { record, part: 0, encodings: &encodings, wraps: &wraps, locked: &locked }).unwrap();
+    }
     let rows = Bytes::Memory(rows.finish().unwrap());
     let seals = vec![PartSeal { salt: [6; 16], encapsulations: vec![[7; 32]] }];
     ReadyIndex { batch: BatchId([0; 32]), index: Index::new(rows, Bytes::Memory(vec![]), |_| true).unwrap(), seals }
 }
 
-fn released(mode: Mode, office: &str, band: Band, via: Option<Via>, now: &str, matches: usize) -> Vec<MatchRow> {
+fn released(mode: Mode, office: &str, band: Band, via: Option<Via>, now: &str, matches: u32) -> Vec<MatchRow> {
     let manifest = manifest(mode);
     let (ticket, agency) = (ticket(&manifest, office), manifest.agency("bank").unwrap());
-    let found = vec![Match { row: 0, score: 1.0, band, via }; matches];
+    let found: Vec<Match> = (0..matches).map(|row| Match { row, score: 9.0 - f64::from(row), band, via }).collect();
     Desk::new(&manifest, &ticket, agency).release(&index(agency), SUBJECT, &found, now.parse().unwrap())
 }
 
@@ -140,8 +142,34 @@ fn a_deposit_is_the_asked_payload_and_what_opens_it() {
 
 #[test]
 fn nothing_goes_out_when_the_authorisation_has_ended_and_no_more_than_there_is_room_for() {
-    let many = |now| released(Mode::Deposit, "centre", Band::Exact, WRAPPED, now, 5);
+    let many = |now| released(Mode::Deposit, "centre", Band::Exact, WRAPPED, now, 4);
     assert_eq!(many(NOW).len(), 2);
     assert_eq!(many(NOW)[0].until, "2026-11-25T12:00:00Z".parse().unwrap(), "its last day ends last in UTC-12");
     assert!(many("2026-11-26T00:00:00Z").is_empty());
+}
+
+#[test]
+fn more_matches_than_slots_are_told_and_the_order_tells_nothing() {
+    let manifest = manifest(Mode::OnMatch);
+    let shape = SlotShape::of(&ticket(&manifest, "county"), manifest.agency("bank").unwrap());
+    let told = |matches| {
+        let rows = released(Mode::OnMatch, "county", Band::Exact, None, NOW, matches);
+        rows.iter().map(|row| (row.place, row.record, shape.read(&row.slot).unwrap())).collect::<Vec<_>>()
+    };
+    let pending = || Slot::Pending { band: Band::Exact };
+    let second = RecordId([9; 16]);
+    assert_eq!(told(2), [(0, RECORD, pending()), (1, second, pending())]);
+    assert_eq!(told(3), [(0, RECORD, pending()), (1, second, Slot::More)]);
+
+    // the surer of these two has the higher record id, and stands second
+    let agency = manifest.agency("bank").unwrap();
+    let surest_first = [1, 2].map(|row| Match { row, score: 9.0 - f64::from(row), band: Band::Exact, via: None });
+    let desk_ticket = ticket(&manifest, "county");
+    let rows = Desk::new(&manifest, &desk_ticket, agency).release(
+        &index(agency),
+        SUBJECT,
+        &surest_first,
+        NOW.parse().unwrap(),
+    );
+    assert_eq!(rows.iter().map(|row| row.record.0[0]).collect::<Vec<_>>(), [8, 9]);
 }

@@ -155,16 +155,17 @@ impl Store {
     }
 
     /// Matches that wait for this agency and are still covered at `now`, commission by commission.
-    pub async fn pending(&self, agency: &str, most: i64, now: Timestamp) -> ServerResult<Vec<Pending>> {
+    pub async fn pending(&self, agency: &str, skip: u32, most: u32, now: Timestamp) -> ServerResult<Vec<Pending>> {
         let rows = sqlx::query(
             "SELECT m.commission, m.subject, m.record, m.band
              FROM matches m JOIN commissions c ON c.commission = m.commission
              WHERE m.agency = $1 AND m.release = 'pending' AND m.until > $3 AND c.state = 'matched'
-             ORDER BY c.filed_at, m.commission, m.subject, m.place LIMIT $2",
+             ORDER BY c.filed_at, m.commission, m.subject, m.place LIMIT $2 OFFSET $4",
         )
         .bind(agency)
         .bind(most)
         .bind(now.as_second())
+        .bind(skip)
         .fetch_all(&self.pool)
         .await?;
         let pending = |row: &SqliteRow| {

@@ -135,9 +135,9 @@ async fn a_commission_is_matched_once_and_answered_once() {
     assert_eq!(store.matches(id, &subjects).await.unwrap(), [found(Release::Pending)]);
     assert!(store.matches(id, &subjects[1..]).await.unwrap().is_empty());
     assert!(store.commission_encodings(id).await.unwrap().is_empty(), "forgotten");
-    assert_eq!(store.pending("bank", 9, at(99)).await.unwrap().len(), 1);
-    assert!(store.pending("bank", 9, at(100)).await.unwrap().is_empty(), "the ticket covers it no more");
-    assert!(store.pending("tax", 9, at(99)).await.unwrap().is_empty());
+    assert_eq!(store.pending("bank", 0, 9, at(99)).await.unwrap().len(), 1);
+    assert!(store.pending("bank", 0, 9, at(100)).await.unwrap().is_empty(), "the ticket covers it no more");
+    assert!(store.pending("tax", 0, 9, at(99)).await.unwrap().is_empty());
 
     let answer = |record: u8, slot: u8| {
         let (subject, record, release) = (SubjectId([1; 16]), RecordId([record; 16]), Release::Answered);
@@ -145,7 +145,7 @@ async fn a_commission_is_matched_once_and_answered_once() {
     };
     assert_eq!(store.store_answers("tax", &[answer(2, 7)]).await.unwrap(), Err(0), "not this agency's");
     assert_eq!(store.store_answers("bank", &[answer(2, 7), answer(3, 7)]).await.unwrap(), Err(1), "all or none");
-    assert_eq!(store.pending("bank", 9, at(99)).await.unwrap().len(), 1);
+    assert_eq!(store.pending("bank", 0, 9, at(99)).await.unwrap().len(), 1);
     for _sent_again in 0..2 {
         assert_eq!(store.store_answers("bank", &[answer(2, 7)]).await.unwrap(), Ok(()));
     }
