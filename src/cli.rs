@@ -30,6 +30,10 @@ enum Command {
     #[cfg(feature = "agency")]
     #[command(subcommand)]
     Clk(crate::clk::Verb),
+    /// Schemas: what is compared, and what agreement is worth
+    #[cfg(feature = "agency")]
+    #[command(subcommand)]
+    Schema(crate::schema::Verb),
     /// Write a synthetic city's files
     Synth(crate::synth::command::Synth),
     /// Make keys, and show what may be told of them
@@ -65,6 +69,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Link(link) => link.run(),
         #[cfg(feature = "agency")]
         Command::Clk(verb) => crate::clk::run(verb),
+        #[cfg(feature = "agency")]
+        Command::Schema(verb) => crate::schema::run(verb),
         Command::Synth(synth) => synth.run(),
         #[cfg(any(feature = "agency", feature = "office"))]
         Command::Key(verb) => project::key::run(verb),

@@ -17,6 +17,8 @@ pub mod failure;
 mod guard;
 pub mod keyfile;
 #[cfg(feature = "agency")]
+pub mod learning;
+#[cfg(feature = "agency")]
 pub mod link;
 #[cfg(any(feature = "agency", feature = "server"))]
 pub mod matching;
@@ -27,6 +29,8 @@ pub mod options;
 pub mod parts;
 pub mod project;
 pub mod random;
+#[cfg(feature = "agency")]
+pub mod schema;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signatures;

@@ -5,14 +5,14 @@ use std::fmt;
 use crate::bytes::Bound;
 pub use crate::normalise::FieldState;
 use crate::normalise::Value;
-use crate::schema::{Kind, Part, Schema};
+use crate::schema::{DateOrder, Kind, Part, Schema};
 
 /// SPEC 5.2  Alternatives of one pass beyond this many are left out.
 pub const MOST_ALTERNATIVES: usize = 16;
 
 /// A schema, made ready for reading rows. Shared by threads.
 pub struct Normaliser {
-    kinds: Vec<Kind>,
+    kinds: Vec<(Kind, DateOrder)>,
     passes: Vec<PassParts>,
     filters: Vec<Vec<(usize, String)>>,
 }
@@ -56,7 +56,7 @@ impl Normaliser {
             fields.collect()
         });
         Self {
-            kinds: schema.fields.iter().map(|field| field.kind).collect(),
+            kinds: schema.fields.iter().map(|field| (field.kind, field.order)).collect(),
             passes: passes.collect(),
             filters: filters.collect(),
         }
@@ -65,7 +65,8 @@ impl Normaliser {
     /// Reads one cell a field, in the schema's order; an empty cell is a missing value.
     pub fn row(&self, cells: &[&str]) -> NormalisedRow {
         assert_eq!(cells.len(), self.kinds.len(), "one cell a field");
-        let values: Vec<Value> = self.kinds.iter().zip(cells).map(|(kind, cell)| Value::read(*kind, cell)).collect();
+        let values: Vec<Value> =
+            self.kinds.iter().zip(cells).map(|((kind, order), cell)| Value::read(*kind, *order, cell)).collect();
         NormalisedRow {
             passes: self.passes.iter().map(|pass| pass.alternatives(&values)).collect(),
             grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),

@@ -47,6 +47,27 @@ pub struct Field {
     /// A file may lack the field.
     #[serde(default)]
     pub optional: bool,
+    /// How the column's dates are written, where they do not say it themselves.
+    #[serde(default, skip_serializing_if = "DateOrder::is_any")]
+    pub order: DateOrder,
+}
+
+/// The order of a date's day, month and year.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DateOrder {
+    /// The year first; where it stands last, the day before the month unless that gives no month.
+    #[default]
+    Any,
+    YearFirst,
+    DayFirst,
+    MonthFirst,
+}
+
+impl DateOrder {
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
 }
 
 /// How a field is read, and which parts it has (SPEC 4.2 to 4.10).
@@ -72,6 +93,7 @@ pub enum Part {
     Bag,
     Pinyin,
     SurnamePinyin,
+    GivenPinyin,
     Initials,
     LessOne,
     Id18,
@@ -81,6 +103,7 @@ pub enum Part {
     Date,
     Year,
     MonthDay,
+    MonthDayEither,
     YearMonth,
     YearDay,
     Code,
@@ -102,6 +125,7 @@ impl Kind {
                 ("bag", Part::Bag),
                 ("pinyin", Part::Pinyin),
                 ("surname-pinyin", Part::SurnamePinyin),
+                ("given-pinyin", Part::GivenPinyin),
                 ("initials", Part::Initials),
                 ("less-one", Part::LessOne),
             ],
@@ -115,6 +139,7 @@ impl Kind {
                 ("date", Part::Date),
                 ("year", Part::Year),
                 ("month-day", Part::MonthDay),
+                ("month-day-either", Part::MonthDayEither),
                 ("year-month", Part::YearMonth),
                 ("year-day", Part::YearDay),
             ],

@@ -49,6 +49,8 @@ struct FieldReport {
     missing: u64,
     valid: u64,
     fifteen_digits: u64,
+    /// Dates on the first of January: only their year is used.
+    heaped: u64,
     repairable: Trouble,
     uncertain: Trouble,
     malformed: Trouble,
@@ -134,6 +136,7 @@ impl Report {
             missing: 0,
             valid: 0,
             fifteen_digits: 0,
+            heaped: 0,
             repairable: Trouble::default(),
             uncertain: Trouble::default(),
             malformed: Trouble::default(),
@@ -153,6 +156,7 @@ impl Report {
                 FieldState::Missing => field.missing += 1,
                 FieldState::Valid => field.valid += 1,
                 FieldState::FifteenDigits => field.fifteen_digits += 1,
+                FieldState::Heaped => field.heaped += 1,
                 FieldState::Repairable => field.repairable.at(row),
                 FieldState::Uncertain => field.uncertain.at(row),
                 FieldState::Malformed => field.malformed.at(row),
@@ -180,8 +184,10 @@ impl Report {
             for (what, trouble) in troubles.into_iter().filter(|(_, trouble)| trouble.rows > 0) {
                 println!("    {what:22} {}", trouble.words());
             }
-            if field.fifteen_digits > 0 {
-                println!("    {:22} {}", "fifteen digits", field.fifteen_digits);
+            for (what, count) in [("fifteen digits", field.fifteen_digits), ("first of January", field.heaped)] {
+                if count > 0 {
+                    println!("    {what:22} {count}");
+                }
             }
         }
         let mut least: Vec<&PassReport> = self.passes.iter().collect();

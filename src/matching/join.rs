@@ -16,10 +16,25 @@ pub(super) fn matches(index: &Index, schema: &Schema, shape: &Shape, probe: &Enc
     index.candidates(probe).into_iter().filter_map(judge).collect()
 }
 
+/// All that a pair shows.
+pub struct Evidence {
+    /// One entry a pass.
+    pub passes: Vec<Seen>,
+    /// One normalised Hamming distance a filter, where both sides have it.
+    pub distances: Vec<Option<f64>>,
+}
+
+impl Evidence {
+    pub fn of(schema: &Schema, probe: &Encodings, record: &Encodings) -> Self {
+        let passes = seen(schema.passes.len(), probe, record);
+        let distances = distances(schema, probe, record, &passes);
+        Self { passes, distances }
+    }
+}
+
 /// What one pair comes to; none where it is no match.
 pub(super) fn judge(schema: &Schema, probe: &Encodings, record: &Encodings, row: u32) -> Option<Match> {
-    let passes = seen(schema.passes.len(), probe, record);
-    let distances = distances(schema, probe, record, &passes);
+    let Evidence { passes, distances } = Evidence::of(schema, probe, record);
     let score = schema.score(&passes, &distances);
     let band = schema.band(score, &passes)?;
     Some(Match { row, score, band, via: via(schema, probe, record, &passes) })

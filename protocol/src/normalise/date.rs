@@ -1,7 +1,7 @@
 //! Dates of birth in the forms that files hold (SPEC 4.8).
 
 use super::FieldState;
-use crate::schema::Part;
+use crate::schema::{DateOrder, Part};
 
 /// Eight digits, year first; a day that no calendar has is kept, because typing errors make such days.
 pub struct Date {
@@ -10,14 +10,18 @@ pub struct Date {
 }
 
 impl Date {
-    // SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日, each with or without a time after it
-    pub fn read(clean: &str) -> Option<Self> {
+    // SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日; D-M-YYYY and the like, or M-D-YYYY where the column
+    // says so or no month is that high; each with or without a time after it
+    pub fn read(clean: &str, order: DateOrder) -> Option<Self> {
         let day = clean.split([' ', 't']).next().unwrap_or_default();
         let groups: Vec<&str> = day.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
         let digits = match groups.as_slice() {
-            [eight] if eight.len() == 8 => (*eight).to_owned(),
+            [eight] if eight.len() == 8 => in_order(eight, order)?,
             [year, month, day] if year.len() == 4 && month.len() <= 2 && day.len() <= 2 => {
                 format!("{year}{month:0>2}{day:0>2}")
+            }
+            [one, other, year] if year.len() == 4 && one.len() <= 2 && other.len() <= 2 => {
+                year_last(year, &format!("{one:0>2}"), &format!("{other:0>2}"), order)
             }
             _ => return None,
         };
@@ -27,7 +31,12 @@ impl Date {
         }
         let number = |range: std::ops::Range<usize>| digits[range].parse::<u32>().unwrap_or(0);
         let real = is_day(number(0..4), number(4..6), number(6..8));
-        let state = if real { FieldState::Valid } else { FieldState::Malformed };
+        let heaped = digits.ends_with("0101");
+        let state = match (real, heaped) {
+            (true, true) => FieldState::Heaped,
+            (true, false) => FieldState::Valid,
+            (false, _) => FieldState::Malformed,
+        };
         Some(Self { digits, state })
     }
 
@@ -35,21 +44,47 @@ impl Date {
         self.state
     }
 
+    /// The digits that are known: of a heaped date the year.
     pub fn digits(&self) -> &str {
-        &self.digits
+        if self.state == FieldState::Heaped { &self.digits[..4] } else { &self.digits }
     }
 
     pub fn part(&self, part: Part) -> Option<String> {
         let (year, month, day) = (&self.digits[..4], &self.digits[4..6], &self.digits[6..]);
         match part {
-            Part::Date => Some(self.digits.clone()),
             Part::Year => Some(year.to_owned()),
+            // the first of January stands for "some day of that year" far more often than for itself
+            _ if self.state == FieldState::Heaped => None,
+            Part::Date => Some(self.digits.clone()),
+            // day and month exchanged give the same
+            Part::MonthDayEither => Some([month.min(day), month.max(day)].concat()),
             Part::MonthDay => Some(self.digits[4..].to_owned()),
             Part::YearMonth => Some(format!("{year}{month}")),
             Part::YearDay => Some(format!("{year}{day}")),
             _ => None,
         }
     }
+}
+
+/// Eight digits as the column writes them; where it does not say, the year is where one can be.
+fn in_order(eight: &str, order: DateOrder) -> Option<String> {
+    let is_year = |digits: &str| ("1850".."2100").contains(&digits);
+    let (one, other, year) = (eight.get(..2)?, eight.get(2..4)?, eight.get(4..)?);
+    let last = match order {
+        DateOrder::YearFirst => false,
+        DateOrder::DayFirst | DateOrder::MonthFirst => true,
+        DateOrder::Any => !is_year(eight.get(..4)?) && is_year(year),
+    };
+    Some(if last { year_last(year, one, other, order) } else { eight.to_owned() })
+}
+
+fn year_last(year: &str, one: &str, other: &str, order: DateOrder) -> String {
+    let month_first = match order {
+        DateOrder::MonthFirst => one <= "12" || other > "12",
+        _ => other > "12" && one <= "12",
+    };
+    let (day, month) = if month_first { (other, one) } else { (one, other) };
+    format!("{year}{month}{day}")
 }
 
 pub fn is_day(year: u32, month: u32, day: u32) -> bool {
@@ -80,16 +115,40 @@ mod tests {
             "1949-12-01T00:00:00",
             "１９４９-12-1",
         ] {
-            assert_eq!(Date::read(&clean(text)).unwrap().digits(), "19491201", "{text}");
+            assert_eq!(Date::read(&clean(text), DateOrder::Any).unwrap().digits(), "19491201", "{text}");
         }
         for text in ["", "49-12-01", "1900-01-01", "dec 1949", "1949"] {
-            assert!(Date::read(&clean(text)).is_none(), "{text}");
+            assert!(Date::read(&clean(text), DateOrder::Any).is_none(), "{text}");
         }
     }
 
     #[test]
+    fn a_columns_order_decides_where_a_date_has_two_readings() {
+        let check = |text: &str, order, digits: &str| {
+            assert_eq!(Date::read(&clean(text), order).unwrap().digits(), digits, "{text} {order:?}");
+        };
+        check("03-04-1949", DateOrder::Any, "19490403");
+        check("3/4/1949", DateOrder::MonthFirst, "19490304");
+        check("3/24/1949", DateOrder::Any, "19490324");
+        check("24/3/1949", DateOrder::MonthFirst, "19490324");
+        check("24031949", DateOrder::Any, "19490324");
+        check("03041949", DateOrder::MonthFirst, "19490304");
+        check("20031949", DateOrder::YearFirst, "20031949");
+    }
+
+    #[test]
+    fn the_first_of_january_is_known_by_its_year() {
+        let date = Date::read("1949-01-01", DateOrder::Any).unwrap();
+        assert_eq!((date.state(), date.digits()), (FieldState::Heaped, "1949"));
+        assert_eq!(date.part(Part::Year).as_deref(), Some("1949"));
+        assert!(
+            [Part::Date, Part::MonthDay, Part::YearMonth, Part::YearDay].iter().all(|part| date.part(*part).is_none())
+        );
+    }
+
+    #[test]
     fn a_day_that_is_none_is_kept_and_said() {
-        let date = Date::read("19490230").unwrap();
+        let date = Date::read("19490230", DateOrder::Any).unwrap();
         assert_eq!((date.state(), date.part(Part::YearMonth).unwrap().as_str()), (FieldState::Malformed, "194902"));
     }
 }

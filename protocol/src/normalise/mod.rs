@@ -11,7 +11,7 @@ mod script;
 mod text;
 mod western;
 
-use crate::schema::{Kind, Part};
+use crate::schema::{DateOrder, Kind, Part};
 
 /// How a cell reads. Of interest to the data holder's own quality report; nothing of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,8 @@ pub enum FieldState {
     Repairable,
     /// A resident number of fifteen digits, brought to eighteen.
     FifteenDigits,
+    /// A date on the first of January, which forms fill in where only the year is known.
+    Heaped,
     /// A character is uncertain (`?`, `□`, `*`) or of a private-use area.
     Uncertain,
     Malformed,
@@ -42,7 +44,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    pub fn read(kind: Kind, cell: &str) -> Self {
+    pub fn read(kind: Kind, order: DateOrder, cell: &str) -> Self {
         let clean = text::clean(cell);
         if text::says_missing(&clean) {
             return Self::Missing;
@@ -50,7 +52,7 @@ impl Value {
         let value = match kind {
             Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
             Kind::ResidentId => resident_id::ResidentId::read(&clean).map(Self::ResidentId),
-            Kind::Date => date::Date::read(&clean).map(Self::Date),
+            Kind::Date => date::Date::read(&clean, order).map(Self::Date),
             Kind::Sex => sex(&clean).map(Self::Code),
             Kind::Phone => phone::read(&clean).map(Self::Number),
             Kind::Digits => western::digits(&clean).map(Self::Number),

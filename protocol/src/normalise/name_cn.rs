@@ -54,6 +54,7 @@ impl NameCn {
                 vec![sorted(syllables.iter().filter_map(|syllable| syllable.chars().next()).collect())]
             }),
             Part::SurnamePinyin => self.surname(),
+            Part::GivenPinyin => self.given(),
             _ => Vec::new(),
         }
     }
@@ -88,6 +89,19 @@ impl NameCn {
         let mut ends = vec![syllables[0].clone(), syllables[syllables.len() - 1].clone()];
         ends.dedup();
         ends
+    }
+
+    // SPEC 4.5  given name: the syllables after a Han name's surname; of a name in letters all but the first or the last
+    fn given(&self) -> Vec<String> {
+        let Some(syllables) = self.syllables.as_deref().filter(|_| !self.uncertain) else { return Vec::new() };
+        let mut given = if self.han.is_empty() {
+            vec![syllables[1..].concat(), syllables[..syllables.len() - 1].concat()]
+        } else {
+            vec![syllables[surname_length(&self.han).min(syllables.len())..].concat()]
+        };
+        given.dedup();
+        given.retain(|given| !given.is_empty());
+        given
     }
 
     pub fn grams(&self) -> Vec<String> {
