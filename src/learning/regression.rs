@@ -122,7 +122,7 @@ mod tests {
                     row
                 })
                 .collect(),
-            vec![9.0, 9.5, 17.0],
+            vec![11.0, 9.5, 17.0],
         );
         for (got, expect) in x.iter().zip([1.0, 2.0, 3.0]) {
             assert!((got - expect).abs() < 1e-9, "{x:?}");

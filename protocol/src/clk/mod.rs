@@ -17,9 +17,13 @@ pub use schema::{ClkSchema, ClkSchemaError};
 
 use hash::FieldHash;
 use schema::{Field, Strategy};
+use tokens::Tokens;
 
-/// Values of one field that a [`Cache`] remembers before it starts anew.
-const REMEMBERED: usize = 1 << 14;
+/// Values of one field that a [`Cache`] remembers before it starts anew, and tokens.
+const VALUES: usize = 1 << 14;
+const TOKENS: usize = 1 << 16;
+/// Of so many values of a field one in five must have been seen before, or its values are not remembered any more.
+const TRIAL: u32 = 1 << 12;
 
 /// Encodes rows under one schema and secret. Holds keys: not `Debug`. Shared by threads.
 pub struct ClkEncoder {
@@ -34,8 +38,28 @@ struct FieldEncoder {
     hash: FieldHash,
 }
 
-/// Values seen before and the bits that they set, one map a field: people share names, towns and years. One a thread.
-pub struct Cache(Vec<HashMap<String, Box<[u64]>>>);
+/// What was seen before, field by field: people share names, towns, years and the bigrams in them. One a thread.
+pub struct Cache {
+    fields: Vec<Seen>,
+    tokens: Tokens,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Values, and the bits that they set.
+    values: HashMap<Box<str>, Box<[u64]>>,
+    /// Tokens, and their positions: as many as were asked so far.
+    tokens: HashMap<Box<str>, Vec<u32>>,
+    asked: u32,
+    met: u32,
+}
+
+impl Seen {
+    /// Whether this field's values repeat often enough to be remembered.
+    fn repeats(&self) -> bool {
+        self.asked < TRIAL || self.met > TRIAL / 5
+    }
+}
 
 /// Why a row is refused: which column, and the rule. Never the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,26 +82,29 @@ impl ClkEncoder {
     }
 
     pub fn cache(&self) -> Cache {
-        Cache(self.fields.iter().map(|_| HashMap::new()).collect())
+        Cache { fields: self.fields.iter().map(|_| Seen::default()).collect(), tokens: Tokens::default() }
     }
 
     /// One cell a feature of the schema, in its order. The bytes of the CLK, the first bit the highest of the first byte.
     pub fn encode(&self, cells: &[&str], cache: &mut Cache) -> Result<Vec<u8>, RowRefused> {
         assert_eq!(cells.len(), self.fields.len(), "one cell a feature");
         let mut bits = vec![0u64; self.bits.div_ceil(64)];
-        for ((field, cell), known) in self.fields.iter().zip(cells).zip(&mut cache.0) {
+        for ((field, cell), seen) in self.fields.iter().zip(cells).zip(&mut cache.fields) {
             let Some(encoder) = field else { continue };
-            if let Some(known) = known.get(*cell) {
+            if !seen.repeats() {
+                encoder.set(cell, &mut seen.tokens, &mut cache.tokens, &mut bits)?;
+                continue;
+            }
+            seen.asked = seen.asked.saturating_add(1);
+            if let Some(known) = seen.values.get(*cell) {
+                seen.met = seen.met.saturating_add(1);
                 bits.iter_mut().zip(known).for_each(|(bits, known)| *bits |= known);
                 continue;
             }
             let mut own = vec![0u64; bits.len()];
-            encoder.set(cell, &mut own)?;
+            encoder.set(cell, &mut seen.tokens, &mut cache.tokens, &mut own)?;
             bits.iter_mut().zip(&own).for_each(|(bits, own)| *bits |= own);
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-            known.insert((*cell).to_owned(), own.into_boxed_slice());
+            remember(&mut seen.values, VALUES, cell, own.into_boxed_slice());
         }
         Ok(self.folded(bits))
     }
@@ -105,22 +132,40 @@ impl ClkEncoder {
 }
 
 impl FieldEncoder {
-    fn set(&self, cell: &str, bits: &mut [u64]) -> Result<(), RowRefused> {
+    fn set(
+        &self,
+        cell: &str,
+        seen: &mut HashMap<Box<str>, Vec<u32>>,
+        tokens: &mut Tokens,
+        bits: &mut [u64],
+    ) -> Result<(), RowRefused> {
         let refused = |wrong: String| RowRefused { column: self.field.name.clone(), wrong };
         let value = self.field.value(cell).map_err(refused)?;
-        let tokens = self.field.comparison.tokens(&value).map_err(refused)?;
+        self.field.comparison.tokens(&value, tokens).map_err(refused)?;
         let count = tokens.len();
         for (at, token) in tokens.iter().enumerate() {
-            let token = self.field.encoding.bytes(token).map_err(refused)?;
             let k = match self.field.strategy {
                 Strategy::BitsPerToken(k) => k,
                 // SPEC 13.5  the first tokens take the remainder
                 Strategy::BitsPerFeature(total) => total / count + usize::from(at < total % count),
             };
-            self.hash.set(&token, k, bits);
+            if let Some(known) = seen.get(token).filter(|known| known.len() >= k) {
+                known[..k].iter().for_each(|at| set_bit(bits, *at as usize));
+                continue;
+            }
+            let positions = self.hash.positions(&self.field.encoding.bytes(token).map_err(refused)?, k);
+            positions[..k].iter().for_each(|at| set_bit(bits, *at as usize));
+            remember(seen, TOKENS, token, positions);
         }
         Ok(())
     }
+}
+
+fn remember<T>(known: &mut HashMap<Box<str>, T>, most: usize, name: &str, what: T) {
+    if known.len() >= most {
+        known.clear();
+    }
+    known.insert(name.into(), what);
 }
 
 fn bit(bits: &[u64], at: usize) -> bool {

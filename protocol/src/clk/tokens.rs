@@ -1,6 +1,6 @@
 //! From a value to tokens: n-grams, the whole value, or a number's neighbourhood (SPEC 13.5).
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use num_bigint::BigInt;
 use num_integer::Integer as _;
@@ -9,39 +9,81 @@ use num_traits::{FromPrimitive as _, Zero as _};
 use super::number;
 use super::schema::Comparison;
 
+/// Tokens of one value, side by side; used again for the next.
+#[derive(Default)]
+pub struct Tokens {
+    text: String,
+    ends: Vec<usize>,
+    /// The padded value, and where its characters begin.
+    padded: String,
+    starts: Vec<usize>,
+}
+
+impl Tokens {
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    fn push(&mut self, token: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(token).expect("a String takes everything");
+        self.ends.push(self.text.len());
+    }
+}
+
 impl Comparison {
-    /// An empty value has no tokens.
-    pub fn tokens<'v>(&self, value: &'v str) -> Result<Vec<Cow<'v, str>>, String> {
+    /// Replaces `into` by the tokens of `value`; an empty value has none.
+    pub fn tokens(&self, value: &str, into: &mut Tokens) -> Result<(), String> {
+        into.clear();
         if value.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         match self {
-            Self::Exact => Ok(vec![value.into()]),
-            Self::Ngram { n, positional } => Ok(ngrams(value, *n, *positional)),
+            Self::Exact => into.push(format_args!("{value}")),
+            Self::Ngram { n, positional } => ngrams(value, *n, *positional, into),
             Self::Numeric { interval, resolution, fractional_precision } => {
-                neighbourhood(value, interval, *resolution, *fractional_precision)
+                neighbourhood(value, interval, *resolution, *fractional_precision, into)?;
             }
         }
+        Ok(())
     }
 }
 
 // the value between n − 1 spaces on either side; positions count from 1
-fn ngrams(value: &str, n: usize, positional: bool) -> Vec<Cow<'_, str>> {
-    let pad = " ".repeat(n - 1);
-    let padded = format!("{pad}{value}{pad}");
-    let mut edges: Vec<usize> = padded.char_indices().map(|(at, _)| at).collect();
-    edges.push(padded.len());
-    let grams = (0..edges.len().saturating_sub(n)).map(|at| (at + 1, &padded[edges[at]..edges[at + n]]));
-    grams.map(|(at, gram)| if positional { format!("{at} {gram}").into() } else { gram.to_owned().into() }).collect()
+fn ngrams(value: &str, n: usize, positional: bool, into: &mut Tokens) {
+    let (mut padded, mut starts) = (std::mem::take(&mut into.padded), std::mem::take(&mut into.starts));
+    padded.clear();
+    padded.extend(std::iter::repeat_n(' ', n - 1).chain(value.chars()).chain(std::iter::repeat_n(' ', n - 1)));
+    starts.clear();
+    starts.extend(padded.char_indices().map(|(at, _)| at).chain([padded.len()]));
+    for at in 0..starts.len().saturating_sub(n) {
+        if positional {
+            into.push(format_args!("{} ", at + 1));
+            into.ends.pop();
+        }
+        into.text.push_str(&padded[starts[at]..starts[at + n]]);
+        into.ends.push(into.text.len());
+    }
+    (into.padded, into.starts) = (padded, starts);
 }
 
 // Vatsalan and Christen (2015), quantised as clkhash does: 2 · resolution + 1 numbers around the nearest grid point
-fn neighbourhood<'v>(
+fn neighbourhood(
     value: &str,
     interval: &BigInt,
     resolution: u32,
     fractional_precision: u32,
-) -> Result<Vec<Cow<'v, str>>, String> {
+    into: &mut Tokens,
+) -> Result<(), String> {
     let whole = number::integer(value).map(|whole| whole * BigInt::from(10).pow(fractional_precision));
     let scaled: BigInt = match whole {
         Some(scaled) => scaled,
@@ -52,7 +94,8 @@ fn neighbourhood<'v>(
     let nearest =
         if residue.is_zero() || &residue * 2 < *interval { scaled - residue } else { scaled + (interval - residue) };
     let resolution = i64::from(resolution);
-    Ok((-resolution..=resolution).map(|step| (&nearest + interval * step).to_string().into()).collect())
+    (-resolution..=resolution).for_each(|step| into.push(format_args!("{}", &nearest + interval * step)));
+    Ok(())
 }
 
 fn fraction(value: &str, fractional_precision: u32) -> Option<BigInt> {
