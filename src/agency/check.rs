@@ -54,6 +54,8 @@ struct FieldReport {
     repairable: Trouble,
     uncertain: Trouble,
     malformed: Trouble,
+    /// Numbers that a spreadsheet has rounded: their last digits are gone.
+    destroyed: Trouble,
 }
 
 #[derive(Serialize)]
@@ -140,6 +142,7 @@ impl Report {
             repairable: Trouble::default(),
             uncertain: Trouble::default(),
             malformed: Trouble::default(),
+            destroyed: Trouble::default(),
         };
         let pass = |pass: &hedui_protocol::schema::Pass| PassReport { pass: pass.name.clone(), rows: 0 };
         Self {
@@ -160,6 +163,7 @@ impl Report {
                 FieldState::Repairable => field.repairable.at(row),
                 FieldState::Uncertain => field.uncertain.at(row),
                 FieldState::Malformed => field.malformed.at(row),
+                FieldState::Destroyed => field.destroyed.at(row),
             }
         }
         for (pass, values) in self.passes.iter_mut().zip(&normalised.passes) {
@@ -180,13 +184,14 @@ impl Report {
                 ("failed check digit", &field.repairable),
                 ("uncertain character", &field.uncertain),
                 ("malformed", &field.malformed),
+                ("rounded by a spreadsheet", &field.destroyed),
             ];
             for (what, trouble) in troubles.into_iter().filter(|(_, trouble)| trouble.rows > 0) {
-                println!("    {what:22} {}", trouble.words());
+                println!("    {what:24} {}", trouble.words());
             }
             for (what, count) in [("fifteen digits", field.fifteen_digits), ("first of January", field.heaped)] {
                 if count > 0 {
-                    println!("    {what:22} {count}");
+                    println!("    {what:24} {count}");
                 }
             }
         }
@@ -199,6 +204,11 @@ impl Report {
 
     /// What `encode` would refuse is refused here.
     fn verdict(&self, name: &str) -> Outcome {
+        if let Some(field) = self.fields.iter().find(|field| field.destroyed.rows > 0) {
+            let (field, rows) = (&field.field, field.destroyed.words());
+            return Err(Failure::refused(format!("{name}: `{field}` was rounded by a spreadsheet, its last digits are gone: {rows}"))
+                .hint("export it again from the register, with the column formatted as text; a spreadsheet keeps 15 digits of a number"));
+        }
         let troubles = [
             ("have no id", &self.empty_ids),
             ("repeat the id of an earlier row", &self.duplicate_ids),

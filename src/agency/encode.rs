@@ -11,6 +11,7 @@ use hedui_protocol::ids::{ContentHash, RecordId};
 use hedui_protocol::keys::RecordKey;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal, StoredRecord};
+use hedui_protocol::passes::FieldState;
 use hedui_protocol::seal::PartSealer;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use jiff::civil::Date;
@@ -96,9 +97,12 @@ struct House<'m> {
 }
 
 impl House<'_> {
-    fn record(&self, row: &Row, sealer: &PartSealer<'_>) -> Outcome<(StoredRecord, Encodings)> {
+    /// A record, its encodings, and whether a spreadsheet has rounded one of its numbers.
+    fn record(&self, row: &Row, sealer: &PartSealer<'_>) -> Outcome<(StoredRecord, Encodings, bool)> {
         let record = self.record_key.record_id(self.manifest.id(), self.layout.ids.of(row)?);
-        let encoded = self.encoder.encode(&self.encoder.normalise(&self.identity.cells(row)));
+        let normalised = self.encoder.normalise(&self.identity.cells(row));
+        let rounded = normalised.states.contains(&FieldState::Destroyed);
+        let encoded = self.encoder.encode(&normalised);
         let (wraps, locked) = match self.agency.release {
             Release::OnMatch => Default::default(),
             Release::Deposit => {
@@ -109,7 +113,8 @@ impl House<'_> {
                     .map_err(|e| self.layout.ids.error_at(row, &e.to_string()))?
             }
         };
-        Ok((StoredRecord { record, encodings: encoded.encodings.to_bytes(), wraps, locked }, encoded.encodings))
+        let record = StoredRecord { record, encodings: encoded.encodings.to_bytes(), wraps, locked };
+        Ok((record, encoded.encodings, rounded))
     }
 }
 
@@ -123,12 +128,14 @@ struct Batch<'h, 'm> {
     counts: CoarseCounts,
     seen: HashMap<RecordId, u64>,
     tokens: u64,
+    /// Rows with a number that a spreadsheet has rounded.
+    rounded: u64,
 }
 
 impl<'h, 'm> Batch<'h, 'm> {
     fn new(staging: Staging, house: &'h House<'m>) -> Self {
         let (pending, parts, seen) = Default::default();
-        Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), seen, tokens: 0 }
+        Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), seen, tokens: 0, rounded: 0 }
     }
 
     /// Rows until the part is full.
@@ -143,7 +150,8 @@ impl<'h, 'm> Batch<'h, 'm> {
         };
         let encoded: Vec<_> = rows.par_iter().map(|row| self.house.record(row, &sealer)).collect::<Outcome<_>>()?;
         self.sealer = Some(sealer);
-        for (row, (record, encodings)) in rows.iter().zip(encoded) {
+        for (row, (record, encodings, rounded)) in rows.iter().zip(encoded) {
+            self.rounded += u64::from(rounded);
             if let Some(earlier) = self.seen.insert(record.record, row.number) {
                 return Err(self.house.layout.ids.repeated(row, earlier));
             }
@@ -194,6 +202,13 @@ impl<'h, 'm> Batch<'h, 'm> {
             self.tokens - left_out,
         );
         self.staging.finish()?;
+        if self.rounded > 0 {
+            terminal::note(format!(
+                "warning: {} rows have numbers that a spreadsheet has rounded (1.1E+17): nobody finds them by number. \
+                 Export the column as text, and encode again",
+                self.rounded
+            ));
+        }
         Ok(summary)
     }
 

@@ -7,11 +7,15 @@ mod parquet_file;
 pub mod row_ids;
 mod stdin;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Outcome};
+
+/// A table with more columns is no register's.
+const MOST_COLUMNS: usize = 10_000;
 
 /// Where a table is read from, and what the user said about it.
 #[derive(Clone, Debug, Default)]
@@ -141,8 +145,16 @@ fn refuse_doubtful_header(name: &str, header: &[String]) -> Outcome {
         return Err(Failure::refused(format!("{name}: the file is empty"))
             .hint("expected a header line with column names, then one line a record"));
     }
+    if header.len() > MOST_COLUMNS {
+        return Err(Failure::refused(format!(
+            "{name}: the header has {} columns, more than {MOST_COLUMNS}",
+            header.len()
+        ))
+        .hint("is the separator right? `--separator` names another; are the line ends in order?"));
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
     for (at, column) in header.iter().enumerate() {
-        if let Some(first) = header[..at].iter().position(|earlier| earlier == column) {
+        if let Some(first) = seen.insert(column, at) {
             return Err(Failure::refused(format!("{name}: columns {} and {} have the same name", first + 1, at + 1))
                 .hint("give each column a name of its own; is the header line missing?"));
         }

@@ -67,6 +67,56 @@ fn an_empty_file_and_a_spreadsheet_are_refused() {
 }
 
 #[test]
+fn numbers_that_a_spreadsheet_has_rounded_are_called_out() {
+    let project = Project::new();
+    let data = project.write(
+        "bank.csv",
+        HEADER.to_owned() + ROW + &ROW.replace("B1", "B2").replace("990101198001011237", "9.90101E+17"),
+    );
+    let check = || Said::of(&project.agency("check", "bank", &[&data]).output().unwrap());
+    let said = check().refused(1, "`id_no` was rounded by a spreadsheet, its last digits are gone: 1 (rows 2)");
+    assert!(
+        said.stderr.contains("hint: export it again") && said.stderr.contains("formatted as text"),
+        "{}",
+        said.stderr
+    );
+    assert!(!said.stderr.contains("9.90101"), "{}", said.stderr);
+    let said = project.encode("bank", &data, "out").done();
+    assert!(said.stderr.contains("warning: 1 rows have numbers that a spreadsheet has rounded"), "{}", said.stderr);
+}
+
+#[test]
+fn odd_but_readable_files_are_read_and_hopeless_ones_refused() {
+    let project = Project::new();
+    let rows = |csv: &str| {
+        let data = project.write("odd.csv", csv);
+        let said = Said::of(&project.agency("check", "bank", &[&data, "--json"]).output().unwrap()).done();
+        serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap()["rows"].as_u64().unwrap()
+    };
+    let two = HEADER.to_owned() + ROW + &ROW.replace("B1", "B2");
+    assert_eq!(rows(&two), 2);
+    assert_eq!(rows(&two.replace('\n', "\r\n")), 2, "CRLF");
+    assert_eq!(rows(&two.replace('\n', "\r")), 2, "CR");
+    assert_eq!(rows(&two.replace("欧阳若曦", "\"欧阳\"\"若曦, 女士\"")), 2, "quotes");
+    assert_eq!(rows(&two.replacen("欧阳若曦", "欧阳\0若曦", 1)), 2, "a NUL is no letter");
+    assert_eq!(rows(&two.replacen("甲区长河路1号101", &"长".repeat(350_000), 1)), 2, "a cell of a megabyte");
+    // a row in another encoding than those before it
+    let gb = encoding_rs::GB18030.encode(&ROW.replace("B1", "B2")).0.into_owned();
+    let mixed = [HEADER.as_bytes(), &ROW.repeat(1).into_bytes(), &gb].concat();
+    refuses(&mixed, &["--encoding", "utf-8"], "row 2: `column 2` is not UTF-8");
+    let wide: Vec<String> = (0..1_000_000).map(|at| format!("c{at}")).collect();
+    refuses(wide.join(",") + "\n1\n", &[], "the header has 1000000 columns, more than 10000");
+    refuses(
+        HEADER.to_owned() + &ROW.replace("19800101", "01.01.80"),
+        &["--id", "nobody"],
+        "there is no column `nobody`",
+    );
+    let dates = project.write("dates.csv", HEADER.to_owned() + &ROW.replace("19800101", "Jan 5 80"));
+    let said = Said::of(&project.agency("check", "bank", &[&dates]).output().unwrap()).done();
+    assert!(said.stdout.contains("malformed                1 (rows 1)"), "{}", said.stdout);
+}
+
+#[test]
 fn a_weak_or_open_key_file_is_refused() {
     let project = Project::new();
     let (_, bank, _) = files(&project);
@@ -113,7 +163,7 @@ fn another_epoch_schema_or_key_is_refused_by_name() {
         std::fs::write(project.path("manifest.toml"), &original).unwrap();
     };
     try_with(&original.replace("epoch = \"2026-11\"", "epoch = \"2026-12\""), "the epoch differs");
-    try_with(&original.replace("probable = 7.0", "probable = 1.0"), "the schema differs");
+    try_with(&original.replace("probable = 8.0", "probable = 1.0"), "the schema differs");
     try_with(&original.replace("purpose = \"test\"", "purpose = \"else\""), "the manifest differs");
 
     let other = project.text("other.key");

@@ -9,3 +9,4 @@ mod interrupts;
 mod journey;
 mod readme;
 mod release_rules;
+mod schemas;

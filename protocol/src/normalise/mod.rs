@@ -27,6 +27,8 @@ pub enum FieldState {
     /// A character is uncertain (`?`, `□`, `*`) or of a private-use area.
     Uncertain,
     Malformed,
+    /// A number that a spreadsheet has rounded (`1.10101E+17`): its last digits are gone.
+    Destroyed,
 }
 
 /// A cell, read once; parts and grams are taken from it.
@@ -41,6 +43,7 @@ pub(crate) enum Value {
     Words(String),
     Email(String),
     Malformed,
+    Destroyed,
 }
 
 impl Value {
@@ -48,6 +51,9 @@ impl Value {
         let clean = text::clean(cell);
         if text::says_missing(&clean) {
             return Self::Missing;
+        }
+        if matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits) && is_rounded(&clean) {
+            return Self::Destroyed;
         }
         let value = match kind {
             Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
@@ -67,6 +73,7 @@ impl Value {
         match self {
             Self::Missing => FieldState::Missing,
             Self::Malformed => FieldState::Malformed,
+            Self::Destroyed => FieldState::Destroyed,
             Self::NameCn(name) => name.state(),
             Self::ResidentId(id) => id.state(),
             Self::Date(date) => date.state(),
@@ -77,7 +84,7 @@ impl Value {
     /// The alternatives of a part; none where it is missing.
     pub fn part(&self, part: Part) -> Vec<String> {
         match self {
-            Self::Missing | Self::Malformed => Vec::new(),
+            Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.part(part),
             Self::ResidentId(id) => id.part(part),
             Self::Date(date) => date.part(part).into_iter().collect(),
@@ -92,7 +99,7 @@ impl Value {
     /// The grams that a filter holds of this value.
     pub fn grams(&self) -> Vec<String> {
         match self {
-            Self::Missing | Self::Malformed => Vec::new(),
+            Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.grams(),
             Self::ResidentId(id) => text::positional(id.digits()),
             Self::Date(date) => text::positional(date.digits()),
@@ -102,6 +109,14 @@ impl Value {
             Self::Words(words) | Self::Email(words) => text::bigrams(words),
         }
     }
+}
+
+// SPEC 4.3  digits, perhaps a point and digits, `e+` and digits: a spreadsheet's way to write a long number
+fn is_rounded(clean: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let Some((mantissa, exponent)) = clean.split_once("e+") else { return false };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    digits(whole) && digits(fraction) && digits(exponent)
 }
 
 // SPEC 4.7  m: 男 男性 m male 1; f: 女 女性 f female 2
