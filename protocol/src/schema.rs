@@ -260,7 +260,8 @@ impl Schema {
 
     /// The same fields, compared by one filter over all of them instead of by passes.
     ///
-    /// A pair's distance decides alone: possible from .47 on, probable from .46 (of an expected .5 between strangers).
+    /// A pair's distance decides alone. Strangers lie at .5 ± .011, so one pair of them in 30 million is possible (.44, 5.4
+    /// deviations), one in 6 billion probable (.43).
     pub fn for_record_profile(&self) -> Self {
         let grams: usize = self.fields.iter().map(|field| field.kind.typical_grams()).sum();
         let bits = 2048u16;
@@ -275,14 +276,14 @@ impl Schema {
             bits,
             k,
             t: 8,
-            bands: vec![band(0.435, 12.0), band(0.445, 8.0), band(0.455, 4.0)],
+            bands: vec![band(0.43, 8.0), band(0.44, 4.0)],
             beyond: -8.0,
         };
         Self {
             profile: Profile::Record,
             passes: Vec::new(),
             filters: vec![filter],
-            decision: Decision { bias: 0.0, possible: 4.0, probable: 4.0 },
+            decision: Decision { bias: 0.0, possible: 4.0, probable: 8.0 },
             ..self.clone()
         }
     }

@@ -145,7 +145,7 @@ impl<'s> Disturber<'s> {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        (u64::from(self.rng.next_u32()) * bound as u64 >> 32) as usize
+        ((u64::from(self.rng.next_u32()) * bound as u64) >> 32) as usize
     }
 }
 
