@@ -5,6 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hedui::matching::Matcher;
 use hedui::matching::index::Index;
+use hedui_protocol::clk::{Cache, ClkEncoder, ClkSchema};
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::{Encodings, Shape};
 use hedui_protocol::ids::{ManifestId, RecordId};
@@ -84,6 +85,39 @@ fn encode(c: &mut Criterion) {
     group.finish();
 }
 
+/// FEBRL rows, a cell a column: no cell of them has quotes.
+fn febrl() -> Vec<Vec<&'static str>> {
+    let csv = include_str!("../protocol/vectors/clk/febrl-blake.csv");
+    csv.lines().skip(1).map(|line| line.split(',').collect()).collect()
+}
+
+/// Whole rows of Western people in each profile: what is read, hashed, diffused.
+fn western(c: &mut Criterion) {
+    let rows = febrl();
+    let person = Schema::parse(Schema::preset("person").expect("shipped")).expect("shipped");
+    let mut group = c.benchmark_group("FEBRL, 200 rows");
+    group.throughput(Throughput::Elements(rows.len() as u64)).sample_size(20);
+    for (name, schema) in
+        [("cohort: tokens and eight filters", &person), ("record: one filter", &person.for_record_profile())]
+    {
+        let encoder = Encoder::new(&key(), ManifestId([1; 32]), schema, "bank");
+        // the schema's fields are the file's columns after the id, and three that it lacks
+        let cells = |row: &Vec<&'static str>| row[1..].iter().copied().chain([""; 3]).collect::<Vec<_>>();
+        let encode = |row: &Vec<&'static str>| encoder.encode(&encoder.normalise(&cells(row))).encodings.filters.len();
+        group.bench_function(name, |b| b.iter(|| rows.iter().map(encode).sum::<usize>()));
+    }
+    let schema = ClkSchema::parse(include_bytes!("../protocol/vectors/clk/febrl-blake.schema.json")).expect("golden");
+    let encoder = ClkEncoder::new(&schema, b"horse staple").expect("golden");
+    let clks =
+        |cache: &mut Cache| rows.iter().map(|row| encoder.encode(row, cache).expect("golden").len()).sum::<usize>();
+    group.bench_function("clk, nothing seen before", |b| b.iter(|| clks(&mut encoder.cache())));
+    group.bench_function("clk, every value seen before", |b| {
+        let mut cache = encoder.cache();
+        b.iter(|| clks(&mut cache));
+    });
+    group.finish();
+}
+
 fn join(c: &mut Criterion) {
     let schema = Schema::parse(Schema::preset("resident-cn").expect("shipped")).expect("shipped");
     let encoder = Encoder::new(&key(), ManifestId([1; 32]), &schema, "bank");
@@ -100,5 +134,5 @@ fn join(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(speed, encode, join);
+criterion_group!(speed, encode, western, join);
 criterion_main!(speed);

@@ -163,7 +163,7 @@ fn another_epoch_schema_or_key_is_refused_by_name() {
         std::fs::write(project.path("manifest.toml"), &original).unwrap();
     };
     try_with(&original.replace("epoch = \"2026-11\"", "epoch = \"2026-12\""), "the epoch differs");
-    try_with(&original.replace("probable = 8.0", "probable = 1.0"), "the schema differs");
+    try_with(&original.replace("probable = 9.0", "probable = 1.0"), "the schema differs");
     try_with(&original.replace("purpose = \"test\"", "purpose = \"else\""), "the manifest differs");
 
     let other = project.text("other.key");
