@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    hedui::terminal::end_quietly_at_a_closed_pipe();
     if let Err(failure) = hedui::keyfile::no_core_dumps() {
         hedui::terminal::tell(&failure);
         return failure.exit.into();

@@ -52,6 +52,18 @@ impl Interrupt {
     }
 }
 
+/// Who pipes our output into `head` has seen enough: no panic message about it.
+pub fn end_quietly_at_a_closed_pipe() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(0);
+        }
+        tell(panic);
+    }));
+}
+
 /// Tells a failure on stderr: `error:` where and why, `hint:` what to do.
 pub fn tell(failure: &Failure) {
     eprintln!("error: {}", failure.message);

@@ -1,6 +1,6 @@
 //! Schemas guessed, tried, compared and learned, on a synthetic city.
 
-use crate::harness::{Project, run};
+use crate::harness::{Project, Said, run};
 
 #[test]
 fn a_schema_is_guessed_tried_learned_and_links() {
@@ -57,6 +57,18 @@ fn a_schema_is_guessed_tried_learned_and_links() {
     };
     assert!(f1("resident-cn") > 0.98, "{}", f1("resident-cn"));
     assert!(f1(&learned) > 0.97, "{}", f1(&learned));
+}
+
+#[test]
+fn who_reads_only_the_first_line_hears_no_panic() {
+    let pipe = format!(
+        "{} --help | head -1; {} schema check person | true",
+        env!("CARGO_BIN_EXE_hedui"),
+        env!("CARGO_BIN_EXE_hedui")
+    );
+    let said =
+        Said::of(&std::process::Command::new("bash").args(["-o", "pipefail", "-c", &pipe]).output().unwrap()).done();
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
 }
 
 #[test]
