@@ -13,13 +13,16 @@ pub const MOST_ALTERNATIVES: usize = 16;
 /// A schema, made ready for reading rows. Shared by threads.
 pub struct Normaliser {
     kinds: Vec<(Kind, DateOrder)>,
+    /// Every part that some pass takes, once.
+    parts: Vec<(usize, Part)>,
     passes: Vec<PassParts>,
     filters: Vec<Vec<(usize, String)>>,
 }
 
 struct PassParts {
     name: String,
-    parts: Vec<(usize, Part)>,
+    /// Positions among the normaliser's parts.
+    parts: Vec<usize>,
     unordered: bool,
 }
 
@@ -42,12 +45,23 @@ impl fmt::Debug for NormalisedRow {
 impl Normaliser {
     /// `schema` has been validated.
     pub fn new(schema: &Schema) -> Self {
-        let part = |text: &String| schema.part(text).expect("validated: every part is one of the schema's");
-        let passes = schema.passes.iter().map(|pass| PassParts {
-            name: pass.name.clone(),
-            parts: pass.of.iter().map(part).collect(),
-            unordered: pass.unordered,
-        });
+        let mut parts: Vec<(usize, Part)> = Vec::new();
+        let mut place = |text: &String| {
+            let part = schema.part(text).expect("validated: every part is one of the schema's");
+            parts.iter().position(|known| *known == part).unwrap_or_else(|| {
+                parts.push(part);
+                parts.len() - 1
+            })
+        };
+        let passes: Vec<PassParts> = schema
+            .passes
+            .iter()
+            .map(|pass| PassParts {
+                name: pass.name.clone(),
+                parts: pass.of.iter().map(&mut place).collect(),
+                unordered: pass.unordered,
+            })
+            .collect();
         let filters = schema.filters.iter().map(|filter| {
             let fields = filter.fields.iter().map(|name| {
                 let position = schema.fields.iter().position(|field| field.name == *name);
@@ -57,7 +71,8 @@ impl Normaliser {
         });
         Self {
             kinds: schema.fields.iter().map(|field| (field.kind, field.order)).collect(),
-            passes: passes.collect(),
+            parts,
+            passes,
             filters: filters.collect(),
         }
     }
@@ -67,8 +82,9 @@ impl Normaliser {
         assert_eq!(cells.len(), self.kinds.len(), "one cell a field");
         let values: Vec<Value> =
             self.kinds.iter().zip(cells).map(|((kind, order), cell)| Value::read(*kind, *order, cell)).collect();
+        let parts: Vec<Vec<String>> = self.parts.iter().map(|(field, part)| values[*field].part(*part)).collect();
         NormalisedRow {
-            passes: self.passes.iter().map(|pass| pass.alternatives(&values)).collect(),
+            passes: self.passes.iter().map(|pass| pass.alternatives(&parts)).collect(),
             grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),
             states: values.iter().map(Value::state).collect(),
         }
@@ -77,26 +93,32 @@ impl Normaliser {
 
 impl PassParts {
     // SPEC 5.2  every combination of the parts' alternatives, in the parts' order
-    fn alternatives(&self, values: &[Value]) -> Vec<Vec<u8>> {
-        let mut combinations: Vec<Vec<String>> = vec![Vec::new()];
-        for (field, part) in &self.parts {
-            let parts = values[*field].part(*part);
+    fn alternatives(&self, parts: &[Vec<String>]) -> Vec<Vec<u8>> {
+        let mut combinations: Vec<Vec<&str>> = vec![Vec::with_capacity(self.parts.len())];
+        for part in &self.parts {
+            let own = &parts[*part];
+            if let [only] = own.as_slice() {
+                combinations.iter_mut().for_each(|known| known.push(only));
+                continue;
+            }
             let extended = combinations
                 .iter()
-                .flat_map(|known| parts.iter().map(move |part| known.iter().chain([part]).cloned().collect()));
+                .flat_map(|known| own.iter().map(move |part| known.iter().copied().chain([part.as_str()]).collect()));
             combinations = extended.take(MOST_ALTERNATIVES).collect();
         }
         let mut bytes: Vec<Vec<u8>> = combinations.into_iter().map(|parts| self.bytes(parts)).collect();
         // two ways to the same value are one value
-        let mut seen = std::collections::HashSet::new();
-        bytes.retain(|value| seen.insert(value.clone()));
+        if bytes.len() > 1 {
+            let mut seen = std::collections::HashSet::new();
+            bytes.retain(|value| seen.insert(value.clone()));
+        }
         bytes
     }
 
     // SPEC 5.1  x_p = B("hedui v1 pass", pass name, part, part, …)
-    fn bytes(&self, mut parts: Vec<String>) -> Vec<u8> {
+    fn bytes(&self, mut parts: Vec<&str>) -> Vec<u8> {
         if self.unordered {
-            parts.sort();
+            parts.sort_unstable();
         }
         let bound = Bound::new("hedui v1 pass").and(self.name.as_bytes());
         parts.iter().fold(bound, |bound, part| bound.and(part.as_bytes())).into_vec()
