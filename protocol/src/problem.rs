@@ -89,4 +89,15 @@ mod tests {
         let uris: std::collections::BTreeSet<_> = ProblemKind::ALL.iter().map(|kind| kind.uri()).collect();
         assert_eq!(uris.len(), ProblemKind::ALL.len());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_problem_or_none(text in ".*", at in 0usize..150, value in 32u8..127) {
+            let _ = serde_json::from_str::<Problem>(&text);
+            let mut json = serde_json::to_vec(&Problem::new(ProblemKind::NotFound, "nothing")).unwrap();
+            let at = at % json.len();
+            json[at] = value;
+            let _ = serde_json::from_slice::<Problem>(&json);
+        }
+    }
 }

@@ -169,4 +169,13 @@ mod tests {
         assert!(key.public().verify(Purpose::Ticket, b"tickeT", &signature).is_err());
         assert!(SigningKey::from_seed(&[8; 32]).public().verify(Purpose::Ticket, b"ticket", &signature).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_key_or_a_signature_or_refused(seed in proptest::prelude::any::<[u8; 32]>(), text in ".{0,100}") {
+            let public = SigningKey::from_seed(&seed).public();
+            proptest::prop_assert_eq!(PublicKey::try_from(public.to_string()).unwrap().0, public.0);
+            let _ = (PublicKey::try_from(text.clone()), Signature::try_from(text));
+        }
+    }
 }

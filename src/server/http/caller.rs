@@ -23,7 +23,13 @@ pub struct Caller {
 
 impl Connected<IncomingStream<'_, TlsListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        let Some(certificate) = &stream.remote_addr().0 else { return Self::default() };
+        stream.remote_addr().0.as_ref().map(|certificate| Self::of(certificate)).unwrap_or_default()
+    }
+}
+
+impl Caller {
+    /// Nobody, where the certificate does not read.
+    fn of(certificate: &[u8]) -> Self {
         let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Self::default() };
         let text = |attribute: Option<&AttributeTypeAndValue<'_>>| {
             attribute.and_then(|attribute| attribute.as_str().ok()).unwrap_or_default().to_owned()
@@ -101,5 +107,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         caller(parts, state, "operator").await.map(|_| Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_certificate_is_somebodys_or_nobodys(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0usize..400, value in any::<u8>()) {
+            prop_assert_eq!(Caller::of(&bytes).role, "");
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut subject = rcgen::CertificateParams::default();
+            subject.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "agency");
+            let mut certificate = subject.self_signed(&key).unwrap().der().to_vec();
+            prop_assert_eq!(Caller::of(&certificate).role, "agency");
+            let at = at % certificate.len();
+            certificate[at] = value;
+            let _ = Caller::of(&certificate);
+        }
     }
 }
