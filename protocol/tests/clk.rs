@@ -96,6 +96,19 @@ fn what_clkhash_refuses_is_refused_with_the_place() {
     refuses(&format!("{format}/encoding"), "latin-1".into(), "must be ascii");
 }
 
+#[test]
+fn a_feature_of_weight_nothing_must_still_be_in_order() {
+    let schema = |format: &str| {
+        format!(
+            r#"{{"version": 1, "clkConfig": {{"l": 64, "k": 1, "kdf": {{"type": "HKDF"}}, "hash": {{"type": "blakeHash"}}}},
+            "features": [{{"identifier": "a", "format": {format}, "hashing": {{"ngram": 2, "weight": 0}}}}]}}"#
+        )
+    };
+    assert!(ClkSchema::parse(schema(r#"{"type": "string"}"#).as_bytes()).is_ok());
+    let said = ClkSchema::parse(schema(r#"{"type": "string", "more": 1}"#).as_bytes()).unwrap_err().to_string();
+    assert!(said.starts_with("features[0].format.more: is not known here"), "{said}");
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_a_schema_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {

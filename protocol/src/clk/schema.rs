@@ -456,6 +456,8 @@ fn to_version_2(mut root: Value) -> Read<Value> {
             })?,
         };
         if weight == 0.0 {
+            // what is about to be ignored must be in order all the same
+            self::format(&Node::new(place.clone(), &Value::Object(feature.clone()))?.child("format")?)?;
             feature.retain(|name, _| name == "identifier");
             feature.insert("ignored".into(), Value::Bool(true));
             continue;
