@@ -174,8 +174,7 @@ impl Figures {
         if let Some((name, count)) = zeros.iter().find(|(_, count)| *count > 0) {
             return Err(Failure::refused(format!("{name} is {count}; it must be 0")));
         }
-        let bars = [(self.precision, self.pairs_released, 0.999), (self.recall, self.pairs_true, 0.97)];
-        if bars.into_iter().any(|(share, of, bar)| share + chance(share, of) < bar) {
+        if self.precision < 0.999 || self.recall < 0.97 {
             let (precision, recall) = (self.precision, self.recall);
             return Err(Failure::refused(format!(
                 "precision {precision:.4} and recall {recall:.4}; they must be at least .999 and .97"
@@ -183,11 +182,6 @@ impl Figures {
         }
         Ok(())
     }
-}
-
-/// Two standard errors of a share, for a bar that is meant for many: a small city has few pairs. Nothing from 2,000 on.
-fn chance(share: f64, of: u64) -> f64 {
-    if of < 2000 { 2.0 * (share * (1.0 - share) / (of.max(1)) as f64).sqrt() } else { 0.0 }
 }
 
 /// Reads a file of the demo.

@@ -2,12 +2,11 @@
 
 use rayon::prelude::*;
 
-/// One pair: the numbers of the features it has, whether it is a match, and how much it counts.
+/// One pair: the numbers of the features it has, and whether it is a match.
 #[derive(Clone, Debug)]
 pub struct Example {
     pub features: Vec<u16>,
     pub positive: bool,
-    pub weight: f64,
 }
 
 /// The log odds of a match: one number a feature, the bias last.
@@ -58,8 +57,8 @@ impl Model {
         let empty = || (vec![0.0; size], vec![vec![0.0; size]; size]);
         let add = |(mut gradient, mut hessian): (Vec<f64>, Vec<Vec<f64>>), example: &Example| {
             let p = self.probability(&example.features);
-            let slope = example.weight * (p - f64::from(u8::from(example.positive)));
-            let curve = example.weight * p * (1.0 - p);
+            let slope = p - f64::from(u8::from(example.positive));
+            let curve = p * (1.0 - p);
             let all = || example.features.iter().copied().chain([bias]).map(usize::from);
             for one in all() {
                 gradient[one] += slope;
@@ -137,8 +136,9 @@ mod tests {
         let mut examples = Vec::new();
         for features in [vec![], vec![0], vec![1], vec![0, 1]] {
             let p = 1.0 / (1.0 + (-odds(&features)).exp());
-            for (positive, weight) in [(true, p), (false, 1.0 - p)] {
-                examples.push(Example { features: features.clone(), positive, weight: 1e6 * weight });
+            for (positive, share) in [(true, p), (false, 1.0 - p)] {
+                let example = Example { features: features.clone(), positive };
+                examples.extend(std::iter::repeat_n(example, (2e4 * share).round() as usize));
             }
         }
         let model = Model::fit(&examples, 2);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use hedui_protocol::normalise::is_han;
 use hedui_protocol::passes::{FieldState, Normaliser};
 use hedui_protocol::schema::{Decision, Field, Kind, Profile, Schema};
 
@@ -195,10 +196,6 @@ fn looks_like(kind: Kind, cell: &str) -> bool {
         Kind::Phone => (7..=13).contains(&cell.chars().filter(char::is_ascii_digit).count()) && han == 0,
         _ => true,
     }
-}
-
-fn is_han(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c)
 }
 
 fn speaks_chinese(table: &Table, rows: &[Row]) -> bool {

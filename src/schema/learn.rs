@@ -201,7 +201,7 @@ fn encode(encoder: &Encoder, rows: &Rows, left_out: &[bool]) -> Vec<Encodings> {
 fn labelled(schema: &Schema, set: &DataSet, pairs: Vec<Pair>) -> Vec<Example> {
     let example = |pair: Pair| {
         let positive = set.truth.contains(&(pair.a, pair.b));
-        Example { features: pair.features, positive, weight: 1.0 }
+        Example { features: pair.features, positive }
     };
     let mut examples: Vec<Example> = pairs.into_iter().map(example).collect();
     if set.doubtful {

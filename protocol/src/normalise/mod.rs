@@ -11,6 +11,8 @@ mod script;
 mod text;
 mod western;
 
+pub use script::is_han;
+
 use crate::schema::{DateOrder, Kind, Part};
 
 /// How a cell reads. Of interest to the data holder's own quality report; nothing of it is sent.
