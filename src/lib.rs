@@ -25,6 +25,8 @@ pub mod matching;
 #[cfg(feature = "office")]
 pub mod office;
 pub mod options;
+#[cfg(any(feature = "agency", feature = "office"))]
+pub mod page;
 #[cfg(any(feature = "agency", feature = "server"))]
 pub mod parts;
 pub mod project;
