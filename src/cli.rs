@@ -26,6 +26,9 @@ enum Command {
     /// Encode two files and match them here, with the code that the service uses
     #[cfg(feature = "agency")]
     Link(Box<crate::link::Link>),
+    /// Estimate precision and recall of two files' link, without a truth, and advise thresholds
+    #[cfg(feature = "agency")]
+    Tune(Box<crate::tune::Tune>),
     /// CLKs as clkhash makes them, for interoperation and research
     #[cfg(feature = "agency")]
     #[command(subcommand)]
@@ -67,6 +70,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Demo(demo) => demo.run(),
         #[cfg(feature = "agency")]
         Command::Link(link) => link.run(),
+        #[cfg(feature = "agency")]
+        Command::Tune(tune) => tune.run(),
         #[cfg(feature = "agency")]
         Command::Clk(verb) => crate::clk::run(verb),
         #[cfg(feature = "agency")]

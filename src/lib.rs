@@ -35,6 +35,8 @@ pub mod random;
 pub mod schema;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "agency")]
+pub mod sides;
 pub mod signatures;
 pub mod staging;
 pub mod synth;
@@ -42,3 +44,5 @@ pub mod synth;
 pub mod table;
 pub mod terminal;
 pub mod transport;
+#[cfg(feature = "agency")]
+pub mod tune;

@@ -5,5 +5,6 @@
 //! pairs are rows beside copies of themselves that were disturbed as typists disturb them ([`disturb`]).
 
 pub mod disturb;
+pub mod mixture;
 pub mod outcomes;
 pub mod regression;

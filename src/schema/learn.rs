@@ -1,6 +1,6 @@
 //! `hedui schema learn`: weights for a schema, learned where the data is; only weights leave.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -19,9 +19,8 @@ use crate::learning::outcomes::{self, Pair};
 use crate::learning::regression::{Example, Model};
 use crate::options::TableFormat;
 use crate::project::manifest::{ProfileName, load_schema};
+use crate::sides::{Side, reviewed_pairs, true_pairs};
 use crate::staging::replace_private;
-use crate::table::columns::Columns;
-use crate::table::row_ids::RowIds;
 use crate::terminal::{self, Interrupt};
 
 /// Rows of a file that are used; more teach nothing new.
@@ -41,6 +40,9 @@ pub struct Learn {
     /// Two files and their true pairs (id_a,id_b); may be given several times
     #[arg(long, value_names = ["A", "B", "TRUTH"], num_args = 3)]
     known: Vec<PathBuf>,
+    /// Two files and pairs of theirs that somebody looked at (id_a,id_b,match: 1 or 0); may be given several times
+    #[arg(long, value_names = ["A", "B", "PAIRS"], num_args = 3)]
+    reviewed: Vec<PathBuf>,
     /// A file whose truth nobody knows: its rows are compared with disturbed copies of themselves; may be given several times
     #[arg(long, value_name = "FILE")]
     own: Vec<PathBuf>,
@@ -54,17 +56,16 @@ pub struct Learn {
     out: PathBuf,
 }
 
-/// Rows of a file: ids, and one cell a field.
-struct Rows {
-    ids: Vec<String>,
-    cells: Vec<Vec<String>>,
-}
+/// Rows of a file, one cell a field.
+type Rows = Side<Vec<String>>;
 
 /// Two sides and which of their rows are one person's.
 struct DataSet {
     a: Rows,
     b: Rows,
     truth: HashSet<(u32, u32)>,
+    /// The pairs of which something is known, where that is not all.
+    reviewed: Option<HashSet<(u32, u32)>>,
     /// Rows of one file may be one person's without anybody knowing.
     doubtful: bool,
 }
@@ -76,15 +77,20 @@ impl Learn {
         if schema.profile != Profile::Cohort {
             return Err(Failure::usage("weights are learned for the `cohort` profile"));
         }
-        if self.known.is_empty() && self.own.is_empty() {
-            return Err(Failure::usage("name a file with `--own`, or two files and their truth with `--known`"));
+        if self.known.is_empty() && self.reviewed.is_empty() && self.own.is_empty() {
+            return Err(Failure::usage(
+                "name a file with `--own`, or two files and their truth with `--known`, or a sample with `--reviewed`",
+            ));
         }
         let mut sets = Vec::new();
         for files in self.known.chunks(3) {
-            sets.push(self.known_set(&schema, &files[0], &files[1], &files[2])?);
+            sets.push(self.known_set(&schema, &files[0], &files[1], &files[2], &interrupt)?);
+        }
+        for files in self.reviewed.chunks(3) {
+            sets.push(self.reviewed_set(&schema, &files[0], &files[1], &files[2], &interrupt)?);
         }
         for file in &self.own {
-            sets.push(self.own_set(&schema, file)?);
+            sets.push(self.own_set(&schema, file, &interrupt)?);
         }
         let examples = examples(&schema, &sets, self.seed, &interrupt)?;
         let matches = examples.iter().filter(|example| example.positive).count();
@@ -100,63 +106,48 @@ impl Learn {
         Ok(())
     }
 
-    fn rows(&self, schema: &Schema, path: &Path) -> Outcome<Rows> {
-        let mut table = self.format.open(path)?;
-        let columns = Columns::find(&table, schema, &self.format.map)?;
-        let ids = RowIds::find(&table, &self.format.id)?;
-        let mut rows = Rows { ids: Vec::new(), cells: Vec::new() };
-        loop {
-            let block = table.next_rows(4096)?;
-            if block.is_empty() {
-                return table.refuse_empty().map(|()| rows);
-            }
-            for row in &block {
-                rows.ids.push(ids.of(row)?.to_owned());
-                rows.cells.push(columns.cells(row).into_iter().map(str::to_owned).collect());
-            }
-        }
+    fn rows(&self, schema: &Schema, path: &Path, interrupt: &Interrupt) -> Outcome<Rows> {
+        let keep = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        Side::read(path, &self.format, schema, interrupt, keep)
     }
 
-    fn known_set(&self, schema: &Schema, a: &Path, b: &Path, truth: &Path) -> Outcome<DataSet> {
-        let (a, b) = (self.rows(schema, a)?, self.rows(schema, b)?);
-        let places = |rows: &Rows| rows.ids.iter().cloned().zip(0u32..).collect::<HashMap<String, u32>>();
-        let (in_a, in_b) = (places(&a), places(&b));
-        let mut table = TableFormat::default().open(truth)?;
-        let (id_a, id_b) = (table.require("id_a")?, table.require("id_b")?);
-        let mut pairs = HashSet::new();
-        let unknown = |row: u64| {
-            Failure::refused(format!("{}: row {row} names an id that is in none of the files", truth.display()))
-        };
-        loop {
-            let block = table.next_rows(4096)?;
-            if block.is_empty() {
-                break;
-            }
-            for row in &block {
-                let place = |places: &HashMap<String, u32>, at: usize| places.get(&row.cells[at]).copied();
-                let pair = place(&in_a, id_a).zip(place(&in_b, id_b)).ok_or_else(|| unknown(row.number))?;
-                pairs.insert(pair);
-            }
-        }
+    fn known_set(&self, schema: &Schema, a: &Path, b: &Path, truth: &Path, interrupt: &Interrupt) -> Outcome<DataSet> {
+        let (a, b) = (self.rows(schema, a, interrupt)?, self.rows(schema, b, interrupt)?);
+        let mut pairs = true_pairs(truth, &a.ids, &b.ids)?;
         // a file beside itself: a pair has no direction
         if a.ids == b.ids {
             let turned: Vec<(u32, u32)> = pairs.iter().map(|(one, other)| (*other, *one)).collect();
             pairs.extend(turned);
         }
-        Ok(DataSet { a, b, truth: pairs, doubtful: false })
+        Ok(DataSet { a, b, truth: pairs, reviewed: None, doubtful: false })
     }
 
-    fn own_set(&self, schema: &Schema, path: &Path) -> Outcome<DataSet> {
-        let mut a = self.rows(schema, path)?;
-        let step = a.cells.len().div_ceil(ROWS);
-        a.cells = a.cells.into_iter().step_by(step).collect();
+    fn reviewed_set(
+        &self,
+        schema: &Schema,
+        a: &Path,
+        b: &Path,
+        reviewed: &Path,
+        interrupt: &Interrupt,
+    ) -> Outcome<DataSet> {
+        let (a, b) = (self.rows(schema, a, interrupt)?, self.rows(schema, b, interrupt)?);
+        let known = reviewed_pairs(reviewed, &a.ids, &b.ids)?;
+        let truth = known.iter().filter(|pair| pair.matches).map(|pair| (pair.a, pair.b)).collect();
+        let reviewed = Some(known.iter().map(|pair| (pair.a, pair.b)).collect());
+        Ok(DataSet { a, b, truth, reviewed, doubtful: false })
+    }
+
+    fn own_set(&self, schema: &Schema, path: &Path, interrupt: &Interrupt) -> Outcome<DataSet> {
+        let mut a = self.rows(schema, path, interrupt)?;
+        let step = a.rows.len().div_ceil(ROWS);
+        a.rows = a.rows.into_iter().step_by(step).collect();
         a.ids = a.ids.into_iter().step_by(step).collect();
         let mut disturber = Disturber::new(schema, self.seed);
-        let count = a.cells.len();
-        let copies = (0..count).map(|at| disturber.copy(&a.cells[at], &a.cells[(at + count / 2 + 1) % count]));
-        let b = Rows { cells: copies.collect(), ids: a.ids.iter().map(|id| format!("{id}'")).collect() };
+        let count = a.rows.len();
+        let copies = (0..count).map(|at| disturber.copy(&a.rows[at], &a.rows[(at + count / 2 + 1) % count]));
+        let b = Rows { rows: copies.collect(), ids: a.ids.iter().map(|id| format!("{id}'")).collect() };
         let truth = (0..u32::try_from(count).expect("at most ROWS")).map(|at| (at, at)).collect();
-        Ok(DataSet { a, b, truth, doubtful: true })
+        Ok(DataSet { a, b, truth, reviewed: None, doubtful: true })
     }
 }
 
@@ -180,6 +171,9 @@ fn examples(schema: &Schema, sets: &[DataSet], seed: u64, interrupt: &Interrupt)
             let (a, b) = (encode(&encoder, &set.a, &left_out), encode(&encoder, &set.b, &left_out));
             let mut pairs = outcomes::candidates(schema, &a, &b)?;
             pairs.retain(|pair| set.a.ids[pair.a as usize] != set.b.ids[pair.b as usize]);
+            if let Some(reviewed) = &set.reviewed {
+                pairs.retain(|pair| reviewed.contains(&(pair.a, pair.b)));
+            }
             examples.extend(labelled(schema, set, pairs));
             progress.inc(1);
         }
@@ -193,7 +187,7 @@ fn encode(encoder: &Encoder, rows: &Rows, left_out: &[bool]) -> Vec<Encodings> {
         let cells = cells.iter().zip(left_out).map(|(cell, out)| if *out { "" } else { cell.as_str() });
         encoder.encode(&encoder.normalise(&cells.collect::<Vec<_>>())).encodings
     };
-    rows.cells.par_iter().map(encode).collect()
+    rows.rows.par_iter().map(encode).collect()
 }
 
 /// Pairs with what is known of them. Where rows of one file may be one person's, likely matches that are none by the

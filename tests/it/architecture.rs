@@ -28,10 +28,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 ];
 
 /// What stands above the houses: nothing below may use it.
-const DOOR: &[&str] =
-    &["crate::cli", "crate::clk", "crate::demo", "crate::link", "crate::project", "crate::schema", "crate::synth"];
+const DOOR: &[&str] = &[
+    "crate::cli",
+    "crate::clk",
+    "crate::demo",
+    "crate::link",
+    "crate::project",
+    "crate::schema",
+    "crate::sides",
+    "crate::synth",
+    "crate::tune",
+];
 const BELOW_THE_DOOR: &[&str] =
-    &["src/server", "src/agency", "src/office", "src/matching", "src/transport", "src/table"];
+    &["src/server", "src/agency", "src/office", "src/matching", "src/learning", "src/transport", "src/table"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -10,3 +10,4 @@ mod journey;
 mod readme;
 mod release_rules;
 mod schemas;
+mod tune;
