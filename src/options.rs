@@ -1,13 +1,12 @@
 //! Arguments that several commands share, and what they load.
 
-#[cfg(any(feature = "agency", feature = "office"))]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 #[cfg(any(feature = "agency", feature = "office"))]
 use std::time::Duration;
 
 use clap::Args;
 use hedui_protocol::manifest::Manifest;
+use hedui_protocol::schema::Schema;
 
 use crate::failure::{Failure, Outcome};
 use crate::transport::tls::Identity;
@@ -25,6 +24,20 @@ impl ManifestFile {
         let bytes = std::fs::read(&self.manifest).map_err(|e| Failure::file("read", &self.manifest, &e))?;
         Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", self.manifest.display())))
     }
+}
+
+/// A schema by its file or its preset's name.
+pub fn read_schema(name: &str) -> Outcome<Schema> {
+    let text = match Schema::preset(name) {
+        Some(preset) => preset.to_owned(),
+        None => {
+            let path = Path::new(name);
+            std::fs::read_to_string(path).map_err(|e| {
+                Failure::file("read", path, &e).hint(format!("the presets are: {}", Schema::PRESETS.join(", ")))
+            })?
+        }
+    };
+    Schema::parse(&text).map_err(|e| Failure::refused(format!("{name}: {e}")))
 }
 
 /// This party's certificate and key, and the authority it trusts.

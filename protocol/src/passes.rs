@@ -30,6 +30,8 @@ struct PassParts {
 pub struct NormalisedRow {
     /// For each pass its alternatives, each as the bytes `x_p` of SPEC 5.1; none where a part is missing.
     pub passes: Vec<Vec<Vec<u8>>>,
+    /// For each pass the positions of the fields that gave it no part: for want of them it cannot find the row.
+    pub lacking: Vec<Vec<usize>>,
     /// For each filter its distinct grams.
     pub grams: Vec<Vec<Vec<u8>>>,
     /// How each field's cell reads.
@@ -85,9 +87,18 @@ impl Normaliser {
         let parts: Vec<Vec<String>> = self.parts.iter().map(|(field, part)| values[*field].part(*part)).collect();
         NormalisedRow {
             passes: self.passes.iter().map(|pass| pass.alternatives(&parts)).collect(),
+            lacking: self.passes.iter().map(|pass| self.lacking(pass, &parts)).collect(),
             grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),
             states: values.iter().map(Value::state).collect(),
         }
+    }
+
+    fn lacking(&self, pass: &PassParts, parts: &[Vec<String>]) -> Vec<usize> {
+        let empty = pass.parts.iter().filter(|part| parts[**part].is_empty());
+        let mut fields: Vec<usize> = empty.map(|part| self.parts[*part].0).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
     }
 }
 
@@ -166,6 +177,22 @@ mod tests {
         let row = row("", "无", "");
         assert!(row.passes.iter().all(Vec::is_empty));
         assert!(row.grams.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_pass_that_cannot_find_a_row_names_the_fields_it_wants() {
+        let (schema, _) = normaliser();
+        let row = row("李?", "110105491231002", "");
+        let lacking = |name: &str| {
+            let at = schema.passes.iter().position(|pass| pass.name == name).unwrap();
+            let fields: Vec<&str> = row.lacking[at].iter().map(|field| schema.fields[*field].name.as_str()).collect();
+            assert_eq!(fields.is_empty(), !row.passes[at].is_empty(), "{name}");
+            fields.join(" ")
+        };
+        assert_eq!(lacking("id18"), "");
+        assert_eq!(lacking("name+year-month"), "name dob");
+        assert_eq!(lacking("surname+date"), "dob");
+        assert_eq!(lacking("phone"), "phone");
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Answer {
     ) -> Outcome<Wanted> {
         let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
         let wanted: std::collections::HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
-        let AgencyTable { mut table, layout, .. } = AgencyTable::open(&self.own.data, manifest, agency, as_of)?;
+        let AgencyTable { mut table, layout, .. } =
+            AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
         let mut rows = HashMap::with_capacity(wanted.len());
         loop {
             interrupt.check()?;

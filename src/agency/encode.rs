@@ -62,7 +62,8 @@ impl Encode {
         let linkage_key = self.key.load_for(&manifest)?;
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
         let as_of = self.as_of.unwrap_or_else(|| clock.today());
-        let AgencyTable { mut table, identity, layout } = AgencyTable::open(&self.own.data, &manifest, agency, as_of)?;
+        let AgencyTable { mut table, identity, layout } =
+            AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
         let encoder = Encoder::new(&linkage_key, manifest.id(), &manifest.schema, &agency.name);
         let record_key = RecordKey::from_signing_seed(&seed);
         let house = House { manifest: &manifest, agency, encoder, record_key, identity, layout };

@@ -18,7 +18,15 @@ use crate::options::{DataFile, ManifestFile};
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Look at a file before encoding it: what is filled, malformed, doubtful; nothing leaves the house
-    Check(check::Check),
+    ///
+    /// Counts and row numbers; a value is shown only with --show-values.
+    ///
+    /// What the state of the file does to recall is told for each pass: of how many rows it has every value that it
+    /// compares, and for want of which field it lacks the rest. Those it lacks are lost to this pass for certain. Those
+    /// it has are the most that it can find, and no forecast: it finds a row only if the other side wrote the same. A
+    /// row that lacks several fields is counted at each of them. Rows that few passes can find are the first to be
+    /// missed when a value differs on the other side.
+    Check(Box<check::Check>),
     /// Encode a file and seal its payloads into a folder of parts, locally
     Encode(encode::Encode),
     /// Send an encoded folder to the linkage server; goes on where it stopped
@@ -29,7 +37,7 @@ pub enum Verb {
 
 pub fn run(verb: Verb, clock: &Clock) -> Outcome {
     match verb {
-        Verb::Check(check) => check.run(),
+        Verb::Check(check) => check.run(clock),
         Verb::Encode(encode) => encode.run(clock),
         Verb::Submit(submit) => crate::transport::block_on(submit.run()),
         Verb::Answer(answer) => crate::transport::block_on(answer.run(clock)),
@@ -50,10 +58,14 @@ struct OwnFile {
 
 impl OwnFile {
     fn agency<'m>(&self, manifest: &'m Manifest) -> Outcome<&'m Agency> {
-        manifest.agency(&self.agency).ok_or_else(|| {
-            let names: Vec<&str> = manifest.agencies.iter().map(|agency| agency.name.as_str()).collect();
-            Failure::refused(format!("`{}` is no agency of the manifest", self.agency))
-                .hint(format!("its agencies are: {}", names.join(", ")))
-        })
+        own(manifest, &self.agency)
     }
+}
+
+fn own<'m>(manifest: &'m Manifest, name: &str) -> Outcome<&'m Agency> {
+    manifest.agency(name).ok_or_else(|| {
+        let names: Vec<&str> = manifest.agencies.iter().map(|agency| agency.name.as_str()).collect();
+        Failure::refused(format!("`{name}` is no agency of the manifest"))
+            .hint(format!("its agencies are: {}", names.join(", ")))
+    })
 }

@@ -1,7 +1,8 @@
 //! An agency's table: which columns are identity, which are payload, which is the row's own id.
 
-use hedui_protocol::manifest::{Agency, Item, Level, Manifest};
+use hedui_protocol::manifest::{Item, Level};
 use hedui_protocol::payload::Payload;
+use hedui_protocol::schema::Schema;
 use jiff::civil::Date;
 
 use crate::failure::Outcome;
@@ -25,12 +26,13 @@ pub struct Layout {
 }
 
 impl AgencyTable {
-    pub fn open(data: &DataFile, manifest: &Manifest, agency: &Agency, as_of: Date) -> Outcome<Self> {
+    /// `items` are those that the agency answers.
+    pub fn open(data: &DataFile, schema: &Schema, items: &[Item], as_of: Date) -> Outcome<Self> {
         let table = data.format.open(&data.data)?;
-        let identity = Columns::find(&table, &manifest.schema, &data.format.map)?;
+        let identity = Columns::find(&table, schema, &data.format.map)?;
         let ids = RowIds::find(&table, &data.format.id)?;
         let mut payload = Vec::new();
-        for column in agency.items.iter().flat_map(|item| item.columns.iter().chain(&item.measure)) {
+        for column in items.iter().flat_map(|item| item.columns.iter().chain(&item.measure)) {
             payload.push((column.clone(), table.require(column)?));
         }
         Ok(Self { table, identity, layout: Layout { ids, payload, as_of } })
@@ -40,11 +42,19 @@ impl AgencyTable {
 impl Layout {
     /// What `item` tells of this row at `level`.
     pub fn payload(&self, row: &Row, item: &Item, level: Level) -> Outcome<Vec<u8>> {
-        let cell = |column: &str| {
-            let position = self.payload.iter().find(|(name, _)| name == column).map(|(_, at)| *at);
-            position.and_then(|at| row.cells.get(at)).unwrap_or("")
-        };
-        let payload = Payload::of(item, level, self.as_of, cell).map_err(|e| self.ids.error_at(row, &e.to_string()))?;
-        Ok(payload.to_bytes())
+        let payload = Payload::of(item, level, self.as_of, |column| self.cell(row, column));
+        Ok(payload.map_err(|e| self.ids.error_at(row, &e.to_string()))?.to_bytes())
+    }
+
+    /// The figure of the first of `items` that is no number.
+    pub fn bad_figure<'r>(&self, row: &'r Row, items: &[Item]) -> Option<&'r str> {
+        let reads = |item: &Item| item.levels.iter().all(|level| self.payload(row, item, *level).is_ok());
+        let bad = items.iter().find(|item| !reads(item))?;
+        Some(bad.measure.as_ref().map_or("", |measure| self.cell(row, measure)))
+    }
+
+    fn cell<'r>(&self, row: &'r Row, column: &str) -> &'r str {
+        let position = self.payload.iter().find(|(name, _)| name == column).map(|(_, at)| *at);
+        position.and_then(|at| row.cells.get(at)).unwrap_or("")
     }
 }

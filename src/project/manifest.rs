@@ -9,7 +9,7 @@ use hedui_protocol::schema::{Profile, Schema};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
-use crate::options::ManifestFile;
+use crate::options::{ManifestFile, read_schema};
 use crate::signatures;
 
 /// `hedui manifest …`
@@ -111,16 +111,7 @@ fn toml_file<P: DeserializeOwned>(path: &Path) -> Outcome<P> {
 
 /// A schema by its file or its preset's name, in the profile asked for.
 pub fn load_schema(name: &str, profile: ProfileName) -> Outcome<Schema> {
-    let text = match Schema::preset(name) {
-        Some(preset) => preset.to_owned(),
-        None => {
-            let path = Path::new(name);
-            std::fs::read_to_string(path).map_err(|e| {
-                Failure::file("read", path, &e).hint(format!("the presets are: {}", Schema::PRESETS.join(", ")))
-            })?
-        }
-    };
-    let schema = Schema::parse(&text).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+    let schema = read_schema(name)?;
     Ok(match profile {
         ProfileName::Record if schema.profile == Profile::Cohort => schema.for_record_profile(),
         _ => schema,

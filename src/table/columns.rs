@@ -58,6 +58,11 @@ impl Columns {
         schema.fields.iter().map(position).collect::<Outcome<_>>().map(Self)
     }
 
+    /// Whether the file has a column for the field at this position of the schema.
+    pub fn has(&self, field: usize) -> bool {
+        self.0[field].is_some()
+    }
+
     /// One cell a field, in the schema's order; empty where the file lacks the field.
     pub fn cells<'r>(&self, row: &'r Row) -> Vec<&'r str> {
         let cell = |position: &Option<usize>| position.and_then(|at| row.cells.get(at)).unwrap_or("");

@@ -113,7 +113,7 @@ fn odd_but_readable_files_are_read_and_hopeless_ones_refused() {
     );
     let dates = project.write("dates.csv", HEADER.to_owned() + &ROW.replace("19800101", "Jan 5 80"));
     let said = Said::of(&project.agency("check", "bank", &[&dates]).output().unwrap()).done();
-    assert!(said.stdout.contains("malformed                1 (rows 1)"), "{}", said.stdout);
+    assert!(said.stdout.contains("malformed                100.0 % 1 (rows 1)"), "{}", said.stdout);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod blind;
+mod check_report;
 mod faults;
 mod harness;
 mod interrupts;

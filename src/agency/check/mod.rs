@@ -1,0 +1,177 @@
+//! `hedui agency check`: what a file holds, in counts and row numbers; a value only where it is asked for.
+
+mod characters;
+mod html;
+mod report;
+mod text;
+mod worst;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use hedui_protocol::manifest::Item;
+use hedui_protocol::passes::Normaliser;
+use hedui_protocol::schema::Schema;
+use jiff::civil::Date;
+use rayon::prelude::*;
+
+use self::report::{Reading, Report, Trouble};
+use self::worst::WorstRows;
+use super::rows::AgencyTable;
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::{DataFile, ManifestFile, read_schema};
+use crate::staging::replace_private;
+use crate::terminal::{self, Interrupt};
+
+const BLOCK: usize = 4096;
+
+#[derive(Args, Debug)]
+pub struct Check {
+    #[command(flatten)]
+    data: DataFile,
+    #[command(flatten)]
+    terms: Terms,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Write the report with pictures, as one HTML file (mode 0600) without any value
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the numbers of the worst rows, at most 1000, and what troubles them, as CSV (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    worst: Option<PathBuf>,
+    /// Show the troubled values too, on screen and in the file of the worst rows: personal data
+    #[arg(long)]
+    show_values: bool,
+}
+
+/// What a file is held against: the project's manifest, or a schema where there is no manifest yet.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("against").args(["manifest", "schema"]).required(true))]
+struct Terms {
+    /// The project's manifest (TOML)
+    #[arg(long, value_name = "FILE", requires = "agency")]
+    manifest: Option<PathBuf>,
+    /// This agency's name in the manifest
+    #[arg(long, value_name = "NAME", requires = "manifest", conflicts_with = "schema")]
+    agency: Option<String>,
+    /// A schema, or the name of a preset, where there is no manifest yet: payloads are not checked
+    #[arg(long, value_name = "FILE|PRESET")]
+    schema: Option<String>,
+}
+
+impl Terms {
+    /// The schema, and the items whose payloads are checked.
+    fn load(&self) -> Outcome<(Schema, Vec<Item>)> {
+        match (&self.manifest, &self.agency, &self.schema) {
+            (Some(manifest), Some(agency), None) => {
+                let manifest = ManifestFile { manifest: manifest.clone() }.load()?;
+                let items = super::own(&manifest, agency)?.items.clone();
+                Ok((manifest.schema.clone(), items))
+            }
+            (None, None, Some(schema)) => Ok((read_schema(schema)?, Vec::new())),
+            _ => unreachable!("clap asks for one way and refuses both"),
+        }
+    }
+}
+
+impl Check {
+    pub fn run(self, clock: &Clock) -> Outcome {
+        self.refuse_to_overwrite()?;
+        let (schema, items) = self.terms.load()?;
+        let table = AgencyTable::open(&self.data, &schema, &items, Date::ZERO)?;
+        let name = table.table.name.clone();
+        let mut worst =
+            self.worst.as_ref().map(|path| (path, WorstRows::new(&schema, &table.identity, self.show_values)));
+        let report = self.read(table, &schema, &items, worst.as_mut().map(|(_, worst)| worst))?;
+        if let Some((path, worst)) = worst {
+            replace_private(path, &worst.into_csv())?;
+        }
+        if let Some(path) = &self.html {
+            replace_private(path, html::page(&report, &name, &schema, clock.today()).as_bytes())?;
+        }
+        if self.json {
+            println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+        } else {
+            text::print(&report);
+        }
+        verdict(&report, &name)
+    }
+
+    /// A slip of the keyboard must not cost the file that is looked at.
+    fn refuse_to_overwrite(&self) -> Outcome {
+        match [&self.html, &self.worst].into_iter().flatten().find(|out| **out == self.data.data) {
+            None => Ok(()),
+            Some(out) => Err(Failure::usage(format!("{}: this is the file to check", out.display()))),
+        }
+    }
+
+    fn read(
+        &self,
+        table: AgencyTable,
+        schema: &Schema,
+        items: &[Item],
+        mut worst: Option<&mut WorstRows>,
+    ) -> Outcome<Report> {
+        let AgencyTable { mut table, identity, layout } = table;
+        let interrupt = Interrupt::listen();
+        let normaliser = Normaliser::new(schema);
+        let mut report = Report::new(schema, &identity, self.show_values);
+        report.bad_payloads = (!items.is_empty()).then(Trouble::default);
+        let mut ids: HashMap<String, u64> = HashMap::new();
+        let progress = terminal::counter("checking rows");
+        loop {
+            interrupt.check()?;
+            let rows = table.next_rows(BLOCK)?;
+            if rows.is_empty() {
+                break;
+            }
+            let reading = rows.par_iter().map(|row| {
+                let cells = identity.cells(row);
+                Reading { number: row.number, normalised: normaliser.row(&cells), cells }
+            });
+            for (row, reading) in rows.iter().zip(reading.collect::<Vec<_>>()) {
+                report.count(&reading);
+                if let Some(worst) = &mut worst {
+                    worst.add(&reading);
+                }
+                if let Some(figure) = layout.bad_figure(row, items) {
+                    report.bad_payload(row.number, figure);
+                }
+                match layout.ids.of(row) {
+                    Err(_) => report.empty_id(row.number),
+                    Ok(id) if ids.insert(id.to_owned(), row.number).is_some() => report.duplicate_id(row.number, id),
+                    Ok(_) => {}
+                }
+            }
+            progress.set_position(table.read());
+        }
+        progress.finish_and_clear();
+        table.refuse_empty().map(|()| report)
+    }
+}
+
+/// What `encode` would refuse is refused here.
+fn verdict(report: &Report, name: &str) -> Outcome {
+    if let Some(field) = report.fields.iter().find(|field| field.destroyed.rows > 0) {
+        let (field, rows) = (&field.field, field.destroyed.places());
+        return Err(Failure::refused(format!("{name}: `{field}` was rounded by a spreadsheet, its last digits are gone: {rows}"))
+            .hint("export it again from the register, with the column formatted as text; a spreadsheet keeps 15 digits of a number"));
+    }
+    let ids =
+        [("have no id", &report.empty_ids), ("repeat the id of an earlier row", &report.duplicate_ids)].into_iter();
+    let payloads = report.bad_payloads.iter().map(|trouble| ("have a payload figure that is no number", trouble));
+    if let Some((what, trouble)) = ids.chain(payloads).find(|(_, trouble)| trouble.rows > 0) {
+        return Err(Failure::refused(format!("{name}: rows that {what}: {}", trouble.places()))
+            .hint("`encode` refuses such a file; correct the rows and check again"));
+    }
+    if report.unfindable.rows > 0 {
+        terminal::note(format!(
+            "{name}: rows that nobody can find, for want of identity: {}",
+            report.unfindable.places()
+        ));
+    }
+    Ok(())
+}
