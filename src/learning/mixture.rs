@@ -255,7 +255,7 @@ mod tests {
         let strangers: Vec<Shown> = (0..300_000).map(|_| draw(chance)).collect();
         let groups: Vec<Group> = counts
             .iter()
-            .map(|(shown, (pairs, _))| Group { shown: shown.clone(), pairs: *pairs, guess: 0.9 })
+            .map(|(shown, (pairs, _))| Group { shown: shown.clone(), pairs: *pairs, guess: 0.99 })
             .collect();
         let fit = fit(&Sample {
             groups: &groups,

@@ -84,7 +84,7 @@ fn what_is_advised_is_what_comes_out() {
 
     let strange = project.write("strange.csv", "id_a,id_b,match\nrec-1070-org,rec-1070-dup-0,perhaps\n");
     let args = ["tune", &a, &b, "--schema", "person", "--key-file", &key, "--reviewed", &strange];
-    run(&args).refused(1, "row 2: `match` is neither 1 nor 0");
+    run(&args).refused(1, "row 1: `match` is neither 1 nor 0");
 }
 
 #[test]
