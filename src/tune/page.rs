@@ -29,7 +29,7 @@ pub fn page(report: &Report) -> String {
         ("行数 Rows", format!("{} × {}", report.rows_a, report.rows_b)),
         ("候选对 Pairs that meet in some pass", report.pairs.to_string()),
         ("预计匹配 Matches expected", format!("{:.0}", report.matches)),
-        ("其中任何通道都找不到 Of them met in no pass", format!("{:.0}", report.unseen)),
+        ("其中任何轮次都找不到 Of them met in no pass", format!("{:.0}", report.unseen)),
         ("已审核 Reviewed pairs", report.reviewed.to_string()),
     ] {
         page.put(format_args!("<dt>{name}</dt><dd>{value}</dd>"));
@@ -52,7 +52,7 @@ pub fn page(report: &Report) -> String {
     histogram(&mut page, report);
     page.put("<h2>阈值曲线 <small>Precision and recall by threshold</small></h2>");
     curve(&mut page, report);
-    page.put("<h2>各通道 <small>Passes</small></h2>");
+    page.put("<h2>各轮次 <small>Passes</small></h2>");
     passes(&mut page, report);
     page.finish(
         "得分单位为比特;区间为 95 %。估计来自字段之间的一致情况,不使用真值;审核样本(--reviewed)可缩小区间。<br>\
@@ -205,7 +205,7 @@ fn marks(svg: &mut String, axis: &Axis, report: &Report) {
 
 fn passes(page: &mut Page, report: &Report) {
     page.put(
-        "<div class=wide><table><tr><th>通道 Pass<th class=n>对 Pairs<th class=n>准确率 Precision<th class=n>召回率 Recall\
+        "<div class=wide><table><tr><th>轮次 Pass<th class=n>对 Pairs<th class=n>准确率 Precision<th class=n>召回率 Recall\
          <th class=n>仅由此找到 Found by it alone</tr>",
     );
     for pass in &report.passes {
