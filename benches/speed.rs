@@ -5,6 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hedui::matching::Matcher;
 use hedui::matching::index::Index;
+use hedui::synth::City;
 use hedui_protocol::clk::{Cache, ClkEncoder, ClkSchema};
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::{Encodings, Shape};
@@ -18,29 +19,25 @@ use hedui_protocol::sign::SigningKey;
 
 const ROWS: usize = 1000;
 
-/// Rows of a Chinese bank, each another person.
+/// Rows of a synthetic city's bank, with the errors that its clerks make.
 fn rows() -> Vec<[String; 6]> {
-    let surnames = ["王", "李", "张", "刘", "陈", "杨", "黄", "赵", "吴", "周"];
-    let given = ["伟", "秀英", "敏", "静", "丽娟", "强", "磊", "军", "洋洋", "建国"];
-    let row = |n: usize| {
-        let (year, month, day) = (1950 + n % 50, 1 + n % 12, 1 + n % 28);
-        [
-            format!("{}{}", surnames[n % 10], given[n / 10 % 10]),
-            format!("99{:04}{year}{month:02}{day:02}{:03}x", n % 9999, n % 999),
-            format!("{year}-{month:02}-{day:02}"),
-            if n.is_multiple_of(2) { "男" } else { "女" }.to_owned(),
-            format!("120{n:08}"),
-            format!("云岸市甲区长河路{}弄{}号{}室", n % 300, n % 40, 101 + n % 900),
-        ]
-    };
-    (0..ROWS).map(row).collect()
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    City { people: 5000, seed: 1 }.write(folder.path(), &mut |_, _| true).expect("the city can be written");
+    let mut bank = csv::Reader::from_path(folder.path().join("bank.csv")).expect("written just now");
+    let columns = bank.headers().expect("it has a header").clone();
+    let at = |name: &str| columns.iter().position(|column| column == name).expect("a bank's column");
+    let wanted = ["name", "id_no", "dob", "sex", "phone", "address"].map(at);
+    let rows = bank.records().map(|row| row.expect("a row")).take(ROWS);
+    let rows: Vec<_> = rows.map(|row| wanted.map(|at| row[at].to_owned())).collect();
+    assert_eq!(rows.len(), ROWS);
+    rows
 }
 
 fn key() -> LinkageKey {
     LinkageKey::new(&(0..32).collect::<Vec<u8>>()).expect("32 different bytes are a key")
 }
 
-fn manifest() -> Manifest {
+fn manifest(levels: &str) -> Manifest {
     let schema = Schema::preset("resident-cn").expect("shipped");
     let mut schema: toml::Table = toml::from_str(schema).expect("shipped schemas are TOML");
     let signing = SigningKey::from_seed(&[1; 32]).public();
@@ -48,7 +45,7 @@ fn manifest() -> Manifest {
     let head = format!(
         "protocol = 1\nproject = \"bench\"\npurpose = \"bench\"\nepoch = \"e\"\nlinkage_key_check = \"{}\"\nprogrammes = [\"p\"]\n\
          [[agency]]\nname = \"bank\"\norganisation = \"bank\"\nsigning_key = \"{signing}\"\nrelease = \"deposit\"\n\
-         [[agency.item]]\nname = \"deposits\"\ntitle = \"d\"\ntitle_zh = \"d\"\nlevels = [\"L1\", \"L3\"]\ncolumns = [\"balance\"]\n\
+         [[agency.item]]\nname = \"deposits\"\ntitle = \"d\"\ntitle_zh = \"d\"\nlevels = [{levels}]\ncolumns = [\"balance\"]\n\
          measure = \"balance\"\nlimit = 1.0\nbucket = 128\n\
          [[office]]\nname = \"office\"\norganisation = \"office\"\nsigning_key = \"{signing}\"\nopening_key = \"{opening}\"\ndeposits = true\n",
         key().check()
@@ -59,29 +56,32 @@ fn manifest() -> Manifest {
 }
 
 fn encode(c: &mut Criterion) {
-    let manifest = manifest();
+    let manifest = manifest("\"L3\"");
     let encoder = Encoder::new(&key(), manifest.id(), &manifest.schema, "bank");
     let rows = rows();
     let cells = |row: &[String; 6]| encoder.normalise(&row.each_ref().map(String::as_str));
     let normalised: Vec<_> = rows.iter().map(cells).collect();
     let mut group = c.benchmark_group("resident-cn, 1000 rows");
     group.throughput(Throughput::Elements(ROWS as u64)).sample_size(20);
-    group.bench_function("normalise", |b| {
-        b.iter(|| rows.iter().map(cells).filter(|row| !row.passes.is_empty()).count())
-    });
+    group.bench_function("normalise", |b| b.iter(|| rows.iter().map(|row| cells(row).states.len()).sum::<usize>()));
     group.bench_function("tokens", |b| {
         b.iter(|| normalised.iter().map(|row| encoder.encode(row).encodings.tokens.len()).sum::<usize>());
     });
-    let agency = manifest.agency("bank").expect("above");
-    let sealer = PartSealer::new(&manifest, agency).expect("the key is one");
-    let payloads = [vec![b'x'; 60], vec![b'x'; 100]];
-    group.bench_function("seal two levels", |b| {
-        let encoded: Vec<_> = normalised.iter().map(|row| encoder.encode(row)).collect();
+    for (name, levels, payloads) in [
+        ("one level", "\"L3\"", vec![vec![b'x'; 100]]),
+        ("two levels", "\"L1\", \"L3\"", vec![vec![b'x'; 60], vec![b'x'; 100]]),
+    ] {
+        let manifest = self::manifest(levels);
+        let sealer = PartSealer::new(&manifest, manifest.agency("bank").expect("above")).expect("the key is one");
         let seal = |encoded: &hedui_protocol::encoder::Encoded| {
             sealer.record(RecordId([1; 16]), &encoded.wrap_keys, &payloads).expect("payloads fit").1.len()
         };
-        b.iter(|| encoded.iter().map(seal).sum::<usize>());
-    });
+        let encoded: Vec<_> = normalised.iter().map(|row| encoder.encode(row)).collect();
+        group.bench_function(format!("seal {name}"), |b| b.iter(|| encoded.iter().map(seal).sum::<usize>()));
+        group.bench_function(format!("whole row, sealed, {name}"), |b| {
+            b.iter(|| rows.iter().map(|row| seal(&encoder.encode(&cells(row)))).sum::<usize>());
+        });
+    }
     group.finish();
 }
 

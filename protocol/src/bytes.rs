@@ -9,9 +9,7 @@ impl Bound {
     }
 
     pub fn and(mut self, field: &[u8]) -> Self {
-        let length = u32::try_from(field.len()).expect("a field is far below 4 GiB");
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(field);
+        bind(&mut self.0, field);
         self
     }
 
@@ -23,6 +21,13 @@ impl Bound {
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// A further field after bound bytes.
+pub(crate) fn bind(bytes: &mut Vec<u8>, field: &[u8]) {
+    let length = u32::try_from(field.len()).expect("a field is far below 4 GiB");
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(field);
 }
 
 #[cfg(test)]

@@ -5,16 +5,20 @@ use std::fmt;
 use crate::encodings::{Encodings, Token};
 use crate::filter::Diffuser;
 use crate::ids::ManifestId;
-use crate::keys::{LinkageKey, PassSecret, ProjectKey, WrapKey};
+use crate::keys::{LinkageKey, PassSecret, ProjectKey, TokenContext, WrapKey};
 use crate::passes::{NormalisedRow, Normaliser};
 use crate::schema::{Profile, Schema};
 
 /// Encodes rows for one agency under one manifest. Holds secrets; shared by threads.
 pub struct Encoder {
     agency: String,
+    tokens: TokenContext,
     key: ProjectKey,
     normaliser: Normaliser,
+    /// For each pass, whether it names one person.
     identifies: Vec<bool>,
+    /// For each pass, whether it is some filter's cohort.
+    keys_filters: Vec<bool>,
     filters: Vec<FilterUse>,
 }
 
@@ -49,9 +53,13 @@ impl Encoder {
             let diffuser = Diffuser::new(filter, key.filter_map(&filter.name, agency));
             FilterUse { name: filter.name.clone(), cohort, diffuser }
         });
+        let filters: Vec<FilterUse> = filters.collect();
+        let keys_filter = |pass: usize| filters.iter().any(|filter| filter.cohort == Some(pass));
         Self {
             agency: agency.to_owned(),
-            filters: filters.collect(),
+            tokens: TokenContext::of(agency),
+            keys_filters: (0..schema.passes.len()).map(keys_filter).collect(),
+            filters,
             normaliser: Normaliser::new(schema),
             identifies: match schema.profile {
                 Profile::Cohort => schema.passes.iter().map(|pass| pass.identifies.is_some()).collect(),
@@ -66,24 +74,27 @@ impl Encoder {
     }
 
     pub fn encode(&self, row: &NormalisedRow) -> Encoded {
-        let secrets: Vec<Vec<PassSecret>> =
-            row.passes.iter().map(|values| values.iter().map(|value| self.key.secret(value)).collect()).collect();
         let mut tokens: Vec<(u8, Token)> = Vec::with_capacity(32);
         let mut wrap_keys = Vec::new();
-        for (pass, secrets) in secrets.iter().enumerate() {
-            for secret in secrets {
+        let mut cohorts: Vec<(usize, PassSecret)> = Vec::new();
+        for (pass, values) in row.passes.iter().enumerate() {
+            let number = u8::try_from(pass).expect("validated: at most 255 passes");
+            for (at, value) in values.enumerate() {
+                let secret = self.key.secret(value);
                 if self.identifies[pass] {
                     let index = u8::try_from(tokens.len()).expect("a row has at most 255 tokens");
                     wrap_keys.push((index, secret.wrap_key(&self.agency)));
                 }
-                let pass = u8::try_from(pass).expect("validated: at most 255 passes");
-                tokens.push((pass, secret.token(&self.agency)));
+                tokens.push((number, secret.token(&self.tokens)));
+                if at == 0 && self.keys_filters[pass] {
+                    cohorts.push((pass, secret));
+                }
             }
         }
-        Encoded { encodings: Encodings { tokens, filters: self.filters(row, &secrets) }, wrap_keys }
+        Encoded { encodings: Encodings { tokens, filters: self.filters(row, &cohorts) }, wrap_keys }
     }
 
-    fn filters(&self, row: &NormalisedRow, secrets: &[Vec<PassSecret>]) -> Vec<(u8, Vec<u8>)> {
+    fn filters(&self, row: &NormalisedRow, cohorts: &[(usize, PassSecret)]) -> Vec<(u8, Vec<u8>)> {
         let mut filters = Vec::with_capacity(self.filters.len());
         for (number, (filter, grams)) in self.filters.iter().zip(&row.grams).enumerate() {
             if grams.is_empty() {
@@ -91,7 +102,7 @@ impl Encoder {
             }
             let record_secret;
             let secret = match filter.cohort {
-                Some(pass) => secrets[pass].first(),
+                Some(pass) => cohorts.iter().find(|(of, _)| *of == pass).map(|(_, secret)| secret),
                 None => {
                     record_secret = self.key.record_secret(&filter.name);
                     Some(&record_secret)

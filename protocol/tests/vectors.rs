@@ -8,7 +8,7 @@ use hedui_protocol::decision::{Band, Seen};
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::filter::Diffuser;
 use hedui_protocol::ids::ManifestId;
-use hedui_protocol::keys::LinkageKey;
+use hedui_protocol::keys::{LinkageKey, TokenContext};
 use hedui_protocol::passes::Normaliser;
 use hedui_protocol::schema::{Filter, Schema};
 use hedui_protocol::sign::{PublicKey, Purpose, Signature, SigningKey};
@@ -67,7 +67,12 @@ fn derivations() {
         let secret = key.for_project(case.manifest()).secret(&case.bytes("pass value"));
         let agency = case.text("agency");
         assert_eq!(key.check().to_string(), case.text("expect check"), "{}", case.path.display());
-        assert_eq!(hex(&secret.token(agency).0), case.text("expect token"), "{}", case.path.display());
+        assert_eq!(
+            hex(&secret.token(&TokenContext::of(agency)).0),
+            case.text("expect token"),
+            "{}",
+            case.path.display()
+        );
         assert_eq!(
             hex(&secret.wrap_key(agency).dangerously_reveal()),
             case.text("expect wrap key"),
@@ -113,7 +118,7 @@ fn normalisation() {
         let row = normaliser.row(&[case.text("in")]);
         let prefix = "\u{d}\0\0\0hedui v1 pass\u{1}\0\0\0p".len() + 4;
         let parts: Vec<String> =
-            row.passes[0].iter().map(|bytes| String::from_utf8(bytes[prefix..].to_vec()).unwrap()).collect();
+            row.passes.of(0).map(|bytes| String::from_utf8(bytes[prefix..].to_vec()).unwrap()).collect();
         let expect = case.text("expect");
         let expect = if expect == "missing" { "" } else { expect };
         assert_eq!(parts.join("|"), expect, "{}", case.path.display());

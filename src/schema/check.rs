@@ -72,9 +72,9 @@ impl Check {
             let read: Vec<_> = rows.par_iter().map(|row| normaliser.row(&columns.cells(row))).collect();
             for row in read {
                 trial.rows += 1;
-                for ((filled, cohorts), values) in trial.passes.iter_mut().zip(&row.passes) {
-                    *filled += u64::from(!values.is_empty());
-                    values.iter().for_each(|value| *cohorts.entry(hash(value)).or_default() += 1);
+                for ((filled, cohorts), values) in trial.passes.iter_mut().zip(row.passes.iter()) {
+                    *filled += u64::from(values.len() > 0);
+                    values.for_each(|value| *cohorts.entry(hash(value)).or_default() += 1);
                 }
                 for ((filled, grams), own) in trial.grams.iter_mut().zip(&row.grams) {
                     *filled += u64::from(!own.is_empty());

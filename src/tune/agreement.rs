@@ -65,8 +65,7 @@ impl Comparer {
     }
 
     pub fn read(&self, cells: &[&str]) -> Parts {
-        let alternatives = |values: &Vec<Vec<u8>>| values.iter().map(|value| hash(value)).collect();
-        Parts(self.normaliser.row(cells).passes.iter().map(alternatives).collect())
+        Parts(self.normaliser.row(cells).passes.iter().map(|values| values.map(hash).collect()).collect())
     }
 
     /// One outcome a field: 0 where a side has no value, else 1 and a bit for each part that agrees.

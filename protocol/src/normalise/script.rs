@@ -1,24 +1,27 @@
 //! Chinese characters: variants folded to one form, and one frozen reading each (SPEC 4.4).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use ferrous_opencc::OpenCC;
 use ferrous_opencc::config::BuiltinConfig;
 use pinyin::ToPinyin as _;
 
-/// Characters whose simplified form (OpenCC, `t2s`, Apache-2.0) is another.
-static SIMPLIFIED: LazyLock<HashMap<char, char>> = LazyLock::new(|| {
+/// Every Han character of the basic plane in its simplified form (OpenCC, `t2s`, Apache-2.0), by its distance from the
+/// first.
+static SIMPLIFIED: LazyLock<Vec<char>> = LazyLock::new(|| {
     let opencc = OpenCC::from_config(BuiltinConfig::T2s).expect("the crate's own tables read");
-    let candidates = ('\u{3400}'..='\u{4dbf}').chain('\u{4e00}'..='\u{9fff}').chain('\u{f900}'..='\u{faff}');
-    candidates
-        .filter_map(|c| {
-            let mut folded = opencc.convert(c.encode_utf8(&mut [0; 4])).chars().collect::<Vec<_>>().into_iter();
-            let first = folded.next()?;
-            (folded.next().is_none() && first != c).then_some((c, first))
-        })
-        .collect()
+    let simplified = |c: char| {
+        let mut folded = opencc.convert(c.encode_utf8(&mut [0; 4])).chars().collect::<Vec<_>>().into_iter();
+        let first = folded.next().filter(|_| folded.next().is_none() && is_han(c));
+        first.unwrap_or(c)
+    };
+    // surrogates and private use lie between: they stand for nothing
+    (FIRST..=LAST).map(|c| char::from_u32(c).map_or('\0', simplified)).collect()
 });
+
+const FIRST: u32 = 0x3400;
+const LAST: u32 = 0xfaff;
 
 /// Every toneless syllable that some character has: what a name in Latin letters is cut into.
 static SYLLABLES: LazyLock<HashSet<&'static str>> =
@@ -45,7 +48,10 @@ pub fn fold(c: char) -> char {
         }
         _ => c,
     };
-    if c.is_ascii() { c } else { SIMPLIFIED.get(&c).copied().unwrap_or(c) }
+    match u32::from(c) {
+        at @ FIRST..=LAST => SIMPLIFIED[(at - FIRST) as usize],
+        _ => c,
+    }
 }
 
 pub fn is_han(c: char) -> bool {

@@ -172,7 +172,7 @@ impl Report {
 impl Reading<'_> {
     /// How many passes can find the row.
     pub fn findable_by(&self) -> usize {
-        self.normalised.passes.iter().filter(|values| !values.is_empty()).count()
+        self.normalised.passes.iter().filter(|values| values.len() > 0).count()
     }
 }
 
