@@ -74,7 +74,7 @@ impl<T: Send> Side<T> {
             for row in &rows {
                 let id = ids.of(row)?.to_owned();
                 if let Some(earlier) = seen.insert(id.clone(), row.number) {
-                    return Err(ids.repeated(row, earlier));
+                    return Err(ids.repeated(row.number, earlier));
                 }
                 side.ids.push(id);
             }

@@ -1,13 +1,12 @@
 //! `hedui agency encode`: rows become encodings and sealed payloads, in parts, as a stream.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::basis::Basis;
 use hedui_protocol::encoder::Encoder;
-use hedui_protocol::encodings::Encodings;
-use hedui_protocol::ids::{ContentHash, RecordId};
+use hedui_protocol::encodings::{Encodings, Token};
+use hedui_protocol::ids::ContentHash;
 use hedui_protocol::keys::RecordKey;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal, StoredRecord};
@@ -22,6 +21,7 @@ use super::cohorts::{CoarseCounts, ExactCounts, leave_out};
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::matching::tokens::TokenSorter;
 use crate::options::{LinkageKeyFile, SigningKeyFile};
 use crate::parts::{self, PartMeta, PartReader};
 use crate::staging::Staging;
@@ -127,7 +127,8 @@ struct Batch<'h, 'm> {
     pending: Vec<StoredRecord>,
     parts: Vec<PartInfo>,
     counts: CoarseCounts,
-    seen: HashMap<RecordId, u64>,
+    /// The records' ids, as tokens are kept: in bounded memory, for a look at whether one stands there twice.
+    ids: TokenSorter,
     tokens: u64,
     /// Rows with a number that a spreadsheet has rounded.
     rounded: u64,
@@ -135,8 +136,9 @@ struct Batch<'h, 'm> {
 
 impl<'h, 'm> Batch<'h, 'm> {
     fn new(staging: Staging, house: &'h House<'m>) -> Self {
-        let (pending, parts, seen) = Default::default();
-        Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), seen, tokens: 0, rounded: 0 }
+        let ids = TokenSorter::new(Some(staging.path("")));
+        let (pending, parts) = Default::default();
+        Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), ids, tokens: 0, rounded: 0 }
     }
 
     /// Rows until the part is full.
@@ -153,9 +155,8 @@ impl<'h, 'm> Batch<'h, 'm> {
         self.sealer = Some(sealer);
         for (row, (record, encodings, rounded)) in rows.iter().zip(encoded) {
             self.rounded += u64::from(rounded);
-            if let Some(earlier) = self.seen.insert(record.record, row.number) {
-                return Err(self.house.layout.ids.repeated(row, earlier));
-            }
+            let number = u32::try_from(row.number).map_err(|_| Failure::refused("a batch has fewer than 2^32 rows"))?;
+            self.ids.add(&Token(record.record.0), number).map_err(|e| self.cannot_spill(&e))?;
             self.counts.count(&encodings);
             self.tokens += encodings.tokens.len() as u64;
             self.pending.push(record);
@@ -186,6 +187,7 @@ impl<'h, 'm> Batch<'h, 'm> {
 
     fn finish(mut self, key: &SigningKey, clock: &Clock, interrupt: &Interrupt) -> Outcome<String> {
         self.close_part()?;
+        self.refuse_repeated_ids()?;
         let left_out = self.cap_cohorts(interrupt)?;
         let header = BatchHeader {
             basis: Basis::of(self.house.manifest),
@@ -211,6 +213,18 @@ impl<'h, 'm> Batch<'h, 'm> {
             ));
         }
         Ok(summary)
+    }
+
+    fn refuse_repeated_ids(&mut self) -> Outcome {
+        let ids = std::mem::replace(&mut self.ids, TokenSorter::new(None));
+        match ids.first_repeated().map_err(|e| self.cannot_spill(&e))? {
+            Some((row, earlier)) => Err(self.house.layout.ids.repeated(row.into(), earlier.into())),
+            None => Ok(()),
+        }
+    }
+
+    fn cannot_spill(&self, error: &std::io::Error) -> Failure {
+        Failure::file("write", &self.staging.path(""), error)
     }
 
     /// Takes tokens over the cap out of the parts on disk; almost always there are none, and nothing is read.

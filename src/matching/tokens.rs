@@ -24,6 +24,10 @@ fn entry(token: &Token, row: u32) -> Entry {
     entry
 }
 
+fn row_of(entry: &Entry) -> u32 {
+    u32::from_be_bytes(entry[Token::BYTES..].try_into().expect("four bytes"))
+}
+
 /// Collects entries, in memory or in spill files of a folder.
 pub struct TokenSorter {
     buckets: Vec<Bucket>,
@@ -72,6 +76,17 @@ impl TokenSorter {
                 out.write_all(run.as_flattened())?;
             }
         }
+    }
+
+    /// The first row whose token stands at an earlier row already, with that earlier row.
+    pub fn first_repeated(self) -> io::Result<Option<(u32, u32)>> {
+        let repeated = |bucket: Bucket| {
+            let entries = bucket.sorted()?;
+            let pairs = entries.windows(2).filter(|pair| pair[0][..Token::BYTES] == pair[1][..Token::BYTES]);
+            Ok(pairs.map(|pair| (row_of(&pair[1]), row_of(&pair[0]))).min())
+        };
+        let found: Vec<Option<(u32, u32)>> = self.buckets.into_par_iter().map(repeated).collect::<io::Result<_>>()?;
+        Ok(found.into_iter().flatten().min())
     }
 }
 
@@ -133,7 +148,7 @@ impl TokenTable {
         let entries = self.0.as_chunks::<ENTRY>().0;
         let start = lower_bound(entries, token);
         let of_token = entries[start..].iter().take_while(|entry| entry[..Token::BYTES] == token.0);
-        of_token.map(|entry| u32::from_be_bytes(entry[Token::BYTES..].try_into().expect("four bytes")))
+        of_token.map(row_of)
     }
 
     /// Every token of the table, once for each of its rows.
@@ -192,6 +207,24 @@ mod tests {
                 prop_assert_eq!(table.rows(&token(first)).collect::<Vec<_>>(), expect);
             }
         }
+    }
+
+    #[test]
+    fn the_first_repetition_is_found_wherever_it_spilled() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |rows: &[u64], expect: Option<(u32, u32)>| {
+            let mut sorter = TokenSorter::new(Some(folder.path().to_owned()));
+            for (row, value) in (0u32..).zip(rows) {
+                let hash = blake3::hash(&value.to_le_bytes());
+                sorter.add(&Token(hash.as_bytes()[..16].try_into().unwrap()), row).unwrap();
+            }
+            assert_eq!(sorter.first_repeated().unwrap(), expect);
+        };
+        let mut rows: Vec<u64> = (0..900_000).collect();
+        check(&rows, None);
+        (rows[800_000], rows[850_000]) = (7, 9);
+        check(&rows, Some((800_000, 7)));
+        check(&[4, 5, 4, 4], Some((2, 0)));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
             }
             let row_id = ids.of(&row)?.to_owned();
             if let Some(earlier) = seen.insert(row_id.clone(), row.number) {
-                return Err(ids.repeated(&row, earlier));
+                return Err(ids.repeated(row.number, earlier));
             }
             households.entry(cell(household)).or_default().push(Member {
                 row_id,

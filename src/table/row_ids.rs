@@ -26,12 +26,16 @@ impl RowIds {
 
     /// An error at a row: file, number and rule.
     pub fn error_at(&self, row: &Row, wrong: &str) -> Failure {
-        Failure::refused(format!("{}: row {}: {wrong}", self.file, row.number))
+        self.error(row.number, wrong)
     }
 
     /// The refusal of an id that an earlier row has.
-    pub fn repeated(&self, row: &Row, earlier: u64) -> Failure {
-        self.error_at(row, &format!("its id stands at row {earlier} already"))
+    pub fn repeated(&self, row: u64, earlier: u64) -> Failure {
+        self.error(row, &format!("its id stands at row {earlier} already"))
             .hint("ids name records; a person with two records needs two ids")
+    }
+
+    fn error(&self, row: u64, wrong: &str) -> Failure {
+        Failure::refused(format!("{}: row {row}: {wrong}", self.file))
     }
 }
