@@ -6,6 +6,7 @@ mod address_cn;
 mod date;
 mod name_cn;
 mod phone;
+mod private_use;
 mod resident_id;
 mod script;
 mod text;

@@ -18,7 +18,7 @@ impl NameCn {
     // SPEC 4.5  notes in brackets go; dots, spaces and other marks go; ? * □ and the like are uncertain characters
     pub fn read(clean: &str) -> Option<Self> {
         let kept: Vec<char> = without_brackets(clean).map(fold).collect();
-        let uncertain = kept.iter().any(|c| matches!(c, '?' | '*' | '□' | '〓' | '\u{fffd}' | '\u{e000}'..='\u{f8ff}'));
+        let uncertain = kept.iter().copied().any(is_uncertain);
         let han: Vec<char> = kept.iter().copied().filter(|c| is_han(*c)).collect();
         let letters: Vec<String> = words_of_letters(&kept);
         if han.is_empty() {
@@ -115,6 +115,11 @@ impl NameCn {
     }
 }
 
+/// Signs for a character that could not be written, private use, and radicals (CJK Radicals Supplement), of which no name is.
+fn is_uncertain(c: char) -> bool {
+    matches!(c, '?' | '*' | '□' | '〓' | '\u{fffd}' | '\u{e000}'..='\u{f8ff}' | '\u{2e80}'..='\u{2eff}')
+}
+
 fn sorted(mut chars: Vec<char>) -> String {
     chars.sort_unstable();
     chars.into_iter().collect()
@@ -178,6 +183,8 @@ mod tests {
     fn an_uncertain_character_is_left_open() {
         check("李?", Part::Bag, "");
         check("李□雷", Part::LessOne, "李雷");
+        check("李\u{2ee2}雷", Part::Bag, "");
+        check("李\u{e815}雷", Part::LessOne, "李雷");
         check("李雷", Part::LessOne, "李雷");
         check("李小雷", Part::LessOne, "小李|小雷|李雷");
         check("李yan", Part::Bag, "");
