@@ -4,7 +4,9 @@
 
 mod address_cn;
 mod date;
+mod id_numbers;
 mod name_cn;
+mod other_document;
 mod phone;
 mod private_use;
 mod resident_id;
@@ -25,6 +27,8 @@ pub enum FieldState {
     Repairable,
     /// A resident number of fifteen digits, brought to eighteen.
     FifteenDigits,
+    /// A passport's or another document's number in place of a resident number.
+    OtherDocument,
     /// A date on the first of January, which forms fill in where only the year is known.
     Heaped,
     /// A character is uncertain (`?`, `□`, `*`) or of a private-use area.
@@ -38,7 +42,7 @@ pub enum FieldState {
 pub(crate) enum Value {
     Missing,
     NameCn(name_cn::NameCn),
-    ResidentId(resident_id::ResidentId),
+    ResidentId(id_numbers::IdNumbers),
     Date(date::Date),
     Code(char),
     Number(String),
@@ -60,7 +64,7 @@ impl Value {
         }
         let value = match kind {
             Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
-            Kind::ResidentId => resident_id::ResidentId::read(&clean).map(Self::ResidentId),
+            Kind::ResidentId => id_numbers::IdNumbers::read(&clean).map(Self::ResidentId),
             Kind::Date => date::Date::read(&clean, order).map(Self::Date),
             Kind::Sex => sex(&clean).map(Self::Code),
             Kind::Phone => phone::read(&clean).map(Self::Number),
@@ -104,7 +108,7 @@ impl Value {
         match self {
             Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.grams(),
-            Self::ResidentId(id) => text::positional(id.digits()),
+            Self::ResidentId(id) => id.grams(),
             Self::Date(date) => text::positional(date.digits()),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => text::positional(number),
