@@ -91,6 +91,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Bag,
+    Shape,
     Pinyin,
     SurnamePinyin,
     GivenPinyin,
@@ -123,6 +124,7 @@ impl Kind {
         match self {
             Self::NameCn => &[
                 ("bag", Part::Bag),
+                ("shape", Part::Shape),
                 ("pinyin", Part::Pinyin),
                 ("surname-pinyin", Part::SurnamePinyin),
                 ("given-pinyin", Part::GivenPinyin),
@@ -368,7 +370,7 @@ impl Kind {
     /// Grams of a typical value: what a filter's `k` is chosen by.
     fn typical_grams(self) -> usize {
         match self {
-            Self::NameCn => 8,
+            Self::NameCn => 11,
             Self::ResidentId => 18,
             Self::Date => 8,
             Self::Sex => 1,

@@ -11,6 +11,7 @@ mod phone;
 mod private_use;
 mod resident_id;
 mod script;
+mod shape;
 mod text;
 mod western;
 
