@@ -138,6 +138,8 @@ pub enum Part {
     Last4,
     AllButLast4,
     Road,
+    District,
+    Door,
     Text,
     Soundex,
     FirstWord,
@@ -176,7 +178,7 @@ impl Kind {
             Self::Phone | Self::Digits => {
                 &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
             }
-            Self::AddressCn => &[("road", Part::Road)],
+            Self::AddressCn => &[("road", Part::Road), ("district", Part::District), ("door", Part::Door)],
             Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
             Self::Quantity => &[("near", Part::Near)],

@@ -121,7 +121,7 @@ impl Value {
             Self::Date(date) => date.part(part).into_iter().collect(),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => phone::part(number, part).into_iter().collect(),
-            Self::AddressCn(address) => address.part().into_iter().collect(),
+            Self::AddressCn(address) => address.part(part).into_iter().collect(),
             Self::Words(words) => western::part(words, part).into_iter().collect(),
             Self::Email(email) => western::email_part(email, part).into_iter().collect(),
             Self::Quantity(quantity) => quantity.cells(),
