@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::bytes::{Bound, bind};
 pub use crate::normalise::FieldState;
-use crate::normalise::Value;
-use crate::schema::{DateOrder, Kind, Part, Schema};
+use crate::normalise::{Reading, Value};
+use crate::schema::{Part, Schema};
 
 /// SPEC 5.2  Alternatives of one pass beyond this many are left out.
 pub const MOST_ALTERNATIVES: usize = 16;
 
 /// A schema, made ready for reading rows. Shared by threads.
 pub struct Normaliser {
-    kinds: Vec<(Kind, DateOrder)>,
+    kinds: Vec<Reading>,
     /// Every part that some pass takes, once.
     parts: Vec<(usize, Part)>,
     passes: Vec<PassParts>,
@@ -113,19 +113,14 @@ impl Normaliser {
             });
             fields.collect()
         });
-        Self {
-            kinds: schema.fields.iter().map(|field| (field.kind, field.order)).collect(),
-            parts,
-            passes,
-            filters: filters.collect(),
-        }
+        Self { kinds: schema.fields.iter().map(Reading::of).collect(), parts, passes, filters: filters.collect() }
     }
 
     /// Reads one cell a field, in the schema's order; an empty cell is a missing value.
     pub fn row(&self, cells: &[&str]) -> NormalisedRow {
         assert_eq!(cells.len(), self.kinds.len(), "one cell a field");
         let values: Vec<Value> =
-            self.kinds.iter().zip(cells).map(|((kind, order), cell)| Value::read(*kind, *order, cell)).collect();
+            self.kinds.iter().zip(cells).map(|(reading, cell)| Value::read(reading, cell)).collect();
         let parts: Vec<Vec<String>> = self.parts.iter().map(|(field, part)| values[*field].part(*part)).collect();
         let mut passes = PassValues {
             bytes: Vec::with_capacity(80 * self.passes.len()),

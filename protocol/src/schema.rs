@@ -50,6 +50,30 @@ pub struct Field {
     /// How the column's dates are written, where they do not say it themselves.
     #[serde(default, skip_serializing_if = "DateOrder::is_any")]
     pub order: DateOrder,
+    /// How far apart two quantities are that surely meet; a quantity's, and no other kind's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+}
+
+impl Field {
+    // SPEC 4.12  a quantity, and nothing else, has a tolerance
+    fn validate(&self) -> Result<(), SchemaError> {
+        let wrong = match (self.kind, self.tolerance) {
+            (Kind::Quantity, None) => "is a quantity and needs a `tolerance`",
+            (Kind::Quantity, Some(tolerance)) if !is_tolerance(tolerance) => {
+                "needs a `tolerance` above 0, of at most 15 digits before the point and 9 after it"
+            }
+            (Kind::Quantity, Some(_)) | (_, None) => return Ok(()),
+            (_, Some(_)) => "has a `tolerance`, which only a quantity takes",
+        };
+        Err(entry("field", &self.name, wrong))
+    }
+}
+
+fn is_tolerance(tolerance: f64) -> bool {
+    let text = tolerance.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    tolerance.is_finite() && tolerance > 0.0 && whole.len() <= 15 && fraction.len() <= 9
 }
 
 /// The order of a date's day, month and year.
@@ -85,12 +109,15 @@ pub enum Kind {
     /// Digits whose position matters: postcode, house number, national id.
     Digits,
     Email,
+    /// A decimal number of which near ones meet: an amount, an area.
+    Quantity,
 }
 
 /// Something of a field that can agree on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     Bag,
+    Shape,
     Pinyin,
     SurnamePinyin,
     GivenPinyin,
@@ -111,10 +138,13 @@ pub enum Part {
     Last4,
     AllButLast4,
     Road,
+    District,
+    Door,
     Text,
     Soundex,
     FirstWord,
     User,
+    Near,
 }
 
 impl Kind {
@@ -123,6 +153,7 @@ impl Kind {
         match self {
             Self::NameCn => &[
                 ("bag", Part::Bag),
+                ("shape", Part::Shape),
                 ("pinyin", Part::Pinyin),
                 ("surname-pinyin", Part::SurnamePinyin),
                 ("given-pinyin", Part::GivenPinyin),
@@ -147,9 +178,10 @@ impl Kind {
             Self::Phone | Self::Digits => {
                 &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
             }
-            Self::AddressCn => &[("road", Part::Road)],
+            Self::AddressCn => &[("road", Part::Road), ("district", Part::District), ("door", Part::Door)],
             Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
+            Self::Quantity => &[("near", Part::Near)],
         }
     }
 }
@@ -299,6 +331,7 @@ impl Schema {
         distinct("field", self.fields.iter().map(|field| &field.name))?;
         distinct("pass", self.passes.iter().map(|pass| &pass.name))?;
         distinct("filter", self.filters.iter().map(|filter| &filter.name))?;
+        self.fields.iter().try_for_each(Field::validate)?;
         self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
         self.filters.iter().try_for_each(|filter| self.validate_filter(filter))?;
         let Decision { bias, possible, probable } = self.decision;
@@ -368,7 +401,7 @@ impl Kind {
     /// Grams of a typical value: what a filter's `k` is chosen by.
     fn typical_grams(self) -> usize {
         match self {
-            Self::NameCn => 8,
+            Self::NameCn => 11,
             Self::ResidentId => 18,
             Self::Date => 8,
             Self::Sex => 1,
@@ -377,6 +410,7 @@ impl Kind {
             Self::Words => 9,
             Self::Digits => 5,
             Self::Email => 12,
+            Self::Quantity => 2,
         }
     }
 }
@@ -423,6 +457,27 @@ mod tests {
         refuses(|s| s.filters[0].cohort = None, "needs a cohort");
         refuses(|s| s.passes[1].name = s.passes[0].name.clone(), "twice");
         refuses(|s| s.decision.possible = 99.0, "no higher");
+        refuses(|s| s.fields[1].tolerance = Some(5.0), "field `surname` has a `tolerance`");
+        refuses(|s| s.fields[1].kind = Kind::Quantity, "field `surname` is a quantity and needs");
+        for tolerance in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e15, 1e-10] {
+            refuses(
+                |s| (s.fields[1].kind, s.fields[1].tolerance) = (Kind::Quantity, Some(tolerance)),
+                "field `surname` needs a `tolerance` above 0",
+            );
+        }
+    }
+
+    #[test]
+    fn a_quantity_says_its_tolerance_and_reads_again() {
+        let text = Schema::preset("person").unwrap().replacen(
+            "kind = \"sex\"\n",
+            "kind = \"sex\"\n[[field]]\nname = \"income\"\nkind = \"quantity\"\ntolerance = 5\n",
+            1,
+        );
+        let schema = Schema::parse(&text).unwrap();
+        let quantity = schema.fields.iter().find(|field| field.kind == Kind::Quantity).unwrap();
+        assert_eq!(quantity.tolerance, Some(5.0));
+        assert_eq!(Schema::parse(&toml::to_string(&schema).unwrap()).unwrap(), schema);
     }
 
     #[test]

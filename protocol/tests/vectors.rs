@@ -108,9 +108,10 @@ fn filters() {
 #[test]
 fn normalisation() {
     for case in cases("normalise") {
+        let tolerance = case.lines.get("tolerance").map(|own| format!("tolerance = {own}\n")).unwrap_or_default();
         let schema = format!(
             "name = \"v\"\nnormalisation = \"norm-v1\"\nprofile = \"cohort\"\ndecision = {{ bias = 0.0, possible = 0.0, probable = 0.0 }}\n\
-             [[field]]\nname = \"f\"\nkind = \"{}\"\n[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
+             [[field]]\nname = \"f\"\nkind = \"{}\"\n{tolerance}[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
             case.text("kind"),
             case.text("part")
         );

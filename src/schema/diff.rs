@@ -40,7 +40,7 @@ fn differences(old: &Schema, new: &Schema) -> Vec<String> {
     if old.profile != new.profile {
         lines.push("the profile differs: nothing is comparable any more".into());
     }
-    let kind = |field: &Field| (field.kind, field.order);
+    let kind = |field: &Field| (field.kind, field.order, field.tolerance);
     for (name, one, other) in paired(&old.fields, &new.fields, |field| &field.name) {
         match (one, other) {
             (Some(_), None) => lines.push(format!("field `{name}` is gone")),
@@ -121,6 +121,7 @@ mod tests {
             assert!(lines.iter().any(|line| line.contains(words)), "{words}: {lines:?}");
         };
         says(&|s| s.fields[0].kind = hedui_protocol::schema::Kind::NameCn, "field `given_name` is read in another way");
+        says(&|s| s.fields[0].tolerance = Some(1.0), "field `given_name` is read in another way");
         says(&|s| drop(s.passes.remove(0)), "pass `nid` is gone");
         says(&|s| s.passes[0].of = vec!["phone.number".into()], "pass `nid` is of other parts");
         says(&|s| s.passes[0].equal = 1.0, "pass `nid` weighs 1 /");

@@ -146,9 +146,9 @@ fn by_name(field: &Field, table: &Table, _: &[Row], taken: &[bool]) -> Option<Gu
     Some(Guess { column, why: "by its name".into() })
 }
 
-/// Kinds whose values give them away; a name or a word could be anything.
+/// Kinds whose values give them away; a name or a word could be anything, and a number is seldom of a person's identity.
 fn by_values(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Option<Guess> {
-    if matches!(field.kind, Kind::Words | Kind::Digits) {
+    if matches!(field.kind, Kind::Words | Kind::Digits | Kind::Quantity) {
         return None;
     }
     let share = |at: usize| share_of(field.kind, rows.iter().filter_map(|row| row.cells.get(at)));
@@ -161,7 +161,8 @@ fn by_values(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Opti
 
 /// The share of filled cells that are plainly of a kind.
 fn share_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> f64 {
-    let field = Field { name: "f".into(), kind, columns: vec![], optional: true, order: Default::default() };
+    let field =
+        Field { name: "f".into(), kind, columns: vec![], optional: true, order: Default::default(), tolerance: None };
     let decision = Decision { bias: 0.0, possible: 0.0, probable: 0.0 };
     let schema = Schema {
         name: "one".into(),

@@ -33,6 +33,9 @@ pub(super) fn gb18030(input: Box<dyn Read + Send>) -> DecodeReaderBytes<Box<dyn 
 
 #[cfg(test)]
 mod tests {
+    use hedui_protocol::passes::{FieldState, Normaliser};
+    use hedui_protocol::schema::Schema;
+
     use super::*;
 
     #[test]
@@ -48,5 +51,26 @@ mod tests {
         let mut text = String::new();
         gb18030(Box::new(Cursor::new(bytes))).read_to_string(&mut text).unwrap();
         assert_eq!(text, "李䶮,阿卜杜拉·买买提");
+    }
+    /// GBK's FE50 to FEA0, which older systems hold as U+E815 to U+E864 and newer ones as Unicode's own characters.
+    #[test]
+    fn a_private_use_character_meets_what_gb18030_decodes_to() {
+        let schema = Schema::parse(Schema::preset("resident-cn").unwrap()).unwrap();
+        let normaliser = Normaliser::new(&schema.for_record_profile());
+        let grams = |character: char| {
+            let row = normaliser.row(&[&format!("李{character}雷"), "", "", "", "", ""]);
+            (row.states[0], row.grams)
+        };
+        let left_private = ['\u{e816}', '\u{e817}', '\u{e818}', '\u{e831}', '\u{e83b}', '\u{e855}'];
+        let second = (0x50..=0xa0).filter(|byte| *byte != 0x7f);
+        for (private, second) in ('\u{e815}'..='\u{e864}').zip(second) {
+            let bytes = [0xfe, second];
+            let public = encoding_rs::GB18030.decode(&bytes).0.chars().next().unwrap();
+            assert_eq!(public == private, left_private.contains(&private), "fe{second:x}");
+            assert!(grams(private) == grams(public), "fe{second:x}");
+            let radical = ('\u{2e80}'..='\u{2eff}').contains(&public);
+            let expect = if radical { FieldState::Uncertain } else { FieldState::Valid };
+            assert_eq!(grams(private).0, expect, "fe{second:x}");
+        }
     }
 }

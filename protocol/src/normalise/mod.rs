@@ -4,16 +4,21 @@
 
 mod address_cn;
 mod date;
+mod id_numbers;
 mod name_cn;
+mod other_document;
 mod phone;
+mod private_use;
+mod quantity;
 mod resident_id;
 mod script;
+mod shape;
 mod text;
 mod western;
 
 pub use script::is_han;
 
-use crate::schema::{DateOrder, Kind, Part};
+use crate::schema::{DateOrder, Field, Kind, Part};
 
 /// How a cell reads. Of interest to the data holder's own quality report; nothing of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +29,8 @@ pub enum FieldState {
     Repairable,
     /// A resident number of fifteen digits, brought to eighteen.
     FifteenDigits,
+    /// A passport's or another document's number in place of a resident number.
+    OtherDocument,
     /// A date on the first of January, which forms fill in where only the year is known.
     Heaped,
     /// A character is uncertain (`?`, `□`, `*`) or of a private-use area.
@@ -33,39 +40,61 @@ pub enum FieldState {
     Destroyed,
 }
 
+/// How a field's cells are read.
+pub(crate) struct Reading {
+    kind: Kind,
+    order: DateOrder,
+    /// A quantity's, and no other kind's.
+    tolerance: Option<quantity::Decimal>,
+}
+
+impl Reading {
+    pub fn of(field: &Field) -> Self {
+        let tolerance = field.tolerance.map(quantity::Decimal::of_tolerance);
+        Self { kind: field.kind, order: field.order, tolerance }
+    }
+}
+
 /// A cell, read once; parts and grams are taken from it.
 pub(crate) enum Value {
     Missing,
     NameCn(name_cn::NameCn),
-    ResidentId(resident_id::ResidentId),
+    ResidentId(id_numbers::IdNumbers),
     Date(date::Date),
     Code(char),
     Number(String),
     AddressCn(address_cn::AddressCn),
     Words(String),
     Email(String),
+    Quantity(quantity::Quantity),
     Malformed,
     Destroyed,
 }
 
 impl Value {
-    pub fn read(kind: Kind, order: DateOrder, cell: &str) -> Self {
+    pub fn read(reading: &Reading, cell: &str) -> Self {
         let clean = text::clean(cell);
-        if text::says_missing(&clean) {
+        let kind = reading.kind;
+        let nought = kind == Kind::Quantity && clean == "0";
+        if text::says_missing(&clean) && !nought {
             return Self::Missing;
         }
-        if matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits) && is_rounded(&clean) {
+        if matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits | Kind::Quantity) && is_rounded(&clean) {
             return Self::Destroyed;
         }
         let value = match kind {
             Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
-            Kind::ResidentId => resident_id::ResidentId::read(&clean).map(Self::ResidentId),
-            Kind::Date => date::Date::read(&clean, order).map(Self::Date),
+            Kind::ResidentId => id_numbers::IdNumbers::read(&clean).map(Self::ResidentId),
+            Kind::Date => date::Date::read(&clean, reading.order).map(Self::Date),
             Kind::Sex => sex(&clean).map(Self::Code),
             Kind::Phone => phone::read(&clean).map(Self::Number),
             Kind::Digits => western::digits(&clean).map(Self::Number),
             Kind::AddressCn => address_cn::AddressCn::read(&clean).map(Self::AddressCn),
             Kind::Words => western::words(&clean).map(Self::Words),
+            Kind::Quantity => {
+                let tolerance = reading.tolerance.expect("validated: a quantity has a tolerance");
+                quantity::Quantity::read(&clean, tolerance).map(Self::Quantity)
+            }
             Kind::Email => clean.contains('@').then_some(clean).map(Self::Email),
         };
         value.unwrap_or(Self::Malformed)
@@ -92,9 +121,10 @@ impl Value {
             Self::Date(date) => date.part(part).into_iter().collect(),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => phone::part(number, part).into_iter().collect(),
-            Self::AddressCn(address) => address.part().into_iter().collect(),
+            Self::AddressCn(address) => address.part(part).into_iter().collect(),
             Self::Words(words) => western::part(words, part).into_iter().collect(),
             Self::Email(email) => western::email_part(email, part).into_iter().collect(),
+            Self::Quantity(quantity) => quantity.cells(),
         }
     }
 
@@ -103,12 +133,13 @@ impl Value {
         match self {
             Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.grams(),
-            Self::ResidentId(id) => text::positional(id.digits()),
+            Self::ResidentId(id) => id.grams(),
             Self::Date(date) => text::positional(date.digits()),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => text::positional(number),
             Self::AddressCn(address) => address.grams(),
             Self::Words(words) | Self::Email(words) => text::bigrams(words),
+            Self::Quantity(quantity) => quantity.cells(),
         }
     }
 }
@@ -127,5 +158,32 @@ fn sex(clean: &str) -> Option<char> {
         "男" | "男性" | "m" | "male" | "1" => Some('m'),
         "女" | "女性" | "f" | "female" | "2" => Some('f'),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: Kind, cell: &str, expect: FieldState) {
+        let tolerance = (kind == Kind::Quantity).then(|| quantity::Decimal::of_tolerance(1.0));
+        let reading = Reading { kind, order: DateOrder::Any, tolerance };
+        assert_eq!(Value::read(&reading, cell).state(), expect, "{kind:?} {cell}");
+    }
+
+    #[test]
+    fn what_a_spreadsheet_rounded_is_destroyed_where_its_digits_count() {
+        for kind in [Kind::ResidentId, Kind::Phone, Kind::Digits, Kind::Quantity] {
+            check(kind, "1.10101E+17", FieldState::Destroyed);
+        }
+        check(Kind::Words, "1.10101E+17", FieldState::Valid);
+    }
+
+    #[test]
+    fn nought_is_a_quantity_and_otherwise_no_value() {
+        check(Kind::Quantity, "0", FieldState::Valid);
+        check(Kind::Quantity, "-", FieldState::Missing);
+        check(Kind::Digits, "0", FieldState::Missing);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::FieldState;
 use super::script::{fold, is_han, reading, surname_length, surname_reading, syllables};
+use super::shape::shape;
 use super::text;
 use crate::schema::Part;
 
@@ -18,7 +19,7 @@ impl NameCn {
     // SPEC 4.5  notes in brackets go; dots, spaces and other marks go; ? * □ and the like are uncertain characters
     pub fn read(clean: &str) -> Option<Self> {
         let kept: Vec<char> = without_brackets(clean).map(fold).collect();
-        let uncertain = kept.iter().any(|c| matches!(c, '?' | '*' | '□' | '〓' | '\u{fffd}' | '\u{e000}'..='\u{f8ff}'));
+        let uncertain = kept.iter().copied().any(is_uncertain);
         let han: Vec<char> = kept.iter().copied().filter(|c| is_han(*c)).collect();
         let letters: Vec<String> = words_of_letters(&kept);
         if han.is_empty() {
@@ -47,6 +48,7 @@ impl NameCn {
         let whole = !self.uncertain && !self.han.is_empty();
         match part {
             Part::Bag if whole => vec![sorted(self.han.clone())],
+            Part::Shape if whole => vec![self.shape()],
             Part::LessOne if self.uncertain && !self.han.is_empty() => vec![sorted(self.han.clone())],
             Part::LessOne if whole => self.less_one(),
             Part::Pinyin => self.spelled(|syllables| vec![sorted(syllables.concat().chars().collect())]),
@@ -57,6 +59,13 @@ impl NameCn {
             Part::GivenPinyin => self.given(),
             _ => Vec::new(),
         }
+    }
+
+    // SPEC 4.5  shape: the characters' shapes as a sorted bag, joined by `-`
+    fn shape(&self) -> String {
+        let mut shapes: Vec<String> = self.han.iter().map(|c| shape(*c)).collect();
+        shapes.sort_unstable();
+        shapes.join("-")
     }
 
     // SPEC 4.5  less one: the name without one of its characters, each in turn; a name of two is itself
@@ -107,12 +116,18 @@ impl NameCn {
     pub fn grams(&self) -> Vec<String> {
         let mut grams: Vec<String> = self.han.iter().map(|c| format!("c{c}")).collect();
         grams.extend(self.han.windows(2).map(|pair| format!("b{}{}", pair[0], pair[1])));
+        grams.extend(self.han.iter().map(|c| format!("g{}", shape(*c))));
         for (at, syllable) in self.syllables.iter().flatten().enumerate() {
             grams.push(format!("s{at}{syllable}"));
             grams.push(format!("y{syllable}"));
         }
         grams
     }
+}
+
+/// Signs for a character that could not be written, private use, and radicals (CJK Radicals Supplement), of which no name is.
+fn is_uncertain(c: char) -> bool {
+    matches!(c, '?' | '*' | '□' | '〓' | '\u{fffd}' | '\u{e000}'..='\u{f8ff}' | '\u{2e80}'..='\u{2eff}')
 }
 
 fn sorted(mut chars: Vec<char>) -> String {
@@ -175,9 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn look_alikes_share_a_shape() {
+        for name in ["王伟清", "王玮晴", "王偉請", "清伟王"] {
+            check(name, Part::Shape, "1433-1456-203");
+        }
+        check("王伟", Part::Shape, "1433-1456");
+        for unsure in ["王?", "王wei", "Wang Wei"] {
+            check(unsure, Part::Shape, "");
+        }
+    }
+
+    #[test]
     fn an_uncertain_character_is_left_open() {
         check("李?", Part::Bag, "");
         check("李□雷", Part::LessOne, "李雷");
+        check("李\u{2ee2}雷", Part::Bag, "");
+        check("李\u{e815}雷", Part::LessOne, "李雷");
         check("李雷", Part::LessOne, "李雷");
         check("李小雷", Part::LessOne, "小李|小雷|李雷");
         check("李yan", Part::Bag, "");

@@ -17,8 +17,7 @@ pub struct ResidentId {
 impl ResidentId {
     // SPEC 4.6  separators go; look-alikes of X become x; 15 digits get `19` and a check digit
     pub fn read(clean: &str) -> Option<Self> {
-        let digits: String =
-            clean.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '\'' | '"' | '_')).map(look_alike).collect();
+        let digits: String = clean.chars().filter(|c| !is_separator(*c)).map(look_alike).collect();
         let well_formed = digits.bytes().enumerate().all(|(at, c)| c.is_ascii_digit() || (c == b'x' && at == 17));
         if !well_formed {
             return None;
@@ -48,10 +47,14 @@ impl ResidentId {
         &self.digits
     }
 
+    /// Nothing is wrong with it.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.state, FieldState::Valid | FieldState::FifteenDigits)
+    }
+
     pub fn part(&self, part: Part) -> Vec<String> {
-        let whole = matches!(self.state, FieldState::Valid | FieldState::FifteenDigits);
         match part {
-            Part::Id18 | Part::Repairs if whole => vec![self.digits.clone()],
+            Part::Id18 | Part::Repairs if self.is_whole() => vec![self.digits.clone()],
             Part::Repairs => self.repairs(),
             Part::Digits7To17 => vec![self.digits[6..17].to_owned()],
             Part::Digits1To10 => vec![self.digits[..10].to_owned()],
@@ -90,6 +93,11 @@ impl ResidentId {
         found.truncate(MOST_REPAIRS);
         found.into_iter().map(|other| String::from_utf8(other).expect("digits are ASCII")).collect()
     }
+}
+
+/// What people write between the digits of a number.
+pub fn is_separator(c: char) -> bool {
+    matches!(c, ' ' | '-' | '.' | '\'' | '"' | '_')
 }
 
 fn look_alike(c: char) -> char {
@@ -173,5 +181,13 @@ mod tests {
         check(STANDARD, Part::Digits7To17, "19491231002");
         check(STANDARD, Part::Digits1To10, "1101051949");
         assert!(ResidentId::read("e12345678").is_none());
+    }
+
+    // numbers of the same form: residence permits of Hong Kong, Macau and Taiwan, and foreigners' cards since 2023
+    #[test]
+    fn permits_of_eighteen_digits_are_valid() {
+        for number in ["810000194912310028", "82000019491231002x", "830000194912310021", "911124198108030024"] {
+            assert_eq!(ResidentId::read(number).unwrap().state(), FieldState::Valid, "{number}");
+        }
     }
 }

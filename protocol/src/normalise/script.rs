@@ -7,6 +7,8 @@ use ferrous_opencc::OpenCC;
 use ferrous_opencc::config::BuiltinConfig;
 use pinyin::ToPinyin as _;
 
+use super::private_use;
+
 /// Every Han character of the basic plane in its simplified form (OpenCC, `t2s`, Apache-2.0), by its distance from the
 /// first.
 static SIMPLIFIED: LazyLock<Vec<char>> = LazyLock::new(|| {
@@ -27,27 +29,9 @@ const LAST: u32 = 0xfaff;
 static SYLLABLES: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| ('\u{4e00}'..='\u{9fff}').filter_map(|c| c.to_pinyin().map(|reading| reading.plain())).collect());
 
-/// GBK's private-use code points of characters that Unicode has since taken in (GB 18030-2022, annex D).
-const PRIVATE_USE: &[(char, char)] = &[
-    ('\u{e81e}', '㑳'),
-    ('\u{e826}', '㑇'),
-    ('\u{e82b}', '㖞'),
-    ('\u{e82c}', '㘚'),
-    ('\u{e832}', '㘎'),
-    ('\u{e843}', '㤘'),
-    ('\u{e854}', '㥮'),
-    ('\u{e863}', '䶮'),
-    ('\u{e864}', '㳠'),
-];
-
 // SPEC 4.4  private use → Unicode, traditional → simplified, one character at a time
 pub fn fold(c: char) -> char {
-    let c = match c {
-        '\u{e000}'..='\u{f8ff}' => {
-            PRIVATE_USE.iter().find(|(private, _)| *private == c).map_or(c, |(_, public)| *public)
-        }
-        _ => c,
-    };
+    let c = private_use::public(c).unwrap_or(c);
     match u32::from(c) {
         at @ FIRST..=LAST => SIMPLIFIED[(at - FIRST) as usize],
         _ => c,

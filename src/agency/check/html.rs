@@ -23,20 +23,27 @@ const STYLE: &str = "
 @media(max-width:45em){.entry{grid-template-columns:1fr}.meaning{columns:1}dl{grid-template-columns:1fr}dd{margin-bottom:.4em}}
 @media print{.meaning{columns:2}}";
 
-/// Every state from usable to lost: the order of a bar's parts and of their colours.
-const STATES: [(FieldState, &str, &str); 8] = [
-    (FieldState::Valid, "可用", "usable"),
-    (FieldState::FifteenDigits, "已换算为十八位,可用", "brought to eighteen; usable"),
+/// Every state from usable to lost: the order of a bar's parts, and their colours.
+const STATES: [(FieldState, usize, &str, &str); 9] = [
+    (FieldState::Valid, 0, "可用", "usable"),
+    (FieldState::FifteenDigits, 1, "已换算为十八位,可用", "brought to eighteen; usable"),
+    (FieldState::OtherDocument, 8, "护照、通行证等,按整个号码比对", "a passport, a permit: compared as a whole"),
     (
         FieldState::Repairable,
+        2,
         "号码有一处错误,只能按可能的更正去找",
         "one thing is wrong with the number; found only by its likely repairs",
     ),
-    (FieldState::Heaped, "多为填表默认值,只用年份", "what forms fill in; only the year is used"),
-    (FieldState::Uncertain, "有 ?、□、* 等或私用区字,只能部分使用", "? □ * or a private-use character; of use in part"),
-    (FieldState::Malformed, "不能读成这种字段,不可用", "does not read as this kind of field; of no use"),
-    (FieldState::Destroyed, "末几位已丢失,不可用;须重新导出", "the last digits are gone; of no use, export again"),
-    (FieldState::Missing, "空白或“无”“不详”", "empty, or words for nothing"),
+    (FieldState::Heaped, 3, "多为填表默认值,只用年份", "what forms fill in; only the year is used"),
+    (
+        FieldState::Uncertain,
+        4,
+        "有 ?、□、* 等或私用区字,只能部分使用",
+        "? □ * or a private-use character; of use in part",
+    ),
+    (FieldState::Malformed, 5, "不能读成这种字段,不可用", "does not read as this kind of field; of no use"),
+    (FieldState::Destroyed, 6, "末几位已丢失,不可用;须重新导出", "the last digits are gone; of no use, export again"),
+    (FieldState::Missing, 7, "空白或“无”“不详”", "empty, or words for nothing"),
 ];
 
 /// The narrowest part that is still seen, in percent of a bar.
@@ -55,7 +62,7 @@ pub fn page(report: &Report, file: &str, schema: &Schema, today: Date) -> String
     let mut page = Page::new(STYLE, &title, "数据检查报告", "Report on a file before it is encoded");
     head(&mut page, report, file, schema, today);
     page.put("<h2>字段 <small>Fields</small></h2><ul class=\"meaning\">");
-    for (colour, (state, zh, en)) in STATES.into_iter().enumerate() {
+    for (state, colour, zh, en) in STATES {
         let (name_zh, name_en) = words(state);
         page.put(format_args!("<li>{} <b>{name_zh} {name_en}</b> <small>{zh} {en}</small></li>", swatch(colour)));
     }
@@ -105,9 +112,10 @@ fn put_field(page: &mut Page, field: &FieldReport, rows: u64) {
         ));
         return;
     }
-    let counts: [(u64, Option<&Trouble>); 8] = [
+    let counts: [(u64, Option<&Trouble>); 9] = [
         (field.valid, None),
         (field.fifteen_digits, None),
+        (field.other_document, None),
         (field.repairable.rows, Some(&field.repairable)),
         (field.heaped, None),
         (field.uncertain.rows, Some(&field.uncertain)),
@@ -115,8 +123,8 @@ fn put_field(page: &mut Page, field: &FieldReport, rows: u64) {
         (field.destroyed.rows, Some(&field.destroyed)),
         (field.missing, None),
     ];
-    let parts = STATES.iter().zip(counts).enumerate().map(|(colour, ((state, ..), (rows, first)))| {
-        let (zh, en) = words(*state);
+    let parts = STATES.into_iter().zip(counts).map(|((state, colour, ..), (rows, first))| {
+        let (zh, en) = words(state);
         Part { colour, words: format!("{zh} {en}"), rows, first }
     });
     page.put(format_args!(
@@ -255,6 +263,35 @@ fn first_rows(trouble: &Trouble) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_state_has_its_own_colour_and_its_count() {
+        let trouble = |rows| Trouble { rows, ..Trouble::default() };
+        let field = FieldReport {
+            field: "f".into(),
+            column: true,
+            valid: 11,
+            fifteen_digits: 12,
+            other_document: 13,
+            repairable: trouble(14),
+            heaped: 15,
+            uncertain: trouble(16),
+            malformed: trouble(17),
+            destroyed: trouble(18),
+            missing: 19,
+            rare_characters: trouble(0),
+            private_use: trouble(0),
+        };
+        let mut page = Page::new("", "", "", "");
+        put_field(&mut page, &field, 135);
+        let page = page.finish("");
+        for ((state, colour, ..), rows) in STATES.into_iter().zip(11..) {
+            let (zh, en) = words(state);
+            let entry = format!("{} {zh} {en} <b>{rows}</b>", swatch(colour));
+            assert_eq!(page.matches(&entry).count(), 1, "{en}");
+            assert_eq!(page.matches(&format!(r#"class="c{colour}" width="100%""#)).count(), 1, "{en}");
+        }
+    }
 
     #[test]
     fn a_bar_is_full_and_its_narrow_parts_are_seen() {

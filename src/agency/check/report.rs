@@ -45,6 +45,8 @@ pub struct FieldReport {
     pub missing: u64,
     pub valid: u64,
     pub fifteen_digits: u64,
+    /// Passports' and other documents' numbers in place of a resident number.
+    pub other_document: u64,
     /// Dates on the first of January: only their year is used.
     pub heaped: u64,
     pub repairable: Trouble,
@@ -117,6 +119,7 @@ impl Report {
             missing: 0,
             valid: 0,
             fifteen_digits: 0,
+            other_document: 0,
             heaped: 0,
             repairable: Trouble::default(),
             uncertain: Trouble::default(),
@@ -182,6 +185,7 @@ impl FieldReport {
             FieldState::Missing => self.missing += 1,
             FieldState::Valid => self.valid += 1,
             FieldState::FifteenDigits => self.fifteen_digits += 1,
+            FieldState::OtherDocument => self.other_document += 1,
             FieldState::Heaped => self.heaped += 1,
             FieldState::Repairable => self.repairable.at(row, shown),
             FieldState::Uncertain => self.uncertain.at(row, shown),
@@ -228,6 +232,7 @@ pub fn words(state: FieldState) -> (&'static str, &'static str) {
     match state {
         FieldState::Valid => ("有效", "valid"),
         FieldState::FifteenDigits => ("十五位旧号", "fifteen digits"),
+        FieldState::OtherDocument => ("其他证件", "other document"),
         FieldState::Repairable => ("校验位不符", "failed check digit"),
         FieldState::Heaped => ("一月一日", "first of January"),
         FieldState::Uncertain => ("有不确定的字", "uncertain character"),

@@ -37,7 +37,11 @@ fn print_field(field: &FieldReport, rows: u64) {
     ] {
         print_trouble(what, trouble, rows);
     }
-    for (state, count) in [(FieldState::FifteenDigits, field.fifteen_digits), (FieldState::Heaped, field.heaped)] {
+    for (state, count) in [
+        (FieldState::FifteenDigits, field.fifteen_digits),
+        (FieldState::OtherDocument, field.other_document),
+        (FieldState::Heaped, field.heaped),
+    ] {
         if count > 0 {
             println!("    {:24} {:>7} {count}", words(state).1, share(count, rows));
         }

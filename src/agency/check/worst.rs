@@ -78,9 +78,11 @@ impl WorstRows {
 /// What is wrong with a row's field, in words.
 fn troubles(row: &Reading<'_>, field: usize) -> Vec<&'static str> {
     let (cell, state) = (row.cells[field], row.normalised.states[field]);
-    let sound = matches!(state, FieldState::Valid | FieldState::FifteenDigits);
+    let whole = matches!(state, FieldState::Valid | FieldState::FifteenDigits);
+    // a passport is no mistake, though passes on a resident number's digits get nothing out of it
+    let sound = whole || state == FieldState::OtherDocument;
     // it reads, and yet a pass gets nothing out of it: an address without a road, a character without a reading
-    let incomplete = sound && row.normalised.lacking.iter().any(|lacking| lacking.contains(&field));
+    let incomplete = whole && row.normalised.lacking.iter().any(|lacking| lacking.contains(&field));
     let all = [
         (!sound, words(state).1),
         (incomplete, "incomplete"),
@@ -122,6 +124,7 @@ mod tests {
 
     #[test]
     fn a_sound_row_is_not_among_the_worst() {
-        assert_eq!(worst([(1, "李雷", "990101198001011236")]), ["row,passes,troubles"]);
+        let rows = [(1, "李雷", "990101198001011236"), (2, "李雷", "E12345678")];
+        assert_eq!(worst(rows), ["row,passes,troubles"]);
     }
 }
