@@ -1,4 +1,4 @@
-//! Weights from pairs whose truth is known: what agreement in a pass, or nearness in a filter, is worth.
+//! What is learned from pairs: weights where their truth is known, and how many match where nobody knows ([`mixture`]).
 //!
 //! The weights of a schema are those of a logistic regression over everything that its candidate pairs show, so what
 //! passes have in common is not counted twice. The truth is known because somebody reviewed the pairs, or because the
