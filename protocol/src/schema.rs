@@ -258,6 +258,8 @@ pub enum SchemaError {
     Syntax(String),
     #[error("the normalisation `{0}` is unknown; this program knows `norm-v1`")]
     Normalisation(String),
+    #[error("the profile `clk` is plain CLKs, which attacks read: `hedui clk` makes them, and no server takes them")]
+    Plain,
     #[error("there is no {0}")]
     Nothing(&'static str),
     #[error("the {what} `{name}` {wrong}")]
@@ -277,7 +279,11 @@ impl Schema {
     }
 
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        let schema: Self = toml::from_str(text).map_err(|e| SchemaError::Syntax(e.to_string()))?;
+        let schema: Self = toml::from_str(text).map_err(|e| {
+            let profile = toml::from_str::<toml::Table>(text).ok().and_then(|table| table.get("profile").cloned());
+            let plain = profile.is_some_and(|profile| profile.as_str() == Some("clk"));
+            if plain { SchemaError::Plain } else { SchemaError::Syntax(e.to_string()) }
+        })?;
         schema.validate()?;
         Ok(schema)
     }
@@ -478,6 +484,12 @@ mod tests {
         let quantity = schema.fields.iter().find(|field| field.kind == Kind::Quantity).unwrap();
         assert_eq!(quantity.tolerance, Some(5.0));
         assert_eq!(Schema::parse(&toml::to_string(&schema).unwrap()).unwrap(), schema);
+    }
+
+    #[test]
+    fn plain_clks_are_no_profile_of_the_service() {
+        let text = Schema::preset("person").unwrap().replacen("\"cohort\"", "\"clk\"", 1);
+        assert_eq!(Schema::parse(&text).unwrap_err(), SchemaError::Plain);
     }
 
     #[test]
