@@ -17,7 +17,7 @@ use crate::matching::index::Index;
 use crate::options::LinkageKeyFile;
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::sides::{Side, TwoFiles, true_pairs};
-use crate::staging::replace_private;
+use crate::staging::{refuse_to_overwrite, replace_private};
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
@@ -63,6 +63,7 @@ impl Link {
     pub fn run(self) -> Outcome {
         let started = Instant::now();
         let interrupt = Interrupt::listen();
+        refuse_to_overwrite(&[&self.files.a, &self.files.b], [&self.out])?;
         let schema = load_schema(&self.schema, self.profile)?;
         // both files are the caller's own: one local project, one local agency
         let encoder = Encoder::new(&self.key.load()?, ManifestId([0; 32]), &schema, "local");

@@ -54,6 +54,14 @@ impl Drop for Staging {
     }
 }
 
+/// A slip of the keyboard must not cost a file that is read: no output may name an input.
+pub fn refuse_to_overwrite<'p>(inputs: &[&Path], outputs: impl IntoIterator<Item = &'p PathBuf>) -> Outcome {
+    match outputs.into_iter().find(|out| inputs.contains(&out.as_path())) {
+        None => Ok(()),
+        Some(out) => Err(Failure::usage(format!("{}: this is a file to read", out.display()))),
+    }
+}
+
 /// A folder, and those above it, that only this user can enter.
 pub fn private_folder(path: &Path) -> Outcome {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);

@@ -30,8 +30,8 @@ struct PassParts {
 /// What one row says under a schema. Personal data: it does not print itself.
 pub struct NormalisedRow {
     pub passes: PassValues,
-    /// For each pass the positions of the fields that gave it no part: for want of them it cannot find the row.
-    pub lacking: Vec<Vec<usize>>,
+    /// Positions, among the normaliser's parts, of those that the row does not have.
+    absent: Vec<usize>,
     /// For each filter its distinct grams.
     pub grams: Vec<Vec<Vec<u8>>>,
     /// How each field's cell reads.
@@ -63,6 +63,11 @@ impl PassValues {
     /// The alternatives of each pass.
     pub fn iter(&self) -> impl Iterator<Item = impl ExactSizeIterator<Item = &[u8]>> {
         (0..self.counts.len()).map(|pass| self.of(pass))
+    }
+
+    /// The alternatives of each pass as 64 bits each: what counting and comparing rows needs of them.
+    pub fn hashes(&self) -> impl Iterator<Item = impl ExactSizeIterator<Item = u64>> {
+        self.iter().map(|values| values.map(hash))
     }
 
     fn end_value(&mut self) {
@@ -132,19 +137,22 @@ impl Normaliser {
         }
         NormalisedRow {
             passes,
-            lacking: self.passes.iter().map(|pass| self.lacking(pass, &parts)).collect(),
+            absent: (0..parts.len()).filter(|part| parts[*part].is_empty()).collect(),
             grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),
             states: values.iter().map(Value::state).collect(),
         }
     }
 
-    fn lacking(&self, pass: &PassParts, parts: &[Vec<String>]) -> Vec<usize> {
-        let empty = pass.parts.iter().filter(|part| parts[**part].is_empty());
-        // nothing is allocated for the many passes that lack nothing
-        let mut fields: Vec<usize> = empty.map(|part| self.parts[*part].0).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        fields
+    /// For each pass the positions of the fields that gave it no part: for want of them it cannot find the row.
+    pub fn lacking(&self, row: &NormalisedRow) -> Vec<Vec<usize>> {
+        let of_pass = |pass: &PassParts| {
+            let absent = pass.parts.iter().filter(|part| row.absent.contains(part));
+            let mut fields: Vec<usize> = absent.map(|part| self.parts[*part].0).collect();
+            fields.sort_unstable();
+            fields.dedup();
+            fields
+        };
+        self.passes.iter().map(of_pass).collect()
     }
 }
 
@@ -180,6 +188,11 @@ impl PassParts {
         parts.for_each(|part| bind(&mut values.bytes, part.as_bytes()));
         values.end_value();
     }
+}
+
+fn hash(value: &[u8]) -> u64 {
+    let bytes = blake3::hash(value);
+    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
 // SPEC 5.6  a gram is B("hedui v1 gram", field, gram)
@@ -227,11 +240,12 @@ mod tests {
 
     #[test]
     fn a_pass_that_cannot_find_a_row_names_the_fields_it_wants() {
-        let (schema, _) = normaliser();
+        let (schema, normaliser) = normaliser();
         let row = row("李?", "110105491231002", "");
         let lacking = |name: &str| {
             let at = schema.passes.iter().position(|pass| pass.name == name).unwrap();
-            let fields: Vec<&str> = row.lacking[at].iter().map(|field| schema.fields[*field].name.as_str()).collect();
+            let fields: Vec<&str> =
+                normaliser.lacking(&row)[at].iter().map(|field| schema.fields[*field].name.as_str()).collect();
             assert_eq!(fields.is_empty(), (row.passes.of(at).len() > 0), "{name}");
             fields.join(" ")
         };

@@ -72,9 +72,9 @@ impl Check {
             let read: Vec<_> = rows.par_iter().map(|row| normaliser.row(&columns.cells(row))).collect();
             for row in read {
                 trial.rows += 1;
-                for ((filled, cohorts), values) in trial.passes.iter_mut().zip(row.passes.iter()) {
+                for ((filled, cohorts), values) in trial.passes.iter_mut().zip(row.passes.hashes()) {
                     *filled += u64::from(values.len() > 0);
-                    values.for_each(|value| *cohorts.entry(hash(value)).or_default() += 1);
+                    values.for_each(|value| *cohorts.entry(value).or_default() += 1);
                 }
                 for ((filled, grams), own) in trial.grams.iter_mut().zip(&row.grams) {
                     *filled += u64::from(!own.is_empty());
@@ -118,9 +118,4 @@ impl Check {
 /// Positions a gram for a mean fill of .37: fill = 1 − exp(−grams · k / bits).
 pub fn k_for(bits: u16, grams: f64) -> u16 {
     (0.462 * f64::from(bits) / grams.max(1.0)).round().clamp(1.0, 400.0) as u16
-}
-
-fn hash(value: &[u8]) -> u64 {
-    let bytes = blake3::hash(value);
-    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }

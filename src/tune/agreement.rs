@@ -65,7 +65,7 @@ impl Comparer {
     }
 
     pub fn read(&self, cells: &[&str]) -> Parts {
-        Parts(self.normaliser.row(cells).passes.iter().map(|values| values.map(hash).collect()).collect())
+        Parts(self.normaliser.row(cells).passes.hashes().map(Iterator::collect).collect())
     }
 
     /// One outcome a field: 0 where a side has no value, else 1 and a bit for each part that agrees.
@@ -109,9 +109,4 @@ fn kind(text: &str) -> &str {
 
 fn meet(one: &[u64], other: &[u64]) -> bool {
     one.iter().any(|value| other.contains(value))
-}
-
-fn hash(value: &[u8]) -> u64 {
-    let bytes = blake3::hash(value);
-    u64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }

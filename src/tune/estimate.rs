@@ -88,7 +88,7 @@ const HIGHEST: f64 = 24.0;
 
 impl Estimates {
     /// `reviewed` are pairs of which somebody has said whether they match; `queries` is the number of rows of A.
-    pub fn new(mut pairs: Vec<Scored>, reviewed: &[(Scored, bool)], missed: Missed, queries: f64) -> Self {
+    pub fn new(mut pairs: Vec<Scored>, reviewed: &[(Scored, bool)], queries: f64) -> Self {
         let mut strata = vec![Stratum::default(); STRATA.len() + 1];
         for pair in &pairs {
             let stratum = &mut strata[stratum(pair.score)];
@@ -102,7 +102,12 @@ impl Estimates {
         }
         pairs.iter_mut().for_each(|pair| pair.p = strata[stratum(pair.score)].corrected(pair.p));
         pairs.sort_by(|one, other| other.score.total_cmp(&one.score));
-        Self { pairs, strata, missed, queries }
+        Self { pairs, strata, missed: Missed::inferred(0.0), queries }
+    }
+
+    /// The same, with matches outside of the pairs.
+    pub fn missing(self, missed: Missed) -> Self {
+        Self { missed, ..self }
     }
 
     /// Expected matches among the pairs and outside of them.
@@ -230,7 +235,7 @@ mod tests {
 
     #[test]
     fn expected_matches_give_precision_and_recall() {
-        let point = Estimates::new(pairs(), &[], Missed::inferred(40.0), 1000.0).at(0.0);
+        let point = Estimates::new(pairs(), &[], 1000.0).missing(Missed::inferred(40.0)).at(0.0);
         assert_eq!(point.pairs, 1000);
         assert!((point.precision.estimate - 0.96).abs() < 1e-9, "{point:?}");
         assert!((point.recall.estimate - 960.0 / 1040.0).abs() < 1e-9, "{point:?}");
@@ -241,10 +246,8 @@ mod tests {
     #[test]
     fn a_review_moves_its_stratum_and_narrows_the_interval() {
         let reviewed: Vec<(Scored, bool)> = (0..80).map(|at| (Scored { score: 1.0, p: 0.6 }, at < 16)).collect();
-        let (before, after) = (
-            Estimates::new(pairs(), &[], Missed::inferred(0.0), 1.0).at(0.0),
-            Estimates::new(pairs(), &reviewed, Missed::inferred(0.0), 1.0).at(0.0),
-        );
+        let (before, after) =
+            (Estimates::new(pairs(), &[], 1.0).at(0.0), Estimates::new(pairs(), &reviewed, 1.0).at(0.0));
         assert!((after.precision.estimate - 0.928).abs() < 1e-9, "{after:?}");
         let width = |estimate: Estimate| estimate.high - estimate.low;
         assert!(width(after.precision) < width(before.precision) / 2.0, "{before:?} {after:?}");
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn advice_is_the_best_f1_and_the_first_sure_threshold() {
-        let curve = Estimates::new(pairs(), &[], Missed::inferred(0.0), 1.0).curve();
+        let curve = Estimates::new(pairs(), &[], 1.0).curve();
         let advice = advise(&curve).unwrap();
         assert!((-2.0..=1.0).contains(&advice.possible.threshold), "{advice:?}");
         assert!((1.0..=9.0).contains(&advice.probable.threshold) && advice.probable.precision.estimate == 1.0);

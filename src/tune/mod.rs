@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::options::LinkageKeyFile;
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::sides::{Side, TwoFiles, reviewed_pairs};
-use crate::staging::replace_private;
+use crate::staging::{refuse_to_overwrite, replace_private};
 use crate::terminal::Interrupt;
 use agreement::Comparer;
 use meetings::{Meeting, Meetings, Row};
@@ -50,6 +50,8 @@ pub struct Tune {
 impl Tune {
     pub fn run(self) -> Outcome {
         let interrupt = Interrupt::listen();
+        let inputs = [&self.files.a, &self.files.b].map(|path| path.as_path());
+        refuse_to_overwrite(&inputs, [&self.html, &self.sample].into_iter().flatten())?;
         let schema = load_schema(&self.schema, ProfileName::Cohort)?;
         if schema.profile != Profile::Cohort {
             return Err(Failure::usage("thresholds are estimated for the `cohort` profile"));

@@ -72,16 +72,17 @@ impl Report {
         let known: Vec<(&Meeting, bool)> =
             reviewed.iter().filter_map(|pair| place(pair).map(|met| (*met, pair.matches))).collect();
         let scored = |pair: &Meeting| Scored { score: pair.score, p: meetings.groups[pair.group as usize].1 };
-        let estimates = |of: &dyn Fn(u32) -> bool, missed| {
+        let estimates = |of: &dyn Fn(u32) -> bool| {
             let pairs = meetings.pairs.iter().filter(|pair| of(pair.group)).map(scored).collect();
             let known: Vec<(Scored, bool)> = known
                 .iter()
                 .filter(|(pair, _)| of(pair.group))
                 .map(|(pair, matches)| (scored(pair), *matches))
                 .collect();
-            Estimates::new(pairs, &known, missed, meetings.queries)
+            Estimates::new(pairs, &known, meetings.queries)
         };
-        let all = estimates(&|_| true, Missed::inferred(meetings.unseen));
+        let unseen = Missed::inferred(meetings.unseen);
+        let all = estimates(&|_| true).missing(unseen);
         let curve = all.curve();
         let recommended = advise(&curve).ok_or_else(|| {
             Failure::refused("no row of A meets any row of B in any pass")
@@ -90,9 +91,9 @@ impl Report {
         let pass = |number: usize| {
             let agrees: Vec<bool> = meetings.groups.iter().map(|(shown, _)| comparer.meets_in(number, shown)).collect();
             let of = |group: u32| agrees[group as usize];
-            let found = estimates(&of, Missed { matches: 0.0, deviation: 0.0 }).matches();
-            let deviation = meetings.unseen / 2.0;
-            let own = estimates(&of, Missed { matches: (all.matches() - found).max(0.0), deviation });
+            let own = estimates(&of);
+            let missed = Missed { matches: (all.matches() - own.matches()).max(0.0), ..unseen };
+            let own = own.missing(missed);
             let alone = meetings.pairs.iter().filter(|pair| {
                 let shown = &meetings.groups[pair.group as usize].0;
                 of(pair.group)

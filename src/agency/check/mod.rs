@@ -22,7 +22,7 @@ use super::rows::AgencyTable;
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{DataFile, ManifestFile, read_schema};
-use crate::staging::replace_private;
+use crate::staging::{refuse_to_overwrite, replace_private};
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
@@ -79,7 +79,7 @@ impl Terms {
 
 impl Check {
     pub fn run(self, clock: &Clock) -> Outcome {
-        self.refuse_to_overwrite()?;
+        refuse_to_overwrite(&[&self.data.data], [&self.html, &self.worst].into_iter().flatten())?;
         let (schema, items) = self.terms.load()?;
         let table = AgencyTable::open(&self.data, &schema, &items, Date::ZERO)?;
         let name = table.table.name.clone();
@@ -98,14 +98,6 @@ impl Check {
             text::print(&report);
         }
         verdict(&report, &name)
-    }
-
-    /// A slip of the keyboard must not cost the file that is looked at.
-    fn refuse_to_overwrite(&self) -> Outcome {
-        match [&self.html, &self.worst].into_iter().flatten().find(|out| **out == self.data.data) {
-            None => Ok(()),
-            Some(out) => Err(Failure::usage(format!("{}: this is the file to check", out.display()))),
-        }
     }
 
     fn read(
@@ -130,7 +122,8 @@ impl Check {
             }
             let reading = rows.par_iter().map(|row| {
                 let cells = identity.cells(row);
-                Reading { number: row.number, normalised: normaliser.row(&cells), cells }
+                let normalised = normaliser.row(&cells);
+                Reading { number: row.number, lacking: normaliser.lacking(&normalised), normalised, cells }
             });
             for (row, reading) in rows.iter().zip(reading.collect::<Vec<_>>()) {
                 report.count(&reading);

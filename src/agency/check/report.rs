@@ -16,6 +16,8 @@ pub struct Reading<'r> {
     /// One a field, in the schema's order.
     pub cells: Vec<&'r str>,
     pub normalised: NormalisedRow,
+    /// For each pass the fields for want of which it cannot find the row.
+    pub lacking: Vec<Vec<usize>>,
 }
 
 #[derive(Default, Serialize)]
@@ -143,8 +145,7 @@ impl Report {
         {
             field.count(row.number, *state, cell, self.show_values.then_some(cell));
         }
-        let lacking = &row.normalised.lacking;
-        self.passes.iter_mut().zip(lacking).for_each(|(pass, lacking)| pass.count(lacking));
+        self.passes.iter_mut().zip(&row.lacking).for_each(|(pass, lacking)| pass.count(lacking));
         self.passes_a_row[row.findable_by()] += 1;
         if row.findable_by() == 0 && row.normalised.grams.iter().all(Vec::is_empty) {
             self.unfindable.at(row.number, None);
@@ -274,7 +275,7 @@ mod tests {
         let mut passes: Vec<_> = schema.passes.iter().map(|pass| PassReport::new(&schema, pass)).collect();
         for cells in [["李雷", "1980-02-03"], ["", "1980-02-03"], ["李雷", ""], ["", ""]] {
             let row = normaliser.row(&[cells[0], "", cells[1], "", "", ""]);
-            passes.iter_mut().zip(&row.lacking).for_each(|(pass, lacking)| pass.count(lacking));
+            passes.iter_mut().zip(normaliser.lacking(&row)).for_each(|(pass, lacking)| pass.count(&lacking));
         }
         let pass = passes.iter().find(|pass| pass.pass == "given+date").unwrap();
         let wants: Vec<_> = pass.for_want_of.iter().map(|want| (want.field.as_str(), want.rows, want.alone)).collect();
