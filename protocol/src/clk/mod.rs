@@ -11,10 +11,9 @@ mod pattern;
 mod schema;
 mod tokens;
 
-use std::collections::HashMap;
-
 pub use schema::{ClkSchema, ClkSchemaError};
 
+use foldhash::HashMap;
 use hash::FieldHash;
 use schema::{Field, Strategy};
 use tokens::Tokens;
