@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use hedui_protocol::encodings::{Encodings, Shape, Token};
 
 use super::bytes::Bytes;
-use super::exhaustive::FilterMatrix;
+use super::record::FilterMatrix;
 use super::rows::{RowTable, RowView, RowWriter};
 use super::tokens::{TokenSorter, TokenTable};
 

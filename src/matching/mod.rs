@@ -1,12 +1,13 @@
 //! The workshop: from encodings to matches. Pure but for reading the index, and the only place with `unsafe`.
 //!
 //! Two engines, both exact: the join of tokens ([`join`]), and the comparison of all pairs of filters
-//! ([`exhaustive`]) where a schema has no tokens.
+//! ([`exhaustive`]), which the record profile uses ([`record`]).
 
 pub mod bytes;
 pub mod exhaustive;
 pub mod index;
 pub mod join;
+pub mod record;
 pub mod rows;
 pub mod tokens;
 
@@ -38,7 +39,7 @@ pub struct Matcher<'m> {
     index: &'m Index,
     schema: &'m Schema,
     shape: Shape,
-    filters: Option<&'m exhaustive::FilterMatrix>,
+    filters: Option<&'m record::FilterMatrix>,
 }
 
 impl<'m> Matcher<'m> {
