@@ -29,6 +29,9 @@ enum Command {
     /// Estimate precision and recall of two files' link, without a truth, and advise thresholds
     #[cfg(feature = "agency")]
     Tune(Box<crate::tune::Tune>),
+    /// Compare CLKs: every pair over a threshold, and who belongs to whom
+    #[cfg(feature = "agency")]
+    Match(Box<crate::pairing::Match>),
     /// CLKs as clkhash makes them, for interoperation and research
     #[cfg(feature = "agency")]
     #[command(subcommand)]
@@ -72,6 +75,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Link(link) => link.run(),
         #[cfg(feature = "agency")]
         Command::Tune(tune) => tune.run(),
+        #[cfg(feature = "agency")]
+        Command::Match(pairing) => pairing.run(),
         #[cfg(feature = "agency")]
         Command::Clk(verb) => crate::clk::run(verb),
         #[cfg(feature = "agency")]

@@ -27,6 +27,8 @@ pub mod office;
 pub mod options;
 #[cfg(any(feature = "agency", feature = "office"))]
 pub mod page;
+#[cfg(feature = "agency")]
+mod pairing;
 #[cfg(any(feature = "agency", feature = "server"))]
 pub mod parts;
 pub mod project;

@@ -188,3 +188,36 @@ impl SigningKeyFile {
         Ok((key, seed))
     }
 }
+
+/// An amount of memory: bytes, or with K, M or G that many kibi-, mebi- or gibibytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(u64);
+
+impl Size {
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+            Some(digits) => (digits, 10 * (1 + "KMG".find(&text[digits.len()..]).expect("one of them"))),
+            None => (text, 0),
+        };
+        let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << unit));
+        number.map(Self).ok_or_else(|| format!("`{text}` is no amount of memory: as 500M or 2G"))
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [("G", 30), ("M", 20), ("K", 10)];
+        match units.into_iter().find(|(_, shift)| self.0 > 0 && self.0.is_multiple_of(1 << shift)) {
+            Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}

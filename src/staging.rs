@@ -1,9 +1,11 @@
-//! Output folders that appear whole or not at all.
+//! Output folders and files that appear whole or not at all.
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::failure::{Failure, Outcome};
 
@@ -51,6 +53,41 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // after `finish` there is nothing left to remove; on failure the failure itself is what matters
         let _ = std::fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// A file in the making, beside its final place; readable by its owner only.
+///
+/// Dropped before [`NewFile::finish`], it is removed.
+pub struct NewFile {
+    file: BufWriter<NamedTempFile>,
+    target: PathBuf,
+}
+
+impl NewFile {
+    pub fn create(target: &Path) -> Outcome<Self> {
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file =
+            NamedTempFile::with_prefix_in(".partial.", folder).map_err(|e| Failure::file("write", target, &e))?;
+        Ok(Self { file: BufWriter::new(file), target: target.to_owned() })
+    }
+
+    /// Moves the file, on disk by now, to its final place; what stood there is replaced.
+    pub fn finish(self) -> Outcome {
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let kept = file.and_then(|file| file.as_file().sync_all().map(|()| file));
+        let kept = kept.and_then(|file| file.persist(&self.target).map_err(|e| e.error));
+        kept.map(drop).map_err(|e| Failure::file("write", &self.target, &e))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 

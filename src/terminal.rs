@@ -14,6 +14,11 @@ pub fn bar(length: u64, what: &str) -> ProgressBar {
     styled(ProgressBar::new(length), what, "{msg:28} {wide_bar:.cyan/dim} {human_pos}/{human_len} {eta:>4}")
 }
 
+/// A progress bar over so many things that only their rate is read.
+pub fn rate_bar(length: u64, what: &str) -> ProgressBar {
+    styled(ProgressBar::new(length), what, "{msg:28} {wide_bar:.cyan/dim} {percent:>3} % {per_sec:>22} {eta:>4}")
+}
+
 /// A counter where the end is not known.
 pub fn counter(what: &str) -> ProgressBar {
     styled(ProgressBar::no_length(), what, "{msg:28} {human_pos} in {elapsed}")
@@ -50,6 +55,14 @@ impl Interrupt {
     pub fn check(&self) -> Outcome {
         if self.0.load(Ordering::Relaxed) { Err(Failure::interrupted()) } else { Ok(()) }
     }
+}
+
+/// The most memory that this process has had resident, in bytes; 0 where the system does not tell.
+pub fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    1024 * kibibytes.unwrap_or(0)
 }
 
 /// Who pipes our output into `head` has seen enough: no panic message about it.

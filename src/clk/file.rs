@@ -1,7 +1,7 @@
 //! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary).
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
-use tempfile::NamedTempFile;
 
 use crate::failure::{Failure, Outcome};
 use crate::guard::guarded;
+use crate::staging::NewFile;
 
 /// How CLKs lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -155,18 +155,17 @@ pub struct ClkWriter {
 }
 
 enum Sink {
-    Json(BufWriter<NamedTempFile>),
-    Bin(BufWriter<NamedTempFile>),
-    Parquet(Box<ArrowWriter<NamedTempFile>>),
+    Json(NewFile),
+    Bin(NewFile),
+    Parquet(Box<ArrowWriter<NewFile>>),
 }
 
 impl ClkWriter {
     pub fn create(path: &Path, form: Form, length: usize) -> Outcome<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::with_prefix_in(".clks.", folder).map_err(|e| Failure::file("write", path, &e))?;
+        let file = NewFile::create(path)?;
         let sink = match form {
-            Form::Json => Sink::Json(BufWriter::new(file)),
-            Form::Bin => Sink::Bin(BufWriter::new(file)),
+            Form::Json => Sink::Json(file),
+            Form::Bin => Sink::Bin(file),
             Form::Parquet => Sink::Parquet(Box::new(
                 ArrowWriter::try_new(file, Arc::new(parquet_schema(length)), None).map_err(|e| wrong(path, e))?,
             )),
@@ -199,17 +198,17 @@ impl ClkWriter {
 
     pub fn finish(self) -> Outcome {
         let path = self.path;
+        let failed = |e: std::io::Error| Failure::file("write", &path, &e);
         let file = match self.sink {
             Sink::Json(mut out) => {
                 let end: &[u8] = if self.rows == 0 { b"{\"clks\": []}" } else { b"]}" };
-                out.write_all(end).and_then(|()| out.into_inner().map_err(std::io::IntoInnerError::into_error))
+                out.write_all(end).map_err(failed)?;
+                out
             }
-            Sink::Bin(out) => out.into_inner().map_err(std::io::IntoInnerError::into_error),
-            Sink::Parquet(out) => out.into_inner().map_err(std::io::Error::other),
+            Sink::Bin(out) => out,
+            Sink::Parquet(out) => out.into_inner().map_err(|e| failed(std::io::Error::other(e)))?,
         };
-        let kept = file.and_then(|file| file.as_file().sync_all().map(|()| file));
-        let kept = kept.and_then(|file| file.persist(&path).map_err(|e| e.error));
-        kept.map(drop).map_err(|e| Failure::file("write", &path, &e))
+        file.finish()
     }
 }
 

@@ -9,6 +9,8 @@ pub mod index;
 pub mod join;
 pub mod record;
 pub mod rows;
+#[cfg(feature = "agency")]
+pub mod solve;
 pub mod tokens;
 
 use hedui_protocol::decision::Band;

@@ -1,0 +1,111 @@
+//! The work of a comparison, tile by tile, on all threads; what is found comes to one place.
+
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::checkpoint::Checkpoint;
+use crate::failure::Outcome;
+use crate::matching::exhaustive::{Comparison, Filters, Kernel, Limit};
+use crate::matching::solve::Candidate;
+use crate::terminal::{self, Interrupt};
+
+/// Tiles done that may wait for being taken.
+const WAITING: usize = 64;
+
+/// What is compared with what.
+pub struct Plan {
+    pub filters: Vec<Filters>,
+    pub limit: Limit,
+    /// The records of a file with one another as well.
+    pub within: bool,
+    pub kernel: Kernel,
+}
+
+/// A tile that is done, with what it found.
+pub struct Done {
+    pub files: [u16; 2],
+    pub tile: u32,
+    pub pairs: Vec<Candidate>,
+}
+
+impl Plan {
+    /// Each two files that are compared, by number.
+    fn comparisons(&self) -> Vec<[u16; 2]> {
+        let files = self.filters.len() as u16;
+        let all = (0..files).flat_map(|a| (a..files).map(move |b| [a, b]));
+        all.filter(|[a, b]| self.within || a != b).collect()
+    }
+
+    fn comparison(&self, [a, b]: [u16; 2]) -> Comparison {
+        let [one, other] = [a, b].map(|file| &self.filters[usize::from(file)]);
+        match a == b {
+            true => Comparison::within(one, self.limit, self.kernel),
+            false => Comparison::between(one, other, self.limit, self.kernel),
+        }
+    }
+
+    /// Pairs of records that are compared in all.
+    fn pairs(&self) -> u64 {
+        let pairs = |[a, b]: &[u16; 2]| {
+            let [one, other] = [a, b].map(|file| self.filters[usize::from(*file)].len() as u64);
+            if a == b { one * one.saturating_sub(1) / 2 } else { one * other }
+        };
+        self.comparisons().iter().map(pairs).sum()
+    }
+
+    /// Bytes that the filters take: as they are, and those of two files sorted, one of them turned as well.
+    pub fn memory(&self) -> u64 {
+        let sizes: Vec<u64> = self.filters.iter().map(|all| (all.len() * all.length() / 8) as u64).collect();
+        sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0)
+    }
+
+    /// Compares all, and hands over what each tile finds. Returns how many pairs were compared.
+    pub fn run(
+        &self,
+        pool: &ThreadPool,
+        folder: Option<&Path>,
+        interrupt: &Interrupt,
+        mut found: impl FnMut(Vec<Candidate>) -> Outcome,
+    ) -> Outcome<u64> {
+        let mut checkpoint = folder.map(|folder| Checkpoint::resume(folder, self, &mut found)).transpose()?;
+        let progress = terminal::rate_bar(self.pairs(), "comparing");
+        for files in self.comparisons() {
+            interrupt.check()?;
+            let comparison = pool.install(|| self.comparison(files));
+            let is_done = |tile: &u32| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.has(files, *tile));
+            let (done, left): (Vec<u32>, Vec<u32>) = (0..comparison.tiles() as u32).partition(is_done);
+            done.iter().for_each(|tile| progress.inc(comparison.pairs_of(*tile as usize)));
+            std::thread::scope(|scope| {
+                let (send, receive) = sync_channel(WAITING);
+                scope.spawn(|| pool.install(|| compare(&comparison, files, &left, send)));
+                for done in receive {
+                    interrupt.check()?;
+                    if let Some(checkpoint) = &mut checkpoint {
+                        checkpoint.add(&done)?;
+                    }
+                    progress.inc(comparison.pairs_of(done.tile as usize));
+                    found(done.pairs)?;
+                }
+                Ok(())
+            })?;
+        }
+        progress.finish_and_clear();
+        Ok(self.pairs())
+    }
+}
+
+/// Does the tiles until nobody takes them any more.
+fn compare(comparison: &Comparison, files: [u16; 2], tiles: &[u32], send: SyncSender<Done>) {
+    let all = tiles.par_iter().try_for_each_with(send, |send, tile| {
+        let mut pairs = Vec::new();
+        comparison.tile(*tile as usize, |pair| {
+            pairs.push(Candidate { score: pair.score, files, records: [pair.a, pair.b] });
+        });
+        send.send(Done { files, tile: *tile, pairs })
+    });
+    // the receiver ends early where it was interrupted or could not write, and says so itself
+    drop(all);
+}
