@@ -41,7 +41,7 @@ impl Form {
         };
         named.or_else(by_name).ok_or_else(|| {
             Failure::usage(format!("{}: the name does not say which form the CLKs have", path.display()))
-                .hint("end the name in .json, .bin or .parquet, or name the form")
+                .hint("end the name in .json, .bin or .parquet")
         })
     }
 }

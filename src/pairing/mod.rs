@@ -92,6 +92,8 @@ enum Solver {
 #[derive(Serialize)]
 struct Figures {
     comparisons: u64,
+    /// Of those the ones that an earlier run had done, by the checkpoint.
+    resumed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pairs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +130,7 @@ impl Match {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(Failure::refused)?;
         let mut sorter = CandidateSorter::new(room, &self.out)?;
         let comparing = Instant::now();
-        let comparisons = plan.run(&pool, self.checkpoint.as_deref(), &interrupt, |found| {
+        let work = plan.run(&pool, self.checkpoint.as_deref(), &interrupt, |found| {
             sorter.add(found.into_iter().map(|pair| Candidate { records: ids.ranks(&pair), ..pair }))
         })?;
         drop(plan);
@@ -136,7 +138,8 @@ impl Match {
         let (pairs, groups) = self.write(sorter.finish()?, &ids, &interrupt)?;
         self.checkpoint.as_deref().map(checkpoint::remove).transpose()?;
         self.tell(&Figures {
-            comparisons,
+            comparisons: work.comparisons,
+            resumed: work.resumed,
             pairs,
             groups,
             seconds: started.elapsed().as_secs_f64(),
@@ -250,13 +253,14 @@ impl Match {
             println!("{}", serde_json::to_string(figures).expect("figures are JSON"));
             return;
         }
-        let Figures { comparisons, pairs, groups, seconds, compare_seconds, kernel, threads, max_rss } = figures;
+        let Figures { comparisons, resumed, pairs, groups, seconds, compare_seconds, kernel, threads, max_rss } =
+            figures;
         let found = match groups {
             Some(groups) => format!("{groups} groups"),
             None => format!("{} pairs", pairs.unwrap_or(0)),
         };
         println!("{found} in {seconds:.2} s: {}", self.out.display());
-        let rate = *comparisons as f64 / compare_seconds.max(1e-9) / 1e6;
+        let rate = (comparisons - resumed) as f64 / compare_seconds.max(1e-9) / 1e6;
         let memory = max_rss.div_ceil(1 << 20);
         println!("{comparisons} comparisons · {rate:.0} million/s · {kernel} · {threads} threads · {memory} MiB");
     }

@@ -24,6 +24,14 @@ pub struct Plan {
     pub kernel: Kernel,
 }
 
+/// Pairs of records that were compared.
+pub struct Work {
+    /// In all.
+    pub comparisons: u64,
+    /// Of those by an earlier run, which a checkpoint remembers.
+    pub resumed: u64,
+}
+
 /// A tile that is done, with what it found.
 pub struct Done {
     pub files: [u16; 2],
@@ -62,22 +70,25 @@ impl Plan {
         sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0)
     }
 
-    /// Compares all, and hands over what each tile finds. Returns how many pairs were compared.
+    /// Compares all, and hands over what each tile finds.
     pub fn run(
         &self,
         pool: &ThreadPool,
         folder: Option<&Path>,
         interrupt: &Interrupt,
         mut found: impl FnMut(Vec<Candidate>) -> Outcome,
-    ) -> Outcome<u64> {
+    ) -> Outcome<Work> {
+        let mut work = Work { comparisons: self.pairs(), resumed: 0 };
         let mut checkpoint = folder.map(|folder| Checkpoint::resume(folder, self, &mut found)).transpose()?;
-        let progress = terminal::rate_bar(self.pairs(), "comparing");
+        let progress = terminal::rate_bar(work.comparisons, "comparing");
         for files in self.comparisons() {
             interrupt.check()?;
             let comparison = pool.install(|| self.comparison(files));
             let is_done = |tile: &u32| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.has(files, *tile));
             let (done, left): (Vec<u32>, Vec<u32>) = (0..comparison.tiles() as u32).partition(is_done);
-            done.iter().for_each(|tile| progress.inc(comparison.pairs_of(*tile as usize)));
+            let before = done.iter().map(|tile| comparison.pairs_of(*tile as usize)).sum();
+            work.resumed += before;
+            progress.inc(before);
             std::thread::scope(|scope| {
                 let (send, receive) = sync_channel(WAITING);
                 scope.spawn(|| pool.install(|| compare(&comparison, files, &left, send)));
@@ -93,7 +104,7 @@ impl Plan {
             })?;
         }
         progress.finish_and_clear();
-        Ok(self.pairs())
+        Ok(work)
     }
 }
 

@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod interrupts;
 mod journey;
+mod pairing;
 mod readme;
 mod release_rules;
 mod schemas;
