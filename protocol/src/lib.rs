@@ -32,6 +32,8 @@ pub mod keys;
 pub mod normalise;
 #[cfg(feature = "encode")]
 pub mod passes;
+#[cfg(feature = "encode")]
+pub mod row_encoder;
 
 #[cfg(any(feature = "seal", feature = "open"))]
 mod envelope;

@@ -8,6 +8,7 @@ mod format;
 mod hash;
 mod number;
 mod pattern;
+pub mod profile;
 mod schema;
 mod tokens;
 
