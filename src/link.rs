@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::Shape;
 use hedui_protocol::ids::ManifestId;
+use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::schema::Schema;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Outcome};
 use crate::matching::Matcher;
 use crate::matching::index::Index;
-use crate::options::LinkageKeyFile;
+use crate::options::{LinkageKeyFile, warn};
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::sides::{Side, TwoFiles, true_pairs};
 use crate::staging::{refuse_to_overwrite, replace_private};
@@ -65,9 +65,10 @@ impl Link {
         let interrupt = Interrupt::listen();
         refuse_to_overwrite(&[&self.files.a, &self.files.b], [&self.out])?;
         let schema = load_schema(&self.schema, self.profile)?;
+        warn(&self.schema, &schema);
         // both files are the caller's own: one local project, one local agency
-        let encoder = Encoder::new(&self.key.load()?, ManifestId([0; 32]), &schema, "local");
-        let encode = |cells: &[&str]| encoder.encode(&encoder.normalise(cells)).encodings;
+        let encoder = RowEncoder::new(&self.key.load()?, ManifestId([0; 32]), &schema, "local");
+        let encode = |cells: &[&str]| Ok(encoder.encode(cells)?.encodings);
         let files = &self.files;
         let a = Side::read(&files.a, &files.format, &schema, &interrupt, encode)?;
         let b = Side::read(&files.b, &files.format_of_b(), &schema, &interrupt, encode)?;

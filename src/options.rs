@@ -9,6 +9,7 @@ use hedui_protocol::manifest::Manifest;
 use hedui_protocol::schema::Schema;
 
 use crate::failure::{Failure, Outcome};
+use crate::terminal;
 use crate::transport::tls::Identity;
 
 /// The project's manifest.
@@ -20,10 +21,19 @@ pub struct ManifestFile {
 }
 
 impl ManifestFile {
+    /// Whoever acts under a manifest hears what makes its encodings easy to attack.
     pub fn load(&self) -> Outcome<Manifest> {
         let bytes = std::fs::read(&self.manifest).map_err(|e| Failure::file("read", &self.manifest, &e))?;
-        Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", self.manifest.display())))
+        let manifest = Manifest::parse(&bytes);
+        let manifest = manifest.map_err(|e| Failure::refused(format!("{}: {e}", self.manifest.display())))?;
+        warn(&self.manifest.display().to_string(), &manifest.schema);
+        Ok(manifest)
     }
+}
+
+/// What makes encodings under a schema easy to attack.
+pub fn warn(file: &str, schema: &Schema) {
+    schema.remarks().iter().for_each(|remark| terminal::note(format!("warning: {file}: {remark}")));
 }
 
 /// A schema by its file or its preset's name.

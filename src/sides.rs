@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use hedui_protocol::clk::RowRefused;
 use hedui_protocol::schema::Schema;
 use rayon::prelude::*;
 
@@ -50,13 +51,13 @@ pub struct Side<T> {
 }
 
 impl<T: Send> Side<T> {
-    /// Reads a file; `each` makes of a row's cells (one a field) what is kept of it.
+    /// Reads a file; `each` makes of a row's cells (one a field) what is kept of it, or refuses the row.
     pub fn read(
         path: &Path,
         format: &TableFormat,
         schema: &Schema,
         interrupt: &Interrupt,
-        each: impl Fn(&[&str]) -> T + Sync,
+        each: impl Fn(&[&str]) -> Result<T, RowRefused> + Sync,
     ) -> Outcome<Self> {
         let mut table = format.open(path)?;
         let columns = Columns::find(&table, schema, &format.map)?;
@@ -78,7 +79,8 @@ impl<T: Send> Side<T> {
                 }
                 side.ids.push(id);
             }
-            side.rows.par_extend(rows.par_iter().map(|row| each(&columns.cells(row))));
+            let each = |row| each(&columns.cells(row)).map_err(|e| ids.error_at(row, &e.to_string()));
+            side.rows.extend(rows.par_iter().map(each).collect::<Outcome<Vec<T>>>()?);
             progress.set_position(table.read());
         }
     }

@@ -6,7 +6,7 @@ use crate::encodings::{Encodings, Token};
 use crate::filter::Diffuser;
 use crate::ids::ManifestId;
 use crate::keys::{LinkageKey, PassSecret, ProjectKey, TokenContext, WrapKey};
-use crate::passes::{NormalisedRow, Normaliser};
+use crate::passes::{FieldState, NormalisedRow, Normaliser};
 use crate::schema::{Profile, Schema};
 
 /// Encodes rows for one agency under one manifest. Holds secrets; shared by threads.
@@ -34,6 +34,8 @@ pub struct Encoded {
     pub encodings: Encodings,
     /// For each token of an identifying pass: its index among the tokens, and its wrap key.
     pub wrap_keys: Vec<(u8, WrapKey)>,
+    /// A spreadsheet has rounded one of the row's numbers.
+    pub rounded: bool,
 }
 
 impl fmt::Debug for Encoder {
@@ -43,6 +45,7 @@ impl fmt::Debug for Encoder {
 }
 
 impl Encoder {
+    /// In the profiles `cohort` and `record`; [`RowEncoder`](crate::row_encoder::RowEncoder) knows `clk` too.
     pub fn new(key: &LinkageKey, manifest: ManifestId, schema: &Schema, agency: &str) -> Self {
         let key = key.for_project(manifest);
         let filters = schema.filters.iter().map(|filter| {
@@ -64,6 +67,7 @@ impl Encoder {
             identifies: match schema.profile {
                 Profile::Cohort => schema.passes.iter().map(|pass| pass.identifies.is_some()).collect(),
                 Profile::Record => Vec::new(),
+                Profile::Clk => unreachable!("a CLK is made of unread cells"),
             },
             key,
         }
@@ -91,7 +95,8 @@ impl Encoder {
                 }
             }
         }
-        Encoded { encodings: Encodings { tokens, filters: self.filters(row, &cohorts) }, wrap_keys }
+        let rounded = row.states.contains(&FieldState::Destroyed);
+        Encoded { encodings: Encodings { tokens, filters: self.filters(row, &cohorts) }, wrap_keys, rounded }
     }
 
     fn filters(&self, row: &NormalisedRow, cohorts: &[(usize, PassSecret)]) -> Vec<(u8, Vec<u8>)> {

@@ -63,6 +63,12 @@ impl ProjectKey {
         blake3::Hasher::new_keyed(&self.0).update(context.as_slice()).finalize_xof()
     }
 
+    // SPEC 13.9  clkhash's secret = hex(keyed_hash(project key, B("hedui v1 clk secret", agency)))
+    pub fn clk_secret(&self, agency: &str) -> ClkSecret {
+        let bound = Bound::new("hedui v1 clk secret").and(agency.as_bytes());
+        ClkSecret(Zeroizing::new(blake3::keyed_hash(&self.0, bound.as_slice()).to_hex().to_string()))
+    }
+
     // SPEC 6.1  without a cohort the filter's secret is the project's
     pub fn record_secret(&self, filter: &str) -> PassSecret {
         self.secret(Bound::new("hedui v1 record filter").and(filter.as_bytes()).as_slice())
@@ -93,6 +99,20 @@ impl PassSecret {
     // SPEC 8.4  wrap key = keyed_hash(secret_p, "wrap" ‖ agency)
     pub fn wrap_key(&self, agency: &str) -> WrapKey {
         WrapKey(self.derive("wrap", &[agency]))
+    }
+}
+
+/// What clkhash calls the secret of one agency's CLKs. Text, because clkhash's own command takes text.
+pub struct ClkSecret(Zeroizing<String>);
+
+impl ClkSecret {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The secret itself, for who makes the same CLKs with clkhash.
+    pub fn dangerously_reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -177,7 +197,7 @@ macro_rules! silent {
         }
     )* };
 }
-silent!(LinkageKey ProjectKey PassSecret FilterKey WrapKey RecordKey EvidenceKey);
+silent!(LinkageKey ProjectKey PassSecret ClkSecret FilterKey WrapKey RecordKey EvidenceKey);
 
 #[cfg(test)]
 mod tests {

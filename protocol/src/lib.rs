@@ -2,8 +2,8 @@
 //!
 //! `SPEC.md` beside this package numbers the rules; the code cites them. This package opens no
 //! file and no socket, reads no clock and runs nothing asynchronous. The features draw the trust
-//! boundary: `encode` derives tokens and filters, `seal` seals payloads, `open` opens them; the
-//! linkage server is built with none of the three.
+//! boundary: `encode` derives tokens and filters (and includes `clk`, which makes CLKs), `seal` seals
+//! payloads, `open` opens them; the linkage server is built with none of them.
 
 pub mod basis;
 mod bytes;
@@ -32,6 +32,8 @@ pub mod keys;
 pub mod normalise;
 #[cfg(feature = "encode")]
 pub mod passes;
+#[cfg(feature = "encode")]
+pub mod row_encoder;
 
 #[cfg(any(feature = "seal", feature = "open"))]
 mod envelope;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encodings::Shape;
 use crate::ids::{KeyCheck, ManifestId};
-use crate::schema::Schema;
+use crate::schema::{Profile, Schema};
 use crate::sign::{PublicKey, Purpose, SignError, Signature};
 
 /// SPEC 3  A manifest and the id of its exact bytes.
@@ -30,6 +30,9 @@ pub struct Terms {
     pub epoch: String,
     pub linkage_key_check: KeyCheck,
     pub programmes: Vec<String>,
+    /// The schema has the profile `clk`, and every party knows that attacks read its CLKs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dangerously_plain: bool,
     #[serde(default)]
     pub limits: Limits,
     #[serde(rename = "agency")]
@@ -164,6 +167,14 @@ pub enum ManifestError {
     Entry { what: &'static str, name: String, wrong: &'static str },
     #[error("the manifest's schema: {0}")]
     Schema(String),
+    #[error(
+        "the manifest's schema has the profile `clk`: plain CLKs, which attacks read (docs/THREATS.md). Take the profile \
+         `cohort` or `record`; where plain CLKs are worth it, the manifest must say `dangerously_plain = true` \
+         (`hedui manifest new --dangerously-plain`)"
+    )]
+    Plain,
+    #[error("the manifest says `dangerously_plain`, but its schema has not the profile `clk`: leave the word out")]
+    PlainForNothing,
     #[error("the manifest's `{0}` is out of range")]
     Limit(&'static str),
 }
@@ -228,6 +239,11 @@ impl Terms {
     pub fn validate(&self) -> Result<(), ManifestError> {
         if self.protocol != 1 {
             return Err(ManifestError::Protocol(self.protocol));
+        }
+        match (self.schema.profile, self.dangerously_plain) {
+            (Profile::Clk, false) => return Err(ManifestError::Plain),
+            (Profile::Cohort | Profile::Record, true) => return Err(ManifestError::PlainForNothing),
+            _ => {}
         }
         self.schema.validate().map_err(|e| ManifestError::Schema(e.to_string()))?;
         self.limits.validate()?;

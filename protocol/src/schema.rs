@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// The one set of normalisation rules that this version knows.
 pub const NORMALISATION: &str = "norm-v1";
+/// What the profile `clk` says instead: its cells are not read.
+pub(crate) const UNREAD: &str = "none";
+/// Longest filter, in bits.
+const MOST_BITS: u16 = 16_384;
+/// What everybody hears who touches a schema of the profile `clk`.
+const PLAIN: &str = "plain CLKs: attacks read names from them (docs/THREATS.md). For interoperation and research";
 
 /// SPEC 4.1  What a manifest says of encoding and decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +23,9 @@ pub struct Schema {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_k: Option<u16>,
     pub decision: Decision,
+    /// What the profile `clk` encodes by; no other profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clk: Option<Clk>,
     #[serde(rename = "field")]
     pub fields: Vec<Field>,
     #[serde(rename = "pass", default)]
@@ -33,6 +42,17 @@ pub enum Profile {
     Cohort,
     /// One diffused filter a record, compared with all.
     Record,
+    /// One plain CLK a record, as clkhash makes it, compared with all: only under a manifest that says
+    /// `dangerously_plain` (SPEC 13.7).
+    Clk,
+}
+
+/// The profile `clk`: whose bytes its filter has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Clk {
+    /// A clkhash linkage schema, as JSON (SPEC 13.1). The server does not read it.
+    pub schema: String,
 }
 
 /// An identity field.
@@ -67,6 +87,16 @@ impl Field {
             (_, Some(_)) => "has a `tolerance`, which only a quantity takes",
         };
         Err(entry("field", &self.name, wrong))
+    }
+
+    // SPEC 13.8  the profile `clk` has verbatim fields, and no other profile has
+    fn suits(&self, profile: Profile) -> Result<(), SchemaError> {
+        match (self.kind, profile) {
+            (Kind::Verbatim, Profile::Clk) => Ok(()),
+            (Kind::Verbatim, _) => Err(entry("field", &self.name, "is `verbatim`, which belongs to the profile `clk`")),
+            (_, Profile::Clk) => Err(entry("field", &self.name, "must be `verbatim` in the profile `clk`")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -111,6 +141,8 @@ pub enum Kind {
     Email,
     /// A decimal number of which near ones meet: an amount, an area.
     Quantity,
+    /// Unread: the profile `clk` gives it to its linkage schema as it stands.
+    Verbatim,
 }
 
 /// Something of a field that can agree on its own.
@@ -182,6 +214,7 @@ impl Kind {
             Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
             Self::Quantity => &[("near", Part::Near)],
+            Self::Verbatim => &[],
         }
     }
 }
@@ -212,7 +245,8 @@ pub enum Identifies {
     Repaired,
 }
 
-/// A diffused Bloom filter over fields that belong together (SPEC 6).
+/// A diffused Bloom filter over fields that belong together (SPEC 6); in the profile `clk` the CLK, of which the schema
+/// says the length and the bands alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Filter {
@@ -220,17 +254,24 @@ pub struct Filter {
     /// The pass whose value keys the filter; none in the record profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cohort: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// Length in bits, before and after diffusion: 1024 or 2048.
+    /// Length in bits, before and after diffusion: 1024 or 2048. A CLK's: a multiple of 64 up to 16,384.
     pub bits: u16,
     /// Positions a gram, chosen for a mean fill of .35 to .40.
+    #[serde(default, skip_serializing_if = "is_nought")]
     pub k: u16,
     /// Input bits that each output bit is the XOR of.
+    #[serde(default, skip_serializing_if = "is_nought")]
     pub t: u8,
-    /// Bits of evidence by normalised Hamming distance, nearest first.
+    /// Bits of evidence by distance (SPEC 6.6), nearest first.
     pub bands: Vec<FilterBand>,
     /// Bits of evidence beyond the last band.
     pub beyond: f64,
+}
+
+fn is_nought<N: PartialEq + Default>(number: &N) -> bool {
+    *number == N::default()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,10 +297,12 @@ pub struct Decision {
 pub enum SchemaError {
     #[error("{0}")]
     Syntax(String),
-    #[error("the normalisation `{0}` is unknown; this program knows `norm-v1`")]
+    #[error("the normalisation `{0}` is unknown; this program knows `norm-v1`, and `none` for the profile `clk`")]
     Normalisation(String),
-    #[error("the profile `clk` is plain CLKs, which attacks read: `hedui clk` makes them, and no server takes them")]
-    Plain,
+    #[error("the table `clk` belongs to the profile `clk`, which needs one")]
+    Clk,
+    #[error("the linkage schema: {0}")]
+    Linkage(String),
     #[error("there is no {0}")]
     Nothing(&'static str),
     #[error("the {what} `{name}` {wrong}")]
@@ -279,11 +322,7 @@ impl Schema {
     }
 
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        let schema: Self = toml::from_str(text).map_err(|e| {
-            let profile = toml::from_str::<toml::Table>(text).ok().and_then(|table| table.get("profile").cloned());
-            let plain = profile.is_some_and(|profile| profile.as_str() == Some("clk"));
-            if plain { SchemaError::Plain } else { SchemaError::Syntax(e.to_string()) }
-        })?;
+        let schema: Self = toml::from_str(text).map_err(|e| SchemaError::Syntax(e.to_string()))?;
         schema.validate()?;
         Ok(schema)
     }
@@ -328,7 +367,8 @@ impl Schema {
 
     /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<(), SchemaError> {
-        if self.normalisation != NORMALISATION {
+        let normalisation = if self.profile == Profile::Clk { UNREAD } else { NORMALISATION };
+        if self.normalisation != normalisation {
             return Err(SchemaError::Normalisation(self.normalisation.clone()));
         }
         if self.fields.is_empty() {
@@ -337,21 +377,50 @@ impl Schema {
         distinct("field", self.fields.iter().map(|field| &field.name))?;
         distinct("pass", self.passes.iter().map(|pass| &pass.name))?;
         distinct("filter", self.filters.iter().map(|filter| &filter.name))?;
-        self.fields.iter().try_for_each(Field::validate)?;
+        self.fields.iter().try_for_each(|field| field.validate().and_then(|()| field.suits(self.profile)))?;
         self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
         self.filters.iter().try_for_each(|filter| self.validate_filter(filter))?;
         let Decision { bias, possible, probable } = self.decision;
         if ![bias, possible, probable].iter().all(|value| value.is_finite()) || possible > probable {
             return Err(entry("decision", "possible", "must be finite and no higher than `probable`"));
         }
+        if self.clk.is_some() != (self.profile == Profile::Clk) {
+            return Err(SchemaError::Clk);
+        }
         match self.profile {
             Profile::Cohort if self.passes.is_empty() => {
                 Err(SchemaError::Nothing("pass; profile `cohort` needs passes"))
             }
-            Profile::Record if !self.passes.is_empty() => Err(entry("profile", "record", "takes no passes")),
-            Profile::Record if self.filters.len() != 1 => Err(entry("profile", "record", "takes exactly one filter")),
-            _ => Ok(()),
+            Profile::Cohort => Ok(()),
+            Profile::Record => self.one_filter_alone("record"),
+            Profile::Clk => {
+                self.one_filter_alone("clk")?;
+                // the linkage schema is for who encodes by it; the server is built without what reads it
+                #[cfg(feature = "clk")]
+                crate::clk::profile::check(self)?;
+                Ok(())
+            }
         }
+    }
+
+    fn one_filter_alone(&self, profile: &str) -> Result<(), SchemaError> {
+        let wrong = |wrong| Err(entry("profile", profile, wrong));
+        match (self.passes.len(), self.filters.len()) {
+            (0, 1) => Ok(()),
+            (0, _) => wrong("takes exactly one filter"),
+            _ => wrong("takes no passes"),
+        }
+    }
+
+    /// What makes encodings under this schema easy to attack: whoever makes or holds them should know.
+    pub fn remarks(&self) -> Vec<String> {
+        if self.profile != Profile::Clk {
+            return Vec::new();
+        }
+        let plain = std::iter::once(PLAIN.to_owned());
+        #[cfg(feature = "clk")]
+        let plain = plain.chain(crate::clk::profile::remarks(self));
+        plain.collect()
     }
 
     fn validate_pass(&self, pass: &Pass) -> Result<(), SchemaError> {
@@ -370,6 +439,15 @@ impl Schema {
 
     fn validate_filter(&self, filter: &Filter) -> Result<(), SchemaError> {
         let wrong = |wrong: String| Err(entry("filter", &filter.name, wrong));
+        if !filter.bands.is_sorted_by(|one, next| one.at_most < next.at_most) {
+            return wrong("must have its bands in ascending order".into());
+        }
+        if self.profile == Profile::Clk {
+            return self.validate_clk(filter);
+        }
+        if filter.fields.is_empty() {
+            return wrong("names no fields".into());
+        }
         if !matches!(filter.bits, 1024 | 2048) {
             return wrong("must have 1024 or 2048 bits".into());
         }
@@ -396,8 +474,17 @@ impl Schema {
             }
             _ => return wrong("needs a cohort that is a pass, or none in the record profile".into()),
         }
-        if !filter.bands.is_sorted_by(|one, next| one.at_most < next.at_most) {
-            return wrong("must have its bands in ascending order".into());
+        Ok(())
+    }
+
+    // SPEC 13.8  the linkage schema says how a CLK is made; the server must know its length
+    fn validate_clk(&self, filter: &Filter) -> Result<(), SchemaError> {
+        let wrong = |wrong: String| Err(entry("filter", &filter.name, wrong));
+        if filter.bits == 0 || filter.bits > MOST_BITS || !filter.bits.is_multiple_of(64) {
+            return wrong(format!("must have a multiple of 64 bits, at most {MOST_BITS}"));
+        }
+        if filter.cohort.is_some() || !filter.fields.is_empty() || filter.k != 0 || filter.t != 0 {
+            return wrong("is a CLK, made as the linkage schema says: it has no cohort, fields, k or t".into());
         }
         Ok(())
     }
@@ -417,11 +504,12 @@ impl Kind {
             Self::Digits => 5,
             Self::Email => 12,
             Self::Quantity => 2,
+            Self::Verbatim => 0,
         }
     }
 }
 
-fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
+pub(crate) fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
     SchemaError::Entry { what, name: name.to_owned(), wrong: wrong.into() }
 }
 
@@ -460,6 +548,9 @@ mod tests {
         refuses(|s| s.normalisation = "norm-v2".into(), "norm-v2");
         refuses(|s| s.passes[0].of = vec!["moon.phase".into()], "`moon.phase`");
         refuses(|s| s.filters[0].t = 2, "t from 3");
+        refuses(|s| s.filters[0].fields.clear(), "names no fields");
+        refuses(|s| s.fields[0].kind = Kind::Verbatim, "which belongs to the profile `clk`");
+        refuses(|s| s.clk = Some(Clk { schema: String::new() }), "the table `clk` belongs to");
         refuses(|s| s.filters[0].cohort = None, "needs a cohort");
         refuses(|s| s.passes[1].name = s.passes[0].name.clone(), "twice");
         refuses(|s| s.decision.possible = 99.0, "no higher");
@@ -484,12 +575,6 @@ mod tests {
         let quantity = schema.fields.iter().find(|field| field.kind == Kind::Quantity).unwrap();
         assert_eq!(quantity.tolerance, Some(5.0));
         assert_eq!(Schema::parse(&toml::to_string(&schema).unwrap()).unwrap(), schema);
-    }
-
-    #[test]
-    fn plain_clks_are_no_profile_of_the_service() {
-        let text = Schema::preset("person").unwrap().replacen("\"cohort\"", "\"clk\"", 1);
-        assert_eq!(Schema::parse(&text).unwrap_err(), SchemaError::Plain);
     }
 
     #[test]

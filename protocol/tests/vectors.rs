@@ -10,6 +10,7 @@ use hedui_protocol::filter::Diffuser;
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::keys::{LinkageKey, TokenContext};
 use hedui_protocol::passes::Normaliser;
+use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::schema::{Filter, Schema};
 use hedui_protocol::sign::{PublicKey, Purpose, Signature, SigningKey};
 
@@ -133,6 +134,21 @@ fn rows() {
         let encoder = Encoder::new(&case.key(), case.manifest(), &schema, case.text("agency"));
         let cells: Vec<&str> = case.text("cells").split('|').collect();
         let encoded = encoder.encode(&encoder.normalise(&cells));
+        assert_eq!(hex(&encoded.encodings.to_bytes()), case.text("expect"), "{}", case.path.display());
+    }
+}
+
+/// The secret is what a user of clkhash is handed; the CLK is what clkhash 0.18.3 makes with it.
+#[test]
+fn clk_rows() {
+    for case in cases("row-clk") {
+        let linkage = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/clk").join(case.text("linkage schema"));
+        let linkage = std::fs::read_to_string(linkage.with_extension("schema.json")).unwrap();
+        let schema = Schema::around_linkage_schema("v", &linkage).unwrap();
+        let secret = case.key().for_project(case.manifest()).clk_secret(case.text("agency"));
+        assert_eq!(secret.dangerously_reveal(), case.text("expect secret"), "{}", case.path.display());
+        let encoder = RowEncoder::new(&case.key(), case.manifest(), &schema, case.text("agency"));
+        let encoded = encoder.encode(&case.text("cells").split('|').collect::<Vec<_>>()).unwrap();
         assert_eq!(hex(&encoded.encodings.to_bytes()), case.text("expect"), "{}", case.path.display());
     }
 }

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::basis::Basis;
-use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::{Encodings, Token};
 use hedui_protocol::ids::ContentHash;
 use hedui_protocol::keys::RecordKey;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal, StoredRecord};
-use hedui_protocol::passes::FieldState;
+use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::seal::PartSealer;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use jiff::civil::Date;
@@ -64,7 +63,7 @@ impl Encode {
         let as_of = self.as_of.unwrap_or_else(|| clock.today());
         let AgencyTable { mut table, identity, layout } =
             AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
-        let encoder = Encoder::new(&linkage_key, manifest.id(), &manifest.schema, &agency.name);
+        let encoder = RowEncoder::new(&linkage_key, manifest.id(), &manifest.schema, &agency.name);
         let record_key = RecordKey::from_signing_seed(&seed);
         let house = House { manifest: &manifest, agency, encoder, record_key, identity, layout };
 
@@ -91,7 +90,7 @@ impl Encode {
 struct House<'m> {
     manifest: &'m Manifest,
     agency: &'m Agency,
-    encoder: Encoder,
+    encoder: RowEncoder,
     record_key: RecordKey,
     identity: Columns,
     layout: Layout,
@@ -101,9 +100,8 @@ impl House<'_> {
     /// A record, its encodings, and whether a spreadsheet has rounded one of its numbers.
     fn record(&self, row: &Row, sealer: &PartSealer<'_>) -> Outcome<(StoredRecord, Encodings, bool)> {
         let record = self.record_key.record_id(self.manifest.id(), self.layout.ids.of(row)?);
-        let normalised = self.encoder.normalise(&self.identity.cells(row));
-        let rounded = normalised.states.contains(&FieldState::Destroyed);
-        let encoded = self.encoder.encode(&normalised);
+        let encoded = self.encoder.encode(&self.identity.cells(row));
+        let encoded = encoded.map_err(|e| self.layout.ids.error_at(row, &e.to_string()))?;
         let (wraps, locked) = match self.agency.release {
             Release::OnMatch => Default::default(),
             Release::Deposit => {
@@ -115,7 +113,7 @@ impl House<'_> {
             }
         };
         let record = StoredRecord { record, encodings: encoded.encodings.to_bytes(), wraps, locked };
-        Ok((record, encoded.encodings, rounded))
+        Ok((record, encoded.encodings, encoded.rounded))
     }
 }
 

@@ -1,9 +1,10 @@
-//! `hedui clk …`: CLKs as clkhash makes them, for interoperation and research. Not for service projects.
+//! `hedui clk …`: CLKs as clkhash makes them, for interoperation and research.
 
 mod convert;
 mod describe;
 mod encode;
 pub mod file;
+mod schema;
 
 use clap::Subcommand;
 
@@ -13,6 +14,8 @@ use crate::failure::Outcome;
 pub enum Verb {
     /// Encode a CSV file under a clkhash linkage schema (versions 1 to 3): the same bytes as clkhash 0.18.3
     Encode(encode::Encode),
+    /// Write a schema of the profile `clk` around a linkage schema, for `link` and for research projects
+    Schema(schema::Schema),
     /// Show how a file of CLKs looks: bits set, duplicates, outliers
     Describe(describe::Describe),
     /// Convert CLKs between clkhash's JSON, raw binary and Parquet
@@ -22,6 +25,7 @@ pub enum Verb {
 pub fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Encode(encode) => encode.run(),
+        Verb::Schema(schema) => schema.run(),
         Verb::Describe(describe) => describe.run(),
         Verb::Convert(convert) => convert.run(),
     }

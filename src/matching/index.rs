@@ -16,7 +16,7 @@ pub struct Index {
     tokens: TokenTable,
     /// Answers "not here" for most tokens without touching the table.
     may_hold: Box<dyn Fn(&Token) -> bool + Send + Sync>,
-    /// For the record profile, made when first asked for.
+    /// For the profiles without tokens, made when first asked for.
     filters: OnceLock<FilterMatrix>,
 }
 

@@ -46,7 +46,10 @@ pub struct Matcher<'m> {
 
 impl<'m> Matcher<'m> {
     pub fn new(index: &'m Index, schema: &'m Schema, shape: Shape) -> Self {
-        let filters = (schema.profile == Profile::Record).then(|| index.filters(&shape));
+        let filters = match schema.profile {
+            Profile::Cohort => None,
+            Profile::Record | Profile::Clk => Some(index.filters(&shape)),
+        };
         Self { index, schema, shape, filters }
     }
 

@@ -1,6 +1,7 @@
 //! The engines against their definition: every pair, judged one by one.
 
 use hedui_protocol::encodings::Token;
+use hedui_protocol::schema::FilterBand;
 use proptest::prelude::*;
 
 use super::*;
@@ -121,4 +122,26 @@ fn the_record_profile_compares_all() {
     let shape = Shape { passes: 0, filter_bytes: vec![128] };
     let rows: Vec<u32> = Matcher::new(&index, &schema, shape).matches(&near(0)).iter().map(|found| found.row).collect();
     assert_eq!(rows, [0, 1], "0 and 400 of 1024 bits; 512 is a stranger");
+}
+
+#[test]
+fn plain_clks_are_compared_by_the_bits_that_they_set() {
+    let mut schema = schema().for_record_profile();
+    let band = |at_most, weight| FilterBand { at_most, weight };
+    (schema.profile, schema.filters[0].bands) = (Profile::Clk, vec![band(0.15, 8.0), band(0.2, 4.0)]);
+    for bits in [64u16, 192, 16_384] {
+        let clk = |ones: std::ops::Range<usize>| {
+            let mut bytes = vec![0u8; usize::from(bits) / 8];
+            ones.for_each(|at| bytes[at / 8] |= 1 << (at % 8));
+            Encodings { tokens: vec![], filters: vec![(0, bytes)] }
+        };
+        let records = [clk(0..20), clk(3..23), clk(4..24), clk(5..25), clk(0..0), clk(40..60)];
+        let index = Index::of_encodings(records.iter()).unwrap();
+        let shape = Shape { passes: 0, filter_bytes: vec![usize::from(bits) / 8] };
+        let matcher = Matcher::new(&index, &schema, shape);
+        let found = |probe: &Encodings| matcher.matches(probe).iter().map(|f| (f.row, f.band)).collect::<Vec<_>>();
+        let near = [(0, Band::Probable), (1, Band::Probable), (2, Band::Possible)];
+        assert_eq!(found(&clk(0..20)), near, "Dice 1, .85 and .8; .75 is too far");
+        assert_eq!(found(&clk(0..0)), [], "two empty CLKs do not agree");
+    }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use hedui_protocol::basis::Basis;
-use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::subject_hash;
 use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::keys::{EvidenceKey, LinkageKey};
 use hedui_protocol::manifest::{Level, Manifest};
 use hedui_protocol::messages::{Blob, CommissionRequest, SubjectEncodings};
+use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Granted, Subject, Ticket, Window};
 use jiff::Timestamp;
@@ -37,15 +37,15 @@ impl FromStr for AskedItem {
 }
 
 /// One encoder an agency: a person's encodings differ from agency to agency.
-pub struct Encoders(BTreeMap<String, Encoder>);
+pub struct Encoders(BTreeMap<String, RowEncoder>);
 
 impl Encoders {
     pub fn new(key: &LinkageKey, manifest: &Manifest, agencies: &[String]) -> Self {
-        let encoder = |agency: &String| Encoder::new(key, manifest.id(), &manifest.schema, agency);
+        let encoder = |agency: &String| RowEncoder::new(key, manifest.id(), &manifest.schema, agency);
         Self(agencies.iter().map(|agency| (agency.clone(), encoder(agency))).collect())
     }
 
-    pub fn of(&self, agency: &str) -> &Encoder {
+    pub fn of(&self, agency: &str) -> &RowEncoder {
         self.0.get(agency).expect("there is an encoder for every agency asked")
     }
 }
@@ -105,7 +105,7 @@ impl Desk<'_> {
     }
 
     fn subject(&self, member: &Member, agencies: &[String]) -> Outcome<Subject> {
-        let encoded = self.encodings(&member.cells, agencies);
+        let encoded = self.encodings(&member.cells, agencies)?;
         let pairs = encoded.iter().map(|(agency, bytes)| (agency.as_str(), bytes.as_slice()));
         Ok(Subject {
             subject: SubjectId(crate::random::bytes()?),
@@ -117,11 +117,11 @@ impl Desk<'_> {
         })
     }
 
-    fn encodings(&self, cells: &[String], agencies: &[String]) -> Vec<(String, Vec<u8>)> {
+    fn encodings(&self, cells: &[String], agencies: &[String]) -> Outcome<Vec<(String, Vec<u8>)>> {
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         let encode = |agency: &String| {
-            let encoder = self.encoders.of(agency);
-            (agency.clone(), encoder.encode(&encoder.normalise(&cells)).encodings.to_bytes())
+            let encoded = self.encoders.of(agency).encode(&cells).map_err(Failure::refused)?;
+            Ok((agency.clone(), encoded.encodings.to_bytes()))
         };
         agencies.iter().map(encode).collect()
     }
@@ -154,7 +154,7 @@ impl Desk<'_> {
         for person in &commission.people {
             let Standing::Subject(id) = person.standing else { continue };
             let Some(subject) = ticket.subjects.iter().find(|subject| subject.subject == id) else { continue };
-            for (agency, bytes) in self.encodings(&person.cells, &subject.agencies) {
+            for (agency, bytes) in self.encodings(&person.cells, &subject.agencies)? {
                 encodings.push(SubjectEncodings { subject: id, agency, encodings: Blob(bytes) });
             }
         }

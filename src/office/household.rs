@@ -6,6 +6,7 @@ use clap::Args;
 use hedui_protocol::manifest::Manifest;
 
 use super::authorisation::{Excluded, ScopeLetter, covered, standing, understood};
+use super::commission::Encoders;
 use crate::failure::Outcome;
 use crate::options::DataFile;
 use crate::table::columns::Columns;
@@ -51,8 +52,15 @@ pub struct Member {
     pub agencies: Result<Vec<String>, Excluded>,
 }
 
-/// Reads the whole list, household by household, in order of their numbers.
-pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: &[String]) -> Outcome<Vec<Household>> {
+/// Reads the whole list, household by household, in order of their numbers. A person who would be asked about and cannot
+/// be encoded is refused here, before anything is sent.
+pub fn read(
+    data: &DataFile,
+    columns: &ListColumns,
+    manifest: &Manifest,
+    asked: &[String],
+    encoders: &Encoders,
+) -> Outcome<Vec<Household>> {
     let mut table = data.format.open(&data.data)?;
     let identity = Columns::find(&table, &manifest.schema, &data.format.map)?;
     let ids = RowIds::find(&table, &data.format.id)?;
@@ -86,11 +94,15 @@ pub fn read(data: &DataFile, columns: &ListColumns, manifest: &Manifest, asked: 
             if let Some(earlier) = seen.insert(row_id.clone(), row.number) {
                 return Err(ids.repeated(row.number, earlier));
             }
+            let cells = identity.cells(&row);
+            for agency in agencies.iter().flatten() {
+                encoders.of(agency).check(&cells).map_err(|e| ids.error_at(&row, &e.to_string()))?;
+            }
             households.entry(cell(household)).or_default().push(Member {
                 row_id,
                 relation: cell(relation),
                 authorisation_no: cell(authorisation),
-                cells: identity.cells(&row).into_iter().map(str::to_owned).collect(),
+                cells: cells.into_iter().map(str::to_owned).collect(),
                 agencies,
             });
         }

@@ -157,8 +157,8 @@ impl Reader<'_> {
     /// The wrap keys that this person's own values give for one pass.
     fn wrap_keys(&self, person: &Person, agency: &Agency, pass: u8) -> Vec<WrapKey> {
         let cells: Vec<&str> = person.cells.iter().map(String::as_str).collect();
-        let encoder = self.encoders.of(&agency.name);
-        let encoded = encoder.encode(&encoder.normalise(&cells));
+        // what cannot be encoded has no wrap keys
+        let Ok(encoded) = self.encoders.of(&agency.name).encode(&cells) else { return Vec::new() };
         let tokens = &encoded.encodings.tokens;
         let keys = encoded.wrap_keys.into_iter();
         keys.filter(|(index, _)| tokens[usize::from(*index)].0 == pass).map(|(_, key)| key).collect()

@@ -76,7 +76,7 @@ impl Request {
         let mut journal = Journal::open(&self.state.state)?;
         let client = self.server.client()?;
         let desk = self.desk(&manifest, clock)?;
-        let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies())?;
+        let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies(), &desk.encoders)?;
         let people: usize = households.iter().map(|household| household.members.len()).sum();
         if self.together {
             let members = households.into_iter().flat_map(|household| household.members).collect();

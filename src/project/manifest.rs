@@ -55,6 +55,9 @@ pub struct New {
     schema: String,
     #[arg(long, value_enum, default_value_t = ProfileName::Cohort)]
     profile: ProfileName,
+    /// The schema has the profile `clk`: plain CLKs, which attacks read (docs/THREATS.md)
+    #[arg(long)]
+    dangerously_plain: bool,
     /// A file with what one agency says of itself; may be given several times
     #[arg(long = "agency", value_name = "FILE", required = true)]
     agencies: Vec<PathBuf>,
@@ -87,6 +90,7 @@ impl New {
             epoch: self.epoch,
             linkage_key_check: self.linkage_key_check,
             programmes: self.programmes,
+            dangerously_plain: self.dangerously_plain,
             limits: self.limits.as_deref().map_or_else(|| Ok(Limits::default()), toml_file)?,
             agencies: self.agencies.iter().map(|path| toml_file::<Agency>(path)).collect::<Outcome<_>>()?,
             offices: self.offices.iter().map(|path| toml_file::<Office>(path)).collect::<Outcome<_>>()?,
@@ -169,6 +173,7 @@ fn show(file: &ManifestFile) -> Outcome {
     println!("programme {}", manifest.programmes.join(", "));
     let schema = &manifest.schema;
     println!("schema    {} · {} · {} profile", schema.name, schema.normalisation, word(&schema.profile));
+    schema.remarks().iter().for_each(|remark| println!("DANGER    {remark}"));
     let filters = |pass: &str| schema.filters.iter().filter(|filter| filter.cohort.as_deref() == Some(pass)).count();
     for pass in &schema.passes {
         let (identifies, filters) =

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hedui_protocol::passes::Normaliser;
-use hedui_protocol::schema::Schema;
+use hedui_protocol::schema::{Profile, Schema};
 use rayon::prelude::*;
 
-use crate::failure::Outcome;
-use crate::options::TableFormat;
+use crate::failure::{Failure, Outcome};
+use crate::options::{TableFormat, warn};
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::table::columns::Columns;
 use crate::terminal;
@@ -47,7 +47,12 @@ impl Check {
         let schema = load_schema(&self.schema, ProfileName::Cohort)?;
         let (fields, passes, filters) = (schema.fields.len(), schema.passes.len(), schema.filters.len());
         println!("{}: {fields} fields, {passes} passes, {filters} filters", schema.name);
+        warn(&self.schema, &schema);
         if let Some(data) = &self.data {
+            if schema.profile == Profile::Clk {
+                return Err(Failure::usage("cells of the profile `clk` are not read here")
+                    .hint("`hedui clk encode` and `hedui clk describe` show what a file's CLKs look like"));
+            }
             self.tell(&schema, &self.tried(&schema, data)?);
         }
         Ok(())

@@ -169,6 +169,7 @@ fn share_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> f64 {
         normalisation: hedui_protocol::schema::NORMALISATION.into(),
         profile: Profile::Cohort,
         record_k: None,
+        clk: None,
         decision,
         fields: vec![field],
         passes: vec![],

@@ -107,7 +107,7 @@ impl Learn {
     }
 
     fn rows(&self, schema: &Schema, path: &Path, interrupt: &Interrupt) -> Outcome<Rows> {
-        let keep = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let keep = |cells: &[&str]| Ok(cells.iter().map(|cell| (*cell).to_owned()).collect());
         Side::read(path, &self.format, schema, interrupt, keep)
     }
 

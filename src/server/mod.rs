@@ -65,6 +65,7 @@ pub struct Linkage {
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
     let project = Project::load(&config.manifest)?;
+    project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
     private_folder(&config.data)?;
     let _lock = lock(&config.data)?;
     remember_manifest(&config.data, &project)?;

@@ -15,6 +15,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "OpeningKey",
             "Opener",
             "protocol::keys",
+            "protocol::clk",
             "protocol::seal",
             "protocol::open",
         ],
@@ -100,6 +101,7 @@ const DERIVES: &[&str] = &[
     "hedui v1 linkage key check",
     "hedui v1 project",
     "hedui v1 diffusion map",
+    "hedui v1 clk secret",
     "hedui v1 record key",
     "hedui v1 lock",
 ];

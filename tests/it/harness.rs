@@ -103,8 +103,13 @@ impl Project {
     }
 
     pub fn manifest(&self, name: &str, epoch: &str, check: &str) -> Said {
+        self.manifest_with(name, epoch, check, &["--schema", "resident-cn"])
+    }
+
+    /// A manifest of the parties' files, with a schema and whatever else `more` says.
+    pub fn manifest_with(&self, name: &str, epoch: &str, check: &str, more: &[&str]) -> Said {
         let file = |name: &str| self.text(name);
-        run(&[
+        let parties = [
             "manifest",
             "new",
             "--project",
@@ -115,8 +120,6 @@ impl Project {
             epoch,
             "--programme",
             "dibao",
-            "--schema",
-            "resident-cn",
             "--linkage-key-check",
             check,
             "--agency",
@@ -129,7 +132,8 @@ impl Project {
             &file("other.toml"),
             "--out",
             &file(name),
-        ])
+        ];
+        run(&[&parties, more].concat())
     }
 
     pub fn sign(&self, party: &str) -> Said {

@@ -4,6 +4,7 @@ mod architecture;
 mod bad_input;
 mod blind;
 mod check_report;
+mod clk;
 mod faults;
 mod harness;
 mod interrupts;

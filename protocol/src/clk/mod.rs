@@ -1,13 +1,14 @@
 //! The `clk` profile: cryptographic longterm keys, byte for byte as clkhash 0.18.3 makes them (SPEC 13).
 //!
 //! For interoperation and research. A CLK is an undiffused Bloom filter over all fields: frequency and pattern
-//! attacks read such filters, so a service project does not use them.
+//! attacks read such filters, so a service project that uses them must say `dangerously_plain`.
 
 mod date;
 mod format;
 mod hash;
 mod number;
 mod pattern;
+pub mod profile;
 mod schema;
 mod tokens;
 

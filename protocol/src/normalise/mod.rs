@@ -96,6 +96,7 @@ impl Value {
                 quantity::Quantity::read(&clean, tolerance).map(Self::Quantity)
             }
             Kind::Email => clean.contains('@').then_some(clean).map(Self::Email),
+            Kind::Verbatim => unreachable!("the profile `clk` reads no cells"),
         };
         value.unwrap_or(Self::Malformed)
     }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use hedui_protocol::manifest::Item;
 use hedui_protocol::passes::Normaliser;
-use hedui_protocol::schema::Schema;
+use hedui_protocol::schema::{Profile, Schema};
 use jiff::civil::Date;
 use rayon::prelude::*;
 
@@ -81,6 +81,10 @@ impl Check {
     pub fn run(self, clock: &Clock) -> Outcome {
         refuse_to_overwrite(&[&self.data.data], [&self.html, &self.worst].into_iter().flatten())?;
         let (schema, items) = self.terms.load()?;
+        if schema.profile == Profile::Clk {
+            return Err(Failure::usage("cells of the profile `clk` are not read here")
+                .hint("`hedui agency encode` names the first cell that the linkage schema refuses"));
+        }
         let table = AgencyTable::open(&self.data, &schema, &items, Date::ZERO)?;
         let name = table.table.name.clone();
         let mut worst =

@@ -20,6 +20,13 @@ pub struct Threshold {
 
 impl Threshold {
     pub const DECIMALS: usize = 9;
+
+    /// A little less than `similarity`, however that was rounded: no pair that reaches it is lost.
+    pub fn below(similarity: f64) -> Self {
+        let denominator = 10u64.pow(Self::DECIMALS as u32);
+        let numerator = (similarity.clamp(0.0, 1.0) * denominator as f64).floor() as u64;
+        Self { numerator: numerator.saturating_sub(1), denominator }
+    }
 }
 
 impl FromStr for Threshold {
@@ -40,6 +47,14 @@ impl FromStr for Threshold {
         let numerator = numerator.filter(|numerator| *numerator <= denominator).ok_or_else(wrong)?;
         Ok(Self { numerator, denominator })
     }
+}
+
+/// The weights of two filters, and the bits that both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    pub a: u32,
+    pub b: u32,
+    pub both: u32,
 }
 
 /// What a pair must share to be found.
@@ -67,11 +82,11 @@ impl Limit {
         u32::try_from(least).expect("no more than the sum of two weights")
     }
 
-    pub fn score(&self, a: u32, b: u32, overlap: u32) -> f64 {
+    pub fn score(&self, Overlap { a, b, both }: Overlap) -> f64 {
         match self.measure {
             Measure::Dice if a + b == 0 => 0.0,
-            Measure::Dice => f64::from(2 * overlap) / f64::from(a + b),
-            Measure::Hamming => f64::from(self.bits - (a + b - 2 * overlap)) / f64::from(self.bits),
+            Measure::Dice => f64::from(2 * both) / f64::from(a + b),
+            Measure::Hamming => f64::from(self.bits - (a + b - 2 * both)) / f64::from(self.bits),
         }
     }
 }
@@ -109,9 +124,9 @@ mod tests {
     #[test]
     fn two_empty_filters_are_not_alike_but_at_no_distance() {
         assert_eq!((limit(Measure::Dice, "0").overlap(0, 0), limit(Measure::Dice, "0.1").overlap(0, 0)), (0, 1));
-        assert_eq!(limit(Measure::Dice, "1").score(0, 0, 0), 0.0);
+        assert_eq!(limit(Measure::Dice, "1").score(Overlap { a: 0, b: 0, both: 0 }), 0.0);
         assert_eq!(limit(Measure::Hamming, "1").overlap(0, 0), 0);
-        assert_eq!(limit(Measure::Hamming, "1").score(0, 0, 0), 1.0);
+        assert_eq!(limit(Measure::Hamming, "1").score(Overlap { a: 0, b: 0, both: 0 }), 1.0);
     }
 
     proptest! {

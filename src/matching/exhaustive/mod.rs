@@ -16,7 +16,7 @@ mod x86;
 
 pub use filters::{Filters, MOST_BITS};
 pub use kernel::Kernel;
-pub use limit::{Limit, Measure, Threshold};
+pub use limit::{Limit, Measure, Overlap, Threshold};
 
 use filters::ByWeight;
 use kernel::Counts;
@@ -55,14 +55,12 @@ impl Records {
         Self { sorted, order, blocks, kernel }
     }
 
-    /// The records that a probe reaches the limit with: row, weight of both, overlap.
-    pub fn search(&self, probe: &[u64], limit: &Limit, mut found: impl FnMut(u32, f64)) {
+    /// The rows that a probe (`a`) reaches the limit with.
+    pub fn search(&self, probe: &[u64], limit: &Limit, mut found: impl FnMut(u32, Overlap)) {
         let probe = Sought::of(probe, &self.order, self.kernel);
         let mut counts = Counts::default();
         for number in 0..self.blocks.len() {
-            self.meet(number, &probe, limit, &mut counts, |at, overlap| {
-                found(self.sorted.rows[at], limit.score(probe.weight, self.sorted.weights[at], overlap));
-            });
+            self.meet(number, &probe, limit, &mut counts, |at, overlap| found(self.sorted.rows[at], overlap));
         }
     }
 
@@ -74,7 +72,7 @@ impl Records {
         sought: &Sought,
         limit: &Limit,
         counts: &mut Counts,
-        mut found: impl FnMut(usize, u32),
+        mut found: impl FnMut(usize, Overlap),
     ) {
         let from = block * 64 * self.kernel.words;
         let to = self.sorted.weights.len().min(from + 64 * self.kernel.words);
@@ -88,9 +86,11 @@ impl Records {
             return;
         }
         for (lane, lacking) in counts.within().take_while(|(lane, _)| from + lane < to) {
-            let (at, overlap) = (from + lane, sought.weight - lacking);
-            if overlap >= limit.overlap(sought.weight, self.sorted.weights[at]) {
-                found(at, overlap);
+            let at = from + lane;
+            let (a, b) = (sought.weight, self.sorted.weights[at]);
+            let both = a - lacking;
+            if both >= limit.overlap(a, b) {
+                found(at, Overlap { a, b, both });
             }
         }
     }
@@ -160,7 +160,7 @@ impl Comparison {
             for (place, sought) in (from..).zip(&sought) {
                 records.meet(block, sought, &self.limit, &mut counts, |at, overlap| {
                     let (a, b) = (probes.rows[place], records.sorted.rows[at]);
-                    let score = self.limit.score(sought.weight, records.sorted.weights[at], overlap);
+                    let score = self.limit.score(overlap);
                     match self.probes {
                         Some(_) => found(Pair { a, b, score }),
                         None if at > place => found(Pair { a: a.min(b), b: a.max(b), score }),

@@ -9,7 +9,11 @@ fn definition(a: &Filters, b: &Filters, limit: &Limit) -> Vec<Pair> {
     let judged = pairs.filter_map(|(a, one, b, other)| {
         let overlap: u32 = one.iter().zip(other).map(|(one, other)| (one & other).count_ones()).sum();
         let (one, other) = (filters::weight(one), filters::weight(other));
-        (overlap >= limit.overlap(one, other)).then(|| Pair { a, b, score: limit.score(one, other, overlap) })
+        (overlap >= limit.overlap(one, other)).then(|| Pair {
+            a,
+            b,
+            score: limit.score(Overlap { a: one, b: other, both: overlap }),
+        })
     });
     judged.collect()
 }
@@ -42,9 +46,9 @@ fn check(a: &Filters, b: &Filters, limit: Limit) {
 
         let records = Records::new(b, kernel);
         let mut searched = Vec::new();
-        a.iter()
-            .zip(0..)
-            .for_each(|(probe, a)| records.search(probe, &limit, |b, score| searched.push(Pair { a, b, score })));
+        a.iter().zip(0..).for_each(|(probe, a)| {
+            records.search(probe, &limit, |b, overlap| searched.push(Pair { a, b, score: limit.score(overlap) }))
+        });
         assert_eq!(sorted(searched), expect, "{} search {limit:?}", kernel.name);
     }
 }

@@ -57,6 +57,7 @@ fn manifest(release: Mode) -> Manifest {
             items: vec![item],
         }],
         offices: vec![office("county", false), office("centre", true)],
+        dangerously_plain: false,
         schema: Schema::parse(Schema::preset("person").unwrap()).unwrap(),
     };
     Manifest::parse(toml::to_string(&terms).unwrap().as_bytes()).unwrap()
