@@ -55,13 +55,17 @@ impl<'s> Disturber<'s> {
             }
         }
         if self.share() < EXCHANGED {
-            let words: Vec<usize> =
-                (0..copy.len()).filter(|at| self.schema.fields[*at].kind == Kind::Words).take(2).collect();
+            let words: Vec<usize> = (0..copy.len()).filter(|at| self.is_word(*at)).take(2).collect();
             if let [one, other] = words[..] {
                 copy.swap(one, other);
             }
         }
         copy
+    }
+
+    fn is_word(&self, at: usize) -> bool {
+        let field = &self.schema.fields[at];
+        field.kind == Kind::Words && field.alias_of.is_none()
     }
 
     fn mistyped(&mut self, kind: Kind, value: &str) -> String {

@@ -161,8 +161,15 @@ fn by_values(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Opti
 
 /// The share of filled cells that are plainly of a kind.
 fn share_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> f64 {
-    let field =
-        Field { name: "f".into(), kind, columns: vec![], optional: true, order: Default::default(), tolerance: None };
+    let field = Field {
+        name: "f".into(),
+        kind,
+        columns: vec![],
+        optional: true,
+        order: Default::default(),
+        tolerance: None,
+        alias_of: None,
+    };
     let decision = Decision { bias: 0.0, possible: 0.0, probable: 0.0 };
     let schema = Schema {
         name: "one".into(),
