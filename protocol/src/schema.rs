@@ -132,6 +132,7 @@ pub enum Part {
     Digits7To17,
     Digits1To10,
     Date,
+    Lunar,
     Year,
     MonthDay,
     MonthDayEither,
@@ -172,6 +173,7 @@ impl Kind {
             ],
             Self::Date => &[
                 ("date", Part::Date),
+                ("lunar", Part::Lunar),
                 ("year", Part::Year),
                 ("month-day", Part::MonthDay),
                 ("month-day-either", Part::MonthDayEither),

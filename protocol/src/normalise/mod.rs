@@ -5,6 +5,7 @@
 mod address_cn;
 mod date;
 mod id_numbers;
+mod lunar;
 mod name_cn;
 mod other_document;
 mod phone;
@@ -118,7 +119,7 @@ impl Value {
             Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.part(part),
             Self::ResidentId(id) => id.part(part),
-            Self::Date(date) => date.part(part).into_iter().collect(),
+            Self::Date(date) => date.part(part),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => phone::part(number, part).into_iter().collect(),
             Self::AddressCn(address) => address.part(part).into_iter().collect(),
