@@ -15,6 +15,7 @@ mod resident_id;
 mod script;
 mod shape;
 mod text;
+mod variants;
 mod western;
 
 pub use script::is_han;
