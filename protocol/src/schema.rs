@@ -108,6 +108,8 @@ pub enum Kind {
     Sex,
     Phone,
     AddressCn,
+    /// A Western address in one line.
+    Address,
     /// A name or words in Latin letters.
     Words,
     /// Digits whose position matters: postcode, house number, national id.
@@ -145,6 +147,9 @@ pub enum Part {
     Road,
     District,
     Door,
+    House,
+    Street,
+    Unit,
     Text,
     Soundex,
     FirstWord,
@@ -185,6 +190,9 @@ impl Kind {
                 &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
             }
             Self::AddressCn => &[("road", Part::Road), ("district", Part::District), ("door", Part::Door)],
+            Self::Address => {
+                &[("house", Part::House), ("street", Part::Street), ("unit", Part::Unit), ("text", Part::Text)]
+            }
             Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
             Self::Quantity => &[("near", Part::Near)],
@@ -449,6 +457,7 @@ impl Kind {
             Self::Sex => 1,
             Self::Phone => 11,
             Self::AddressCn => 12,
+            Self::Address => 16,
             Self::Words => 9,
             Self::Digits => 5,
             Self::Email => 12,

@@ -78,7 +78,9 @@ impl<'s> Disturber<'s> {
                 Some('f' | 'F' | '女' | '2') => "m".into(),
                 _ => "f".into(),
             },
-            Kind::Words | Kind::AddressCn | Kind::NameCn if self.share() < 0.15 => self.shortened(value),
+            Kind::Words | Kind::Address | Kind::AddressCn | Kind::NameCn if self.share() < 0.15 => {
+                self.shortened(value)
+            }
             _ => {
                 let once = self.typo(value);
                 if self.share() < 0.3 { self.typo(&once) } else { once }
