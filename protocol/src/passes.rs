@@ -13,6 +13,8 @@ pub const MOST_ALTERNATIVES: usize = 16;
 /// A schema, made ready for reading rows. Shared by threads.
 pub struct Normaliser {
     kinds: Vec<Reading>,
+    /// For each field the positions of its aliases.
+    aliases: Vec<Vec<usize>>,
     /// Every part that some pass takes, once.
     parts: Vec<(usize, Part)>,
     passes: Vec<PassParts>,
@@ -118,7 +120,17 @@ impl Normaliser {
             });
             fields.collect()
         });
-        Self { kinds: schema.fields.iter().map(Reading::of).collect(), parts, passes, filters: filters.collect() }
+        let aliases = schema.fields.iter().map(|field| {
+            let of = |alias: &usize| schema.fields[*alias].alias_of.as_ref() == Some(&field.name);
+            (0..schema.fields.len()).filter(of).collect()
+        });
+        Self {
+            kinds: schema.fields.iter().map(Reading::of).collect(),
+            aliases: aliases.collect(),
+            parts,
+            passes,
+            filters: filters.collect(),
+        }
     }
 
     /// Reads one cell a field, in the schema's order; an empty cell is a missing value.
@@ -126,7 +138,8 @@ impl Normaliser {
         assert_eq!(cells.len(), self.kinds.len(), "one cell a field");
         let values: Vec<Value> =
             self.kinds.iter().zip(cells).map(|(reading, cell)| Value::read(reading, cell)).collect();
-        let parts: Vec<Vec<String>> = self.parts.iter().map(|(field, part)| values[*field].part(*part)).collect();
+        let parts: Vec<Vec<String>> =
+            self.parts.iter().map(|(field, part)| self.alternatives(*field, *part, &values)).collect();
         let mut passes = PassValues {
             bytes: Vec::with_capacity(80 * self.passes.len()),
             ends: Vec::with_capacity(2 * self.passes.len()),
@@ -141,6 +154,18 @@ impl Normaliser {
             grams: self.filters.iter().map(|fields| grams(fields, &values)).collect(),
             states: values.iter().map(Value::state).collect(),
         }
+    }
+
+    // SPEC 4.13  a field's own alternatives, then those of its aliases
+    fn alternatives(&self, field: usize, part: Part, values: &[Value]) -> Vec<String> {
+        let mut alternatives = values[field].part(part);
+        for alias in &self.aliases[field] {
+            let further = values[*alias].part(part).into_iter();
+            let new: Vec<String> = further.filter(|alternative| !alternatives.contains(alternative)).collect();
+            alternatives.extend(new);
+            alternatives.truncate(MOST_ALTERNATIVES);
+        }
+        alternatives
     }
 
     /// For each pass the positions of the fields that gave it no part: for want of them it cannot find the row.
@@ -174,9 +199,10 @@ impl PassParts {
                 combinations.iter_mut().for_each(|parts| parts.sort_unstable());
             }
             // two ways to the same value are one value
-            let mut seen = std::collections::HashSet::new();
-            for parts in combinations.iter().filter(|parts| seen.insert(*parts)) {
-                self.put_value(parts.iter().copied(), values);
+            for (at, parts) in combinations.iter().enumerate() {
+                if !combinations[..at].contains(parts) {
+                    self.put_value(parts.iter().copied(), values);
+                }
             }
         }
         values.end_pass();
@@ -220,15 +246,15 @@ mod tests {
     }
 
     fn row(name: &str, id_no: &str, dob: &str) -> NormalisedRow {
+        row_of(&[("name", name), ("id_no", id_no), ("dob", dob)])
+    }
+
+    /// A row of the cells that are named; the others are empty.
+    fn row_of(named: &[(&str, &str)]) -> NormalisedRow {
         let (schema, normaliser) = normaliser();
-        let cell = |field: &crate::schema::Field| match field.name.as_str() {
-            "name" => name.to_owned(),
-            "id_no" => id_no.to_owned(),
-            "dob" => dob.to_owned(),
-            _ => String::new(),
-        };
-        let cells: Vec<String> = schema.fields.iter().map(cell).collect();
-        normaliser.row(&cells.iter().map(String::as_str).collect::<Vec<_>>())
+        let cell = |field: &crate::schema::Field| named.iter().find(|(name, _)| *name == field.name);
+        let cells: Vec<&str> = schema.fields.iter().map(|field| cell(field).map_or("", |(_, cell)| *cell)).collect();
+        normaliser.row(&cells)
     }
 
     #[test]
@@ -255,6 +281,21 @@ mod tests {
         assert_eq!(lacking("phone"), "phone");
     }
 
+    /// The values of the pass `id18` of a row that has a present and a former number.
+    fn with_former(id_no: &str, former: &str) -> Vec<Vec<u8>> {
+        let row = row_of(&[("id_no", id_no), ("former_id_no", former)]);
+        assert!(normaliser().1.lacking(&row)[0].is_empty(), "one of them is enough to find the row");
+        row.passes.of(0).map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn a_former_number_is_a_further_alternative_and_stands_alone_where_there_is_no_other() {
+        let (present, former) = ("11010519491231002X", "110105198001011238");
+        let both = with_former(present, former);
+        assert_eq!(both, [with_former(present, ""), with_former("", former)].concat());
+        assert_eq!(with_former(present, "110105491231002"), both[..1], "the same number twice is one");
+    }
+
     #[test]
     fn one_person_written_in_two_ways_meets() {
         let (one, other) =
@@ -268,6 +309,12 @@ mod tests {
             let (one, other) = (row(&name, &id_no, &dob), row(&name, &id_no, &dob));
             prop_assert_eq!(&one.passes, &other.passes);
             prop_assert!(one.passes.iter().all(|pass| pass.len() <= MOST_ALTERNATIVES));
+        }
+
+        #[test]
+        fn former_values_never_make_too_many(id_no in "[0-9]{18}", former in "[0-9]{18}", name in "[a-z ]{0,9}|[张王李伟]{2,4}") {
+            let named = [("name", name.as_str()), ("former_name", "王伟丽"), ("id_no", &id_no), ("former_id_no", &former)];
+            prop_assert!(row_of(&named).passes.iter().all(|pass| pass.len() <= MOST_ALTERNATIVES));
         }
 
         #[test]

@@ -73,6 +73,10 @@ pub struct Field {
     /// How far apart two quantities are that surely meet; a quantity's, and no other kind's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
+    /// The field of which this one holds a further value (a former number, a maiden name): its alternatives are that
+    /// field's too, and it has no part or gram of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<String>,
 }
 
 impl Field {
@@ -134,6 +138,8 @@ pub enum Kind {
     Sex,
     Phone,
     AddressCn,
+    /// A Western address in one line.
+    Address,
     /// A name or words in Latin letters.
     Words,
     /// Digits whose position matters: postcode, house number, national id.
@@ -160,6 +166,7 @@ pub enum Part {
     Digits7To17,
     Digits1To10,
     Date,
+    Lunar,
     Year,
     MonthDay,
     MonthDayEither,
@@ -172,6 +179,9 @@ pub enum Part {
     Road,
     District,
     Door,
+    House,
+    Street,
+    Unit,
     Text,
     Soundex,
     FirstWord,
@@ -200,6 +210,7 @@ impl Kind {
             ],
             Self::Date => &[
                 ("date", Part::Date),
+                ("lunar", Part::Lunar),
                 ("year", Part::Year),
                 ("month-day", Part::MonthDay),
                 ("month-day-either", Part::MonthDayEither),
@@ -211,6 +222,9 @@ impl Kind {
                 &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
             }
             Self::AddressCn => &[("road", Part::Road), ("district", Part::District), ("door", Part::Door)],
+            Self::Address => {
+                &[("house", Part::House), ("street", Part::Street), ("unit", Part::Unit), ("text", Part::Text)]
+            }
             Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
             Self::Quantity => &[("near", Part::Near)],
@@ -327,6 +341,11 @@ impl Schema {
         Ok(schema)
     }
 
+    /// Fields that are compared; the others are aliases of these.
+    fn own_fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| field.alias_of.is_none())
+    }
+
     /// A pass part as its field's position and what is taken of it.
     pub fn part(&self, text: &str) -> Option<(usize, Part)> {
         let (field, part) = text.split_once('.')?;
@@ -340,7 +359,7 @@ impl Schema {
     /// A pair's distance decides alone. Strangers lie at .5 ± .011, so one pair of them in 30 million is possible (.44, 5.4
     /// deviations), one in 6 billion probable (.43).
     pub fn for_record_profile(&self) -> Self {
-        let grams: usize = self.fields.iter().map(|field| field.kind.typical_grams()).sum();
+        let grams: usize = self.own_fields().map(|field| field.kind.typical_grams()).sum();
         let bits = 2048u16;
         // fill = 1 − exp(−grams · k / bits), solved for a fill of .37
         let estimate = (0.462 * f64::from(bits) / grams as f64).round().clamp(4.0, 64.0) as u16;
@@ -349,7 +368,7 @@ impl Schema {
         let filter = Filter {
             name: "record".into(),
             cohort: None,
-            fields: self.fields.iter().map(|field| field.name.clone()).collect(),
+            fields: self.own_fields().map(|field| field.name.clone()).collect(),
             bits,
             k,
             t: 8,
@@ -378,6 +397,7 @@ impl Schema {
         distinct("pass", self.passes.iter().map(|pass| &pass.name))?;
         distinct("filter", self.filters.iter().map(|filter| &filter.name))?;
         self.fields.iter().try_for_each(|field| field.validate().and_then(|()| field.suits(self.profile)))?;
+        self.fields.iter().try_for_each(|field| self.validate_alias(field))?;
         self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
         self.filters.iter().try_for_each(|filter| self.validate_filter(filter))?;
         let Decision { bias, possible, probable } = self.decision;
@@ -423,6 +443,25 @@ impl Schema {
         plain.collect()
     }
 
+    // SPEC 4.13  an alias is of a field of its own kind, which is no alias, and files may lack it
+    fn validate_alias(&self, alias: &Field) -> Result<(), SchemaError> {
+        let Some(target) = &alias.alias_of else { return Ok(()) };
+        let wrong = |wrong: &str| Err(entry("field", &alias.name, format!("is an alias of `{target}`, {wrong}")));
+        match self.fields.iter().find(|field| field.name == *target) {
+            None => wrong("which is no field of this schema"),
+            Some(own) if own.alias_of.is_some() => wrong("which is an alias itself"),
+            Some(own) if (own.kind, own.tolerance) != (alias.kind, alias.tolerance) => {
+                wrong("which is of another kind")
+            }
+            Some(_) if !alias.optional => wrong("and must be `optional`"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn is_alias(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name && field.alias_of.is_some())
+    }
+
     fn validate_pass(&self, pass: &Pass) -> Result<(), SchemaError> {
         let wrong = |wrong: String| Err(entry("pass", &pass.name, wrong));
         if pass.of.is_empty() || self.passes.len() > 200 {
@@ -430,6 +469,9 @@ impl Schema {
         }
         if let Some(stray) = pass.of.iter().find(|part| self.part(part).is_none()) {
             return wrong(format!("names `{stray}`, which is no field.part of this schema"));
+        }
+        if let Some(alias) = pass.of.iter().find(|part| self.is_alias(field_of(part))) {
+            return wrong(format!("names `{alias}`, of an alias: name the field that it is an alias of"));
         }
         if !pass.equal.is_finite() || !pass.unequal.is_finite() {
             return wrong("has a weight that is no number".into());
@@ -462,12 +504,14 @@ impl Schema {
         if let Some(stray) = filter.fields.iter().find(|name| !self.fields.iter().any(|field| field.name == **name)) {
             return wrong(format!("names `{stray}`, which is no field of this schema"));
         }
+        if let Some(alias) = filter.fields.iter().find(|name| self.is_alias(name)) {
+            return wrong(format!("names `{alias}`, an alias, which has no grams"));
+        }
         let cohort = filter.cohort.as_ref().map(|cohort| self.passes.iter().find(|pass| pass.name == *cohort));
         match (cohort, self.profile) {
             (None, Profile::Record) => {}
             (Some(Some(pass)), Profile::Cohort) => {
-                let field_of = |part: &String| part.split('.').next().unwrap_or_default().to_owned();
-                let own = pass.of.iter().map(field_of).find(|field| filter.fields.contains(field));
+                let own = pass.of.iter().map(|part| field_of(part)).find(|own| filter.fields.iter().any(|f| f == own));
                 if let Some(own) = own {
                     return wrong(format!("holds `{own}`, on which its cohort already agrees"));
                 }
@@ -500,6 +544,7 @@ impl Kind {
             Self::Sex => 1,
             Self::Phone => 11,
             Self::AddressCn => 12,
+            Self::Address => 16,
             Self::Words => 9,
             Self::Digits => 5,
             Self::Email => 12,
@@ -507,6 +552,11 @@ impl Kind {
             Self::Verbatim => 0,
         }
     }
+}
+
+/// The field of a pass part.
+fn field_of(part: &str) -> &str {
+    part.split('.').next().unwrap_or_default()
 }
 
 pub(crate) fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
@@ -562,6 +612,23 @@ mod tests {
                 "field `surname` needs a `tolerance` above 0",
             );
         }
+    }
+
+    #[test]
+    fn an_alias_stands_beside_one_field_of_its_kind() {
+        let alias = |s: &mut Schema, name: &str, of: &str| {
+            let at = s.fields.iter().position(|field| field.name == name).unwrap();
+            (s.fields[at].alias_of, s.fields[at].optional) = (Some(of.into()), true);
+        };
+        refuses(|s| alias(s, "sex", "moon"), "field `sex` is an alias of `moon`, which is no field");
+        refuses(|s| alias(s, "sex", "sex"), "field `sex` is an alias of `sex`, which is an alias itself");
+        refuses(|s| alias(s, "sex", "email"), "field `sex` is an alias of `email`, which is of another kind");
+        refuses(|s| alias(s, "surname", "former_surname"), "which is an alias itself");
+        refuses(|s| s.fields.last_mut().unwrap().optional = false, "must be `optional`");
+        refuses(|s| alias(s, "national_id", "postcode"), "pass `nid` names `national_id.number`, of an alias");
+        refuses(|s| alias(s, "city", "address"), "filter `date:street` names `city`, an alias");
+        let person = Schema::parse(Schema::preset("person").unwrap()).unwrap();
+        assert!(!person.for_record_profile().filters[0].fields.contains(&"former_surname".to_owned()));
     }
 
     #[test]

@@ -109,15 +109,23 @@ fn filters() {
 #[test]
 fn normalisation() {
     for case in cases("normalise") {
+        let alias = case.lines.get("alias");
         let tolerance = case.lines.get("tolerance").map(|own| format!("tolerance = {own}\n")).unwrap_or_default();
         let schema = format!(
             "name = \"v\"\nnormalisation = \"norm-v1\"\nprofile = \"cohort\"\ndecision = {{ bias = 0.0, possible = 0.0, probable = 0.0 }}\n\
-             [[field]]\nname = \"f\"\nkind = \"{}\"\n{tolerance}[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
+             [[field]]\nname = \"f\"\nkind = \"{}\"\n{tolerance}{}[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
             case.text("kind"),
+            alias
+                .map(|_| format!(
+                    "[[field]]\nname = \"former\"\nkind = \"{}\"\noptional = true\nalias-of = \"f\"\n",
+                    case.text("kind")
+                ))
+                .unwrap_or_default(),
             case.text("part")
         );
         let normaliser = Normaliser::new(&Schema::parse(&schema).unwrap());
-        let row = normaliser.row(&[case.text("in")]);
+        let cells: Vec<&str> = [case.text("in")].into_iter().chain(alias.map(String::as_str)).collect();
+        let row = normaliser.row(&cells);
         let prefix = "\u{d}\0\0\0hedui v1 pass\u{1}\0\0\0p".len() + 4;
         let parts: Vec<String> =
             row.passes.of(0).map(|bytes| String::from_utf8(bytes[prefix..].to_vec()).unwrap()).collect();

@@ -55,13 +55,17 @@ impl<'s> Disturber<'s> {
             }
         }
         if self.share() < EXCHANGED {
-            let words: Vec<usize> =
-                (0..copy.len()).filter(|at| self.schema.fields[*at].kind == Kind::Words).take(2).collect();
+            let words: Vec<usize> = (0..copy.len()).filter(|at| self.is_word(*at)).take(2).collect();
             if let [one, other] = words[..] {
                 copy.swap(one, other);
             }
         }
         copy
+    }
+
+    fn is_word(&self, at: usize) -> bool {
+        let field = &self.schema.fields[at];
+        field.kind == Kind::Words && field.alias_of.is_none()
     }
 
     fn mistyped(&mut self, kind: Kind, value: &str) -> String {
@@ -74,7 +78,9 @@ impl<'s> Disturber<'s> {
                 Some('f' | 'F' | '女' | '2') => "m".into(),
                 _ => "f".into(),
             },
-            Kind::Words | Kind::AddressCn | Kind::NameCn if self.share() < 0.15 => self.shortened(value),
+            Kind::Words | Kind::Address | Kind::AddressCn | Kind::NameCn if self.share() < 0.15 => {
+                self.shortened(value)
+            }
             _ => {
                 let once = self.typo(value);
                 if self.share() < 0.3 { self.typo(&once) } else { once }

@@ -7,7 +7,7 @@ use clap::Args;
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::open::OpeningKey;
-use hedui_protocol::schema::Schema;
+use hedui_protocol::schema::{Field, Schema};
 use hedui_protocol::ticket::{Capacity, Ticket, Window};
 use jiff::Timestamp;
 use rayon::prelude::*;
@@ -199,5 +199,6 @@ fn report(reader: &Reader<'_>, commission: &Commission, fetched: &Fetched) -> Ou
 
 /// The field that a person is called by: the first whose name speaks of a name.
 fn name_position(schema: &Schema) -> usize {
-    schema.fields.iter().position(|field| field.name.contains("name")).unwrap_or(0)
+    let present = |field: &Field| field.alias_of.is_none() && field.name.contains("name");
+    schema.fields.iter().position(present).unwrap_or(0)
 }

@@ -215,7 +215,9 @@ impl Match {
         let sorted = sorted.map(|pair| interrupt.check().and(pair));
         if self.gives_groups() {
             let mut groups = Groups::new(self.one_a_file);
-            sorted.into_iter().try_for_each(|pair| Ok(groups.add(&pair?)))?;
+            for pair in sorted {
+                groups.add(&pair?);
+            }
             return Ok((None, Some(write_groups(&self.out, &groups.finish(), &self.files, ids)?)));
         }
         let mut writer = PairWriter::create(&self.out, ids)?;

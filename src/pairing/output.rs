@@ -71,7 +71,7 @@ struct TableWriter {
 }
 
 enum Sink {
-    Csv(arrow_csv::Writer<NewFile>),
+    Csv(Box<arrow_csv::Writer<NewFile>>),
     Parquet(Box<ArrowWriter<NewFile>>),
 }
 
@@ -79,7 +79,7 @@ impl TableWriter {
     /// `empty` has the table's columns, and no line.
     fn create(path: &Path, empty: &RecordBatch) -> Outcome<Self> {
         let sink = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Sink::Csv(arrow_csv::Writer::new(NewFile::create(path)?)),
+            Some("csv") => Sink::Csv(Box::new(arrow_csv::Writer::new(NewFile::create(path)?))),
             Some("parquet") => {
                 let out = ArrowWriter::try_new(NewFile::create(path)?, empty.schema(), None);
                 Sink::Parquet(Box::new(out.map_err(|e| failed(path, e))?))

@@ -43,9 +43,20 @@ fn differences(old: &Schema, new: &Schema) -> Vec<String> {
     let kind = |field: &Field| (field.kind, field.order, field.tolerance);
     for (name, one, other) in paired(&old.fields, &new.fields, |field| &field.name) {
         match (one, other) {
+            (Some(Field { alias_of: Some(of), .. }), None) => {
+                lines.push(format!("field `{name}`, an alias of `{of}`, is gone: passes over `{of}` lose its values"))
+            }
+            (None, Some(Field { alias_of: Some(of), .. })) => lines.push(format!(
+                "field `{name}` is new, an alias of `{of}`: passes over `{of}` gain its values, records encoded before lack them"
+            )),
             (Some(_), None) => lines.push(format!("field `{name}` is gone")),
             (None, Some(_)) => {
                 lines.push(format!("field `{name}` is new: files need its column, unless it is optional"))
+            }
+            (Some(one), Some(other)) if one.alias_of != other.alias_of => {
+                let of = |field: &Field| field.alias_of.as_ref().map_or("no field".into(), |of| format!("`{of}`"));
+                let (was, is) = (of(one), of(other));
+                lines.push(format!("field `{name}` is an alias of {is} instead of {was}: its values go to other passes"))
             }
             (Some(one), Some(other)) if kind(one) != kind(other) => lines
                 .push(format!("field `{name}` is read in another way: passes and filters over it are incomparable")),
@@ -122,6 +133,16 @@ mod tests {
         };
         says(&|s| s.fields[0].kind = hedui_protocol::schema::Kind::NameCn, "field `given_name` is read in another way");
         says(&|s| s.fields[0].tolerance = Some(1.0), "field `given_name` is read in another way");
+        says(&|s| drop(s.fields.pop()), "field `former_surname`, an alias of `surname`, is gone");
+        says(
+            &|s| s.fields.last_mut().unwrap().alias_of = Some("given_name".into()),
+            "field `former_surname` is an alias of `given_name` instead of `surname`",
+        );
+        says(&|s| s.fields.last_mut().unwrap().alias_of = None, "is an alias of no field instead of `surname`");
+        says(
+            &|s| s.fields.last_mut().unwrap().name = "maiden_name".into(),
+            "field `maiden_name` is new, an alias of `surname`: passes over `surname` gain its values",
+        );
         says(&|s| drop(s.passes.remove(0)), "pass `nid` is gone");
         says(&|s| s.passes[0].of = vec!["phone.number".into()], "pass `nid` is of other parts");
         says(&|s| s.passes[0].equal = 1.0, "pass `nid` weighs 1 /");

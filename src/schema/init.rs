@@ -18,6 +18,9 @@ use crate::terminal;
 const SAMPLE: usize = 2000;
 /// A column's values decide where this share of them reads as a kind.
 const SURE: f64 = 0.7;
+/// Fields of the preset `person`.
+const ADDRESS: &str = "address";
+const HOUSE: &str = "street_number";
 
 #[derive(Args, Debug)]
 pub struct Init {
@@ -52,7 +55,7 @@ impl Init {
         let mut taken = vec![false; table.header.len()];
         let mut guesses: Vec<Option<Guess>> = preset.fields.iter().map(|_| None).collect();
         // names first: a column that says what it is is not guessed at
-        for by in [by_name, by_values] {
+        for by in [by_name, by_name_of_address, by_values] {
             for (field, guess) in preset.fields.iter().zip(&mut guesses) {
                 if guess.is_none() {
                     *guess = by(field, &table, &rows, &taken);
@@ -62,6 +65,8 @@ impl Init {
                 }
             }
         }
+        drop_lonely_aliases(&preset, &mut guesses);
+        let preset = with_whole_addresses(preset, &guesses, &rows);
         for (field, guess) in preset.fields.iter().zip(&guesses) {
             match guess {
                 Some(Guess { column, why }) => {
@@ -146,9 +151,60 @@ fn by_name(field: &Field, table: &Table, _: &[Row], taken: &[bool]) -> Option<Gu
     Some(Guess { column, why: "by its name".into() })
 }
 
+/// A column whose name speaks of an address, among other words, and which holds whole ones.
+fn by_name_of_address(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Option<Guess> {
+    let named = |at: &usize| {
+        let name = table.header[*at].to_lowercase();
+        !taken[*at] && ["address", "street"].iter().any(|word| name.contains(word)) && holds_addresses(rows, *at)
+    };
+    let column = (0..table.header.len()).filter(|_| field.name == ADDRESS && field.kind == Kind::Words).find(named)?;
+    Some(Guess { column, why: "by its name, and its values hold numbers and words".into() })
+}
+
+fn holds_addresses(rows: &[Row], column: usize) -> bool {
+    share_of(Kind::Address, rows.iter().filter_map(|row| row.cells.get(column))) >= SURE
+}
+
+/// The preset `person` has house numbers and streets in columns of their own. Where a column holds both, its field is
+/// an address, and passes take of it what they would take of the others.
+fn with_whole_addresses(preset: Schema, guesses: &[Option<Guess>], rows: &[Row]) -> Schema {
+    let guess = |name: &str| {
+        let at = preset.fields.iter().position(|field| field.name == name && field.kind != Kind::AddressCn)?;
+        guesses[at].as_ref()
+    };
+    if !guess(ADDRESS).is_some_and(|guess| holds_addresses(rows, guess.column)) {
+        return preset;
+    }
+    let lacks_house = guess(HOUSE).is_none();
+    let mut schema = preset;
+    let address = schema.fields.iter_mut().find(|field| field.name == ADDRESS).expect("its column was found");
+    address.kind = Kind::Address;
+    for part in schema.passes.iter_mut().flat_map(|pass| &mut pass.of) {
+        let (field, _) = part.split_once('.').expect("validated: a part is one of a field");
+        match field {
+            ADDRESS => *part = format!("{ADDRESS}.street"),
+            HOUSE if lacks_house => *part = format!("{ADDRESS}.house"),
+            _ => {}
+        }
+    }
+    schema
+}
+
+/// A former value says nothing where the present one has no column.
+fn drop_lonely_aliases(preset: &Schema, guesses: &mut [Option<Guess>]) {
+    for (at, field) in preset.fields.iter().enumerate() {
+        let target = field.alias_of.as_ref().and_then(|of| preset.fields.iter().position(|own| own.name == *of));
+        if target.is_some_and(|target| guesses[target].is_none()) {
+            guesses[at] = None;
+        }
+    }
+}
+
 /// Kinds whose values give them away; a name or a word could be anything, and a number is seldom of a person's identity.
 fn by_values(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Option<Guess> {
-    if matches!(field.kind, Kind::Words | Kind::Digits | Kind::Quantity) {
+    // a second number or name may be anybody's
+    let says_nothing = matches!(field.kind, Kind::Words | Kind::Address | Kind::Digits | Kind::Quantity);
+    if says_nothing || field.alias_of.is_some() {
         return None;
     }
     let share = |at: usize| share_of(field.kind, rows.iter().filter_map(|row| row.cells.get(at)));
@@ -161,8 +217,15 @@ fn by_values(field: &Field, table: &Table, rows: &[Row], taken: &[bool]) -> Opti
 
 /// The share of filled cells that are plainly of a kind.
 fn share_of<'c>(kind: Kind, cells: impl Iterator<Item = &'c str>) -> f64 {
-    let field =
-        Field { name: "f".into(), kind, columns: vec![], optional: true, order: Default::default(), tolerance: None };
+    let field = Field {
+        name: "f".into(),
+        kind,
+        columns: vec![],
+        optional: true,
+        order: Default::default(),
+        tolerance: None,
+        alias_of: None,
+    };
     let decision = Decision { bias: 0.0, possible: 0.0, probable: 0.0 };
     let schema = Schema {
         name: "one".into(),
@@ -195,6 +258,13 @@ fn looks_like(kind: Kind, cell: &str) -> bool {
     match kind {
         Kind::NameCn => (2..=4).contains(&han) && cell.chars().count() <= 6,
         Kind::AddressCn => han >= 3 && cell.contains(['路', '街', '弄', '号', '村', '区', '市', '县']),
+        Kind::Address => {
+            let holds = |is: fn(char) -> bool| cell.contains(is);
+            holds(char::is_alphabetic)
+                && holds(|c| c.is_ascii_digit())
+                && holds(char::is_whitespace)
+                && !cell.contains('@')
+        }
         Kind::Phone => (7..=13).contains(&cell.chars().filter(char::is_ascii_digit).count()) && han == 0,
         _ => true,
     }

@@ -58,7 +58,7 @@ mod tests {
         let schema = Schema::parse(Schema::preset("resident-cn").unwrap()).unwrap();
         let normaliser = Normaliser::new(&schema.for_record_profile());
         let grams = |character: char| {
-            let row = normaliser.row(&[&format!("李{character}雷"), "", "", "", "", ""]);
+            let row = normaliser.row(&[&format!("李{character}雷"), "", "", "", "", "", "", ""]);
             (row.states[0], row.grams)
         };
         let left_private = ['\u{e816}', '\u{e817}', '\u{e818}', '\u{e831}', '\u{e83b}', '\u{e855}'];

@@ -107,7 +107,7 @@ fn secrets(project: &Project) -> Vec<(String, Vec<u8>)> {
     let manifest = Manifest::parse(&std::fs::read(project.path("manifest.toml")).unwrap()).unwrap();
     let encoder = Encoder::new(&LinkageKey::new(&linkage).unwrap(), manifest.id(), &manifest.schema, "bank");
     let number = crate::journey::with_check_digits("990101198001011230");
-    let cells = ["欧阳若曦", &number, "1980-01-01", "男", "12000000001", "甲区长河路1号101"];
+    let cells = ["欧阳若曦", &number, "1980-01-01", "男", "12000000001", "甲区长河路1号101", "", ""];
     let encoded = encoder.encode(&encoder.normalise(&cells));
     let wraps: Vec<Vec<u8>> = encoded.wrap_keys.iter().map(|(_, key)| key.dangerously_reveal().to_vec()).collect();
     assert!(!wraps.is_empty());

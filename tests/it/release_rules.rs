@@ -45,7 +45,7 @@ impl Rogue {
     }
 
     fn encodings(&self, id_no: &str) -> Vec<u8> {
-        let cells = ["欧阳若曦", id_no, "1980-01-01", "男", "12000000001", "云岸市甲区长河路1号101室"];
+        let cells = ["欧阳若曦", id_no, "1980-01-01", "男", "12000000001", "云岸市甲区长河路1号101室", "", ""];
         self.encoder.encode(&self.encoder.normalise(&cells)).encodings.to_bytes()
     }
 
@@ -186,7 +186,7 @@ fn a_hit_and_a_miss_have_the_same_size() {
     let office = Rogue::new();
     let (mut ticket, mut encodings) = office.ticket();
     let strange = office.encodings("");
-    let cells = ["百里无痕", "", "1951-02-03", "女", "", ""];
+    let cells = ["百里无痕", "", "1951-02-03", "女", "", "", "", ""];
     let miss = office.encoder.encode(&office.encoder.normalise(&cells)).encodings.to_bytes();
     assert_ne!(strange, miss);
     let hash = subject_hash([("bank", miss.as_slice())].into_iter());

@@ -59,6 +59,59 @@ fn a_schema_is_guessed_tried_learned_and_links() {
     assert!(f1(&learned) > 0.97, "{}", f1(&learned));
 }
 
+/// A schema guessed of a file, and what was said of it.
+fn guessed(project: &Project, csv: &str) -> (hedui_protocol::schema::Schema, String) {
+    let (data, out) = (project.write("guess.csv", csv), project.text("guess.toml"));
+    let _ = std::fs::remove_file(&out);
+    let said = run(&["schema", "init", &data, "--out", &out]).done();
+    let schema = hedui_protocol::schema::Schema::parse(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    (schema, said.stderr)
+}
+
+#[test]
+fn former_values_are_guessed_by_their_headers_beside_present_ones() {
+    let project = Project::new();
+    let aliases = |csv: &str| {
+        let (schema, _) = guessed(&project, csv);
+        let fields = schema.fields.into_iter().filter(|field| field.alias_of.is_some());
+        fields
+            .map(|field| format!("{} of {}", field.columns[0], field.alias_of.unwrap()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let both =
+        "姓名,曾用名,证件号码,曾用证件号,出生日期\n王伟,王小伟,99010119491231002X,990101198001011230,1949-12-31\n";
+    assert_eq!(aliases(both), "曾用证件号 of id_no, 曾用名 of name");
+    assert_eq!(
+        aliases("姓名,former_id,出生日期\n王伟,99010119491231002X,1949-12-31\n"),
+        "",
+        "a former number of no number"
+    );
+    assert_eq!(aliases("first_name,surname,Maiden Name,dob\nAnn,Miller,Smith,1949-12-31\n"), "Maiden Name of surname",);
+}
+
+#[test]
+fn an_address_in_one_line_gives_the_passes_its_house_and_street() {
+    let project = Project::new();
+    let passes = |header: &str, address: &str| {
+        let (schema, said) = guessed(
+            &project,
+            &format!("given_name,surname,dob,{header},postcode\nAnn,Miller,1949-12-31,{address},4566\n"),
+        );
+        let passes = schema.passes.iter().filter(|pass| pass.name.contains("street") || pass.name.contains("house"));
+        (passes.map(|pass| pass.of.join(" + ")).collect::<Vec<_>>().join(", "), said)
+    };
+    let street = "address.text + postcode.number, address.text + given_name.soundex, address.text + surname.soundex";
+    let whole = "address.house + postcode.number, address.street + postcode.number, address.house + address.street, \
+                 address.street + given_name.soundex, address.street + surname.soundex";
+    assert_eq!(passes("address", "stanley street").0, street);
+    assert_eq!(passes("address", "12 Stanley St").0, whole);
+    let (of, said) = passes("Home address", "\"Flat 4, 12 Stanley St\"");
+    assert_eq!(of, whole);
+    assert!(said.contains("column 4 `Home address`: by its name, and its values"), "{said}");
+    assert_eq!(passes("Email address", "ann12@example.org").0, "");
+}
+
 #[test]
 fn who_reads_only_the_first_line_hears_no_panic() {
     let pipe = format!(

@@ -51,6 +51,7 @@ impl Schema {
             optional: false,
             order: DateOrder::Any,
             tolerance: None,
+            alias_of: None,
         };
         let schema = Self {
             name: name.to_owned(),

@@ -1,43 +1,39 @@
 //! Dates of birth in the forms that files hold (SPEC 4.8).
 
 use super::FieldState;
+use super::lunar::{self, Marked};
 use crate::schema::{DateOrder, Part};
 
 /// Eight digits, year first; a day that no calendar has is kept, because typing errors make such days.
 pub struct Date {
     digits: String,
     state: FieldState,
+    /// The cell said that it is lunar: the digits are the solar day that it means, and nothing is left to guess.
+    was_lunar: bool,
 }
 
 impl Date {
-    // SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日; D-M-YYYY and the like, or M-D-YYYY where the column
-    // says so or no month is that high; each with or without a time after it
     pub fn read(clean: &str, order: DateOrder) -> Option<Self> {
-        let day = clean.split([' ', 't']).next().unwrap_or_default();
-        let groups: Vec<&str> = day.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
-        let digits = match groups.as_slice() {
-            [eight] if eight.len() == 8 => in_order(eight, order)?,
-            [year, month, day] if year.len() == 4 && month.len() <= 2 && day.len() <= 2 => {
-                format!("{year}{month:0>2}{day:0>2}")
-            }
-            [one, other, year] if year.len() == 4 && one.len() <= 2 && other.len() <= 2 => {
-                year_last(year, &format!("{one:0>2}"), &format!("{other:0>2}"), order)
-            }
-            _ => return None,
+        let Some(Marked { figures, leap }) = Marked::read(clean) else {
+            return Self::solar(digits(clean, order)?, false);
         };
+        Self::solar(lunar::solar_day(&digits(&figures, order)?, leap)?, true)
+    }
+
+    fn solar(digits: String, was_lunar: bool) -> Option<Self> {
         // placeholders of systems that demand a date
         if matches!(digits.as_str(), "19000101" | "18991230" | "99991231" | "00000000") {
             return None;
         }
         let number = |range: std::ops::Range<usize>| digits[range].parse::<u32>().unwrap_or(0);
         let real = is_day(number(0..4), number(4..6), number(6..8));
-        let heaped = digits.ends_with("0101");
+        let heaped = digits.ends_with("0101") && !was_lunar;
         let state = match (real, heaped) {
             (true, true) => FieldState::Heaped,
             (true, false) => FieldState::Valid,
             (false, _) => FieldState::Malformed,
         };
-        Some(Self { digits, state })
+        Some(Self { digits, state, was_lunar })
     }
 
     pub fn state(&self) -> FieldState {
@@ -49,7 +45,15 @@ impl Date {
         if self.state == FieldState::Heaped { &self.digits[..4] } else { &self.digits }
     }
 
-    pub fn part(&self, part: Part) -> Option<String> {
+    pub fn part(&self, part: Part) -> Vec<String> {
+        if part == Part::Lunar && self.state != FieldState::Heaped {
+            let meant = (!self.was_lunar).then(|| lunar::solar(&self.digits));
+            return std::iter::once(self.digits.clone()).chain(meant.into_iter().flatten()).collect();
+        }
+        self.single(part).into_iter().collect()
+    }
+
+    fn single(&self, part: Part) -> Option<String> {
         let (year, month, day) = (&self.digits[..4], &self.digits[4..6], &self.digits[6..]);
         match part {
             Part::Year => Some(year.to_owned()),
@@ -63,6 +67,23 @@ impl Date {
             Part::YearDay => Some(format!("{year}{day}")),
             _ => None,
         }
+    }
+}
+
+// SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日; D-M-YYYY and the like, or M-D-YYYY where the column says
+// so or no month is that high; each with or without a time after it
+fn digits(text: &str, order: DateOrder) -> Option<String> {
+    let day = text.split([' ', 't']).next().unwrap_or_default();
+    let groups: Vec<&str> = day.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
+    match groups.as_slice() {
+        [eight] if eight.len() == 8 => in_order(eight, order),
+        [year, month, day] if year.len() == 4 && month.len() <= 2 && day.len() <= 2 => {
+            Some(format!("{year}{month:0>2}{day:0>2}"))
+        }
+        [one, other, year] if year.len() == 4 && one.len() <= 2 && other.len() <= 2 => {
+            Some(year_last(year, &format!("{one:0>2}"), &format!("{other:0>2}"), order))
+        }
+        _ => None,
     }
 }
 
@@ -140,15 +161,44 @@ mod tests {
     fn the_first_of_january_is_known_by_its_year() {
         let date = Date::read("1949-01-01", DateOrder::Any).unwrap();
         assert_eq!((date.state(), date.digits()), (FieldState::Heaped, "1949"));
-        assert_eq!(date.part(Part::Year).as_deref(), Some("1949"));
-        assert!(
-            [Part::Date, Part::MonthDay, Part::YearMonth, Part::YearDay].iter().all(|part| date.part(*part).is_none())
-        );
+        assert_eq!(date.part(Part::Year), ["1949"]);
+        let others = [Part::Date, Part::Lunar, Part::MonthDay, Part::YearMonth, Part::YearDay];
+        assert!(others.iter().all(|part| date.part(*part).is_empty()));
     }
 
     #[test]
     fn a_day_that_is_none_is_kept_and_said() {
         let date = Date::read("19490230", DateOrder::Any).unwrap();
-        assert_eq!((date.state(), date.part(Part::YearMonth).unwrap().as_str()), (FieldState::Malformed, "194902"));
+        assert_eq!((date.state(), date.part(Part::YearMonth)), (FieldState::Malformed, vec!["194902".to_owned()]));
+    }
+
+    #[track_caller]
+    fn check_part(text: &str, part: Part, expect: &str) {
+        let date = Date::read(&clean(text), DateOrder::Any);
+        assert_eq!(date.map(|date| date.part(part).join("|")).unwrap_or_default(), expect, "{text}");
+    }
+
+    #[test]
+    fn a_lunar_date_in_a_solar_column_meets_the_solar_one() {
+        check_part("1949-12-31", Part::Lunar, "19491231");
+        check_part("1949-11-12", Part::Lunar, "19491112|19491231");
+        check_part("1976-08-08", Part::Lunar, "19760808|19760901|19761001");
+        check_part("1900-11-12", Part::Lunar, "19001112");
+        check_part("1950-02-30", Part::Lunar, "19500230|19500416"); // no solar day
+    }
+
+    #[test]
+    fn a_date_that_says_it_is_lunar_is_read_as_the_solar_one() {
+        for text in
+            ["农历1949年十一月十二", "农历1949-11-12", "阴历：1949年冬月十二日", "1949/11/12（農曆）", "农历19491112"]
+        {
+            check_part(text, Part::Date, "19491231");
+            check_part(text, Part::Lunar, "19491231");
+        }
+        check_part("农历1976年闰八月初八", Part::Date, "19761001");
+        check_part("农历1949年正月初一", Part::MonthDay, "0129");
+        for text in ["农历1949年闰三月初一", "农历1949-02-31", "农历2100-01-01", "农历"] {
+            check_part(text, Part::Year, "");
+        }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Deterministic: the same text gives the same values on every platform and in every version of this program.
 
+mod address;
 mod address_cn;
 mod date;
 mod id_numbers;
+mod lunar;
 mod name_cn;
 mod other_document;
 mod phone;
@@ -14,6 +16,7 @@ mod resident_id;
 mod script;
 mod shape;
 mod text;
+mod variants;
 mod western;
 
 pub use script::is_han;
@@ -64,6 +67,7 @@ pub(crate) enum Value {
     Code(char),
     Number(String),
     AddressCn(address_cn::AddressCn),
+    Address(address::Address),
     Words(String),
     Email(String),
     Quantity(quantity::Quantity),
@@ -90,6 +94,7 @@ impl Value {
             Kind::Phone => phone::read(&clean).map(Self::Number),
             Kind::Digits => western::digits(&clean).map(Self::Number),
             Kind::AddressCn => address_cn::AddressCn::read(&clean).map(Self::AddressCn),
+            Kind::Address => address::Address::read(&clean).map(Self::Address),
             Kind::Words => western::words(&clean).map(Self::Words),
             Kind::Quantity => {
                 let tolerance = reading.tolerance.expect("validated: a quantity has a tolerance");
@@ -119,10 +124,11 @@ impl Value {
             Self::Missing | Self::Malformed | Self::Destroyed => Vec::new(),
             Self::NameCn(name) => name.part(part),
             Self::ResidentId(id) => id.part(part),
-            Self::Date(date) => date.part(part).into_iter().collect(),
+            Self::Date(date) => date.part(part),
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => phone::part(number, part).into_iter().collect(),
             Self::AddressCn(address) => address.part(part).into_iter().collect(),
+            Self::Address(address) => address.part(part).into_iter().collect(),
             Self::Words(words) => western::part(words, part).into_iter().collect(),
             Self::Email(email) => western::email_part(email, part).into_iter().collect(),
             Self::Quantity(quantity) => quantity.cells(),
@@ -139,6 +145,7 @@ impl Value {
             Self::Code(code) => vec![code.to_string()],
             Self::Number(number) => text::positional(number),
             Self::AddressCn(address) => address.grams(),
+            Self::Address(address) => text::bigrams(address.text()),
             Self::Words(words) | Self::Email(words) => text::bigrams(words),
             Self::Quantity(quantity) => quantity.cells(),
         }

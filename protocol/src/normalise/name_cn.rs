@@ -4,6 +4,7 @@ use super::FieldState;
 use super::script::{fold, is_han, reading, surname_length, surname_reading, syllables};
 use super::shape::shape;
 use super::text;
+use super::variants::canonical;
 use crate::schema::Part;
 
 /// A name, read: its Han characters in order, or its syllables where it is written in letters.
@@ -47,7 +48,7 @@ impl NameCn {
     pub fn part(&self, part: Part) -> Vec<String> {
         let whole = !self.uncertain && !self.han.is_empty();
         match part {
-            Part::Bag if whole => vec![sorted(self.han.clone())],
+            Part::Bag if whole => self.bags(),
             Part::Shape if whole => vec![self.shape()],
             Part::LessOne if self.uncertain && !self.han.is_empty() => vec![sorted(self.han.clone())],
             Part::LessOne if whole => self.less_one(),
@@ -59,6 +60,15 @@ impl NameCn {
             Part::GivenPinyin => self.given(),
             _ => Vec::new(),
         }
+    }
+
+    // SPEC 4.5  bag: the name as it is written, and with every variant character in its canonical form where that differs
+    fn bags(&self) -> Vec<String> {
+        let mut bags = vec![sorted(self.han.clone())];
+        if self.han.iter().any(|c| canonical(*c) != *c) {
+            bags.push(sorted(self.han.iter().copied().map(canonical).collect()));
+        }
+        bags
     }
 
     // SPEC 4.5  shape: the characters' shapes as a sorted bag, joined by `-`
@@ -176,6 +186,16 @@ mod tests {
         {
             check(name, Part::Bag, "买买卜拉提杜阿");
         }
+    }
+
+    #[test]
+    fn two_spellings_of_a_name_share_a_bag() {
+        check("肖伟丽", Part::Bag, "丽伟肖|丽伟萧");
+        check("萧伟丽", Part::Bag, "丽伟萧");
+        check("蕭偉麗", Part::Bag, "丽伟萧");
+        check("付喆", Part::Bag, "付喆|傅哲");
+        check("邹淼", Part::Bag, "淼邹");
+        check("肖?", Part::Bag, "");
     }
 
     #[test]

@@ -16,6 +16,8 @@ const MOST: usize = 1000;
 pub struct WorstRows {
     /// Positions and names of the fields that the file has.
     fields: Vec<(usize, String)>,
+    /// Positions of former numbers and names, which most people do not have.
+    aliases: Vec<usize>,
     show_values: bool,
     /// The mildest on top.
     kept: BinaryHeap<Worst>,
@@ -35,11 +37,16 @@ struct Worst {
 impl WorstRows {
     pub fn new(schema: &Schema, columns: &Columns, show_values: bool) -> Self {
         let fields = schema.fields.iter().map(|field| field.name.clone()).enumerate();
-        Self { fields: fields.filter(|(at, _)| columns.has(*at)).collect(), show_values, kept: BinaryHeap::new() }
+        Self {
+            fields: fields.filter(|(at, _)| columns.has(*at)).collect(),
+            aliases: aliases(schema),
+            show_values,
+            kept: BinaryHeap::new(),
+        }
     }
 
     pub fn add(&mut self, row: &Reading<'_>) {
-        let troubles: Vec<Vec<&str>> = self.fields.iter().map(|(at, _)| troubles(row, *at)).collect();
+        let troubles: Vec<Vec<&str>> = self.fields.iter().map(|(at, _)| self.troubles(row, *at)).collect();
         let troubled = troubles.iter().filter(|troubles| !troubles.is_empty()).count();
         let rank = (row.findable_by(), Reverse(troubled), row.number);
         let full = self.kept.len() == MOST;
@@ -59,6 +66,11 @@ impl WorstRows {
         self.kept.push(Worst { rank, troubles: told.join("; "), values });
     }
 
+    fn troubles(&self, row: &Reading<'_>, field: usize) -> Vec<&'static str> {
+        let in_order = self.aliases.contains(&field) && row.normalised.states[field] == FieldState::Missing;
+        if in_order { Vec::new() } else { troubles(row, field) }
+    }
+
     /// CSV: row, passes that can find it, troubles; with the troubled values where they were asked for.
     pub fn into_csv(self) -> Vec<u8> {
         let mut csv = csv::Writer::from_writer(Vec::new());
@@ -73,6 +85,11 @@ impl WorstRows {
         written.expect("every record has the header's cells, and a Vec takes everything");
         csv.into_inner().expect("a Vec takes everything")
     }
+}
+
+fn aliases(schema: &Schema) -> Vec<usize> {
+    let fields = schema.fields.iter().enumerate();
+    fields.filter(|(_, field)| field.alias_of.is_some()).map(|(at, _)| at).collect()
 }
 
 /// What is wrong with a row's field, in words.
@@ -103,9 +120,9 @@ mod tests {
         let schema = Schema::parse(Schema::preset("resident-cn").unwrap()).unwrap();
         let normaliser = Normaliser::new(&schema);
         let fields = schema.fields.iter().map(|field| field.name.clone()).enumerate().collect();
-        let mut worst = WorstRows { fields, show_values: false, kept: BinaryHeap::new() };
+        let mut worst = WorstRows { fields, aliases: aliases(&schema), show_values: false, kept: BinaryHeap::new() };
         for (number, name, id_no) in rows {
-            let cells = vec![name, id_no, "1980-02-03", "m", "13800000000", "长河路1号"];
+            let cells = vec![name, id_no, "1980-02-03", "m", "13800000000", "长河路1号", "", ""];
             let normalised = normaliser.row(&cells);
             worst.add(&Reading { number, lacking: normaliser.lacking(&normalised), cells, normalised });
         }

@@ -102,7 +102,7 @@ fn top_counts_each_side_and_each_file_apart() {
 }
 
 #[track_caller]
-fn check(one_a_file: bool, pairs: &[((u16, u32), (u16, u32))], expect: &[&[(u16, u32)]]) {
+fn check(one_a_file: bool, pairs: &[(Record, Record)], expect: &[&[Record]]) {
     let mut groups = Groups::new(one_a_file);
     for ((file_a, a), (file_b, b)) in pairs {
         groups.add(&Candidate { score: 1.0, files: [*file_a, *file_b], records: [*a, *b] });

@@ -1,0 +1,155 @@
+//! The lunar calendar: the solar day of a lunar date, and dates that say of themselves that they are lunar (SPEC 4.8).
+
+use icu_calendar::types::Month;
+use icu_calendar::{Date, Iso};
+
+/// Years that tables of the calendar cover.
+const YEARS: std::ops::RangeInclusive<i32> = 1901..=2099;
+const MARKS: [&str; 4] = ["农历", "農曆", "阴历", "陰曆"];
+const LEAP: [char; 2] = ['闰', '閏'];
+
+/// A date that its cell calls lunar, in figures.
+pub struct Marked {
+    pub figures: String,
+    pub leap: bool,
+}
+
+impl Marked {
+    // SPEC 4.8  the mark and 闰 go; 正月 冬月 腊月 and Han numerals become figures
+    pub fn read(clean: &str) -> Option<Self> {
+        if clean.is_ascii() {
+            return None;
+        }
+        let mark = MARKS.iter().find(|mark| clean.contains(**mark))?;
+        let leap = clean.contains(LEAP);
+        let plain = clean.replace(mark, "").replace(LEAP, "").replace("正月", "一月").replace("冬月", "十一月");
+        let plain = plain.replace(['腊', '臘'], "十二");
+        Some(Self { figures: in_figures(plain.trim()).trim_end().to_owned(), leap })
+    }
+}
+
+/// The solar days that eight digits may mean as a lunar date: of the month, and of the leap month after it.
+pub fn solar(digits: &str) -> impl Iterator<Item = String> {
+    [false, true].into_iter().filter_map(move |leap| solar_day(digits, leap))
+}
+
+/// The solar day of a lunar one, in eight digits; none where the calendar has no such day.
+pub fn solar_day(digits: &str, leap: bool) -> Option<String> {
+    let number: u32 = digits.parse().ok()?;
+    let (year, month, day) = ((number / 10_000) as i32, (number / 100 % 100) as u8, (number % 100) as u8);
+    if !YEARS.contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let month = if leap { Month::leap(month) } else { Month::new(month) };
+    let solar = Date::try_new_chinese_traditional(year, month, day).ok()?.to_calendar(Iso);
+    let year = u32::try_from(solar.year().extended_year()).expect("from 1901 on");
+    let number = 10_000 * year + 100 * u32::from(solar.month().ordinal) + u32::from(solar.day_of_month().0);
+    Some(number.to_string())
+}
+
+/// Runs of Han numerals as numbers: 一九四九 → 1949, 十一 → 11, 廿九 → 29, 初三 → 3.
+fn in_figures(text: &str) -> String {
+    let mut figures = String::new();
+    let mut run = Vec::new();
+    for c in text.chars().chain(['\n']) {
+        match numeral(c) {
+            Some(number) => run.push(number),
+            None => {
+                if !run.is_empty() {
+                    figures.push_str(&number(&std::mem::take(&mut run)));
+                }
+                figures.push(c);
+            }
+        }
+    }
+    figures
+}
+
+fn numeral(c: char) -> Option<u32> {
+    match c {
+        '廿' => Some(20),
+        '卅' => Some(30),
+        _ => "〇一二三四五六七八九十".chars().position(|known| known == c).and_then(|at| u32::try_from(at).ok()),
+    }
+}
+
+fn number(run: &[u32]) -> String {
+    match *run {
+        [10] => "10".into(),
+        [10, ones] => (10 + ones).to_string(),
+        [tens, 10] => (10 * tens).to_string(),
+        [tens, 10, ones] => (10 * tens + ones).to_string(),
+        [tens @ (20 | 30), ones] => (tens + ones).to_string(),
+        _ => run.iter().map(u32::to_string).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lunar: &str, solar: &str) {
+        assert_eq!(super::solar(lunar).collect::<Vec<_>>().join(" "), solar, "{lunar}");
+    }
+
+    // Hong Kong Observatory: the conversion table of 1966; and "Which day is the Tuen Ng Festival for this year (2013)",
+    // which says that folk calendars are a day late. The others: new years' days, leap months, the first National Day.
+    #[test]
+    fn days_of_the_published_table() {
+        check("19010101", "19010219");
+        check("19490810", "19491001");
+        check("19491112", "19491231");
+        check("19660101", "19660121");
+        check("19760808", "19760901 19761001"); // that year has a leap eighth month
+        check("20000101", "20000205");
+        check("20130501", "20130608");
+        check("20200401", "20200423 20200523"); // and this one a leap fourth
+        check("20201230", "20210211");
+    }
+
+    #[test]
+    fn what_no_lunar_calendar_has_is_no_day() {
+        check("20200430", "20200522"); // that leap month has 29 days
+        check("20200131", "");
+        check("20200130", "");
+        check("19001112", "");
+        check("21000101", "");
+        check("20201301", "");
+        check("99999999", "");
+    }
+
+    /// Pins the calendar: tokens of a new version of the crate must be those of this one.
+    #[test]
+    fn two_centuries_of_days_stay_as_they_are() {
+        let mut hash = blake3::Hasher::new();
+        for year in 1901..=2099 {
+            for month in 1..=12 {
+                for day in 1..=30 {
+                    solar(&format!("{year}{month:02}{day:02}")).for_each(|day| {
+                        hash.update(day.as_bytes());
+                    });
+                }
+            }
+        }
+        assert_eq!(hash.finalize().to_hex()[..16], *"94c2e92c8385ec73");
+    }
+
+    #[test]
+    fn what_is_called_lunar_is_read_in_figures() {
+        let read = |text: &str| Marked::read(text).map(|marked| (marked.figures, marked.leap));
+        for (text, figures) in [
+            ("农历1949年十一月十二", "1949年11月12"),
+            ("1949年冬月十二(农历)", "1949年11月12()"),
+            ("阴历一九四九年腊月廿九日", "1949年12月29日"),
+            ("農曆一九四九年正月初十", "1949年1月初10"),
+            ("农历 1949-11-12", "1949-11-12"),
+            ("农历二〇〇〇年三月三十", "2000年3月30"),
+            ("农历二〇〇〇年三月二十一", "2000年3月21"),
+        ] {
+            assert_eq!(read(text), Some((figures.to_owned(), false)), "{text}");
+        }
+        assert_eq!(read("农历1984年闰十月初三"), Some(("1984年10月初3".to_owned(), true)));
+        assert_eq!(read("1949-11-12"), None);
+    }
+}
