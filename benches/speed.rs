@@ -106,8 +106,10 @@ fn western(c: &mut Criterion) {
         [("cohort: tokens and eight filters", &person), ("record: one filter", &person.for_record_profile())]
     {
         let encoder = Encoder::new(&key(), ManifestId([1; 32]), schema, "bank");
-        // the schema's fields are the file's columns after the id, and four that it lacks
-        let cells = |row: &Vec<&'static str>| row[1..].iter().copied().chain([""; 4]).collect::<Vec<_>>();
+        // the schema's fields are the file's columns after the id, and some that it lacks
+        let cells = |row: &Vec<&'static str>| {
+            row[1..].iter().copied().chain(std::iter::repeat("")).take(schema.fields.len()).collect::<Vec<_>>()
+        };
         let encode = |row: &Vec<&'static str>| encoder.encode(&encoder.normalise(&cells(row))).encodings.filters.len();
         group.bench_function(name, |b| b.iter(|| rows.iter().map(encode).sum::<usize>()));
     }
@@ -119,6 +121,19 @@ fn western(c: &mut Criterion) {
     group.bench_function("clk, every value seen before", |b| {
         let mut cache = encoder.cache();
         b.iter(|| clks(&mut cache));
+    });
+    group.finish();
+
+    // what `bench_clkhash.py` of the peers' kit times: rows in memory, nothing seen before, values that repeat as they do
+    let febrl4: Vec<Vec<&str>> =
+        include_str!("../tests/data/febrl4/a.csv").lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let mut group = c.benchmark_group("FEBRL 4, 5,000 rows");
+    group.throughput(Throughput::Elements(febrl4.len() as u64)).sample_size(10);
+    group.bench_function("clk, nothing seen before", |b| {
+        b.iter(|| {
+            let mut cache = encoder.cache();
+            febrl4.iter().map(|row| encoder.encode(row, &mut cache).expect("golden").len()).sum::<usize>()
+        });
     });
     group.finish();
 }

@@ -30,28 +30,26 @@ impl FieldHash {
         Ok(Self { kind: *kind, keys: keys.map(Zeroizing::new), bits })
     }
 
-    /// At least `k` positions of a token.
-    pub fn positions(&self, token: &[u8], k: usize) -> Vec<u32> {
+    /// Appends the positions of a token, `k` or more.
+    pub fn positions(&self, token: &[u8], k: usize, into: &mut Vec<u32>) {
         match self.kind {
-            HashKind::Blake => self.blake(token, k),
-            HashKind::Double { prevent_singularity } => self.double(token, k, prevent_singularity),
+            HashKind::Blake => self.blake(token, k, into),
+            HashKind::Double { prevent_singularity } => self.double(token, k, prevent_singularity, into),
         }
     }
 
     // 32 positions a BLAKE2b digest, little-endian u16 modulo the length; the salt counts digests in decimal
-    fn blake(&self, token: &[u8], k: usize) -> Vec<u32> {
+    fn blake(&self, token: &[u8], k: usize, into: &mut Vec<u32>) {
         let mask = u32::try_from(self.bits - 1).expect("a CLK has at most 2^22 bits");
-        let digests = (0..k.div_ceil(32))
-            .map(|number| Params::new().key(&self.keys[0]).salt(number.to_string().as_bytes()).hash(token));
-        let positions = digests.flat_map(|digest| {
-            let pairs = digest.as_array().as_chunks::<2>().0.to_vec();
-            pairs.into_iter().map(move |pair| u32::from(u16::from_le_bytes(pair)) & mask)
-        });
-        positions.collect()
+        for number in 0..k.div_ceil(32) {
+            let digest = Params::new().key(&self.keys[0]).salt(number.to_string().as_bytes()).hash(token);
+            let pairs = digest.as_array().as_chunks::<2>().0;
+            into.extend(pairs.iter().map(|pair| u32::from(u16::from_le_bytes(*pair)) & mask));
+        }
     }
 
     // g_i = HMAC-SHA1 + i · HMAC-MD5, modulo the length (Schnell, Bachteler, Reiher 2011)
-    fn double(&self, token: &[u8], k: usize, prevent_singularity: bool) -> Vec<u32> {
+    fn double(&self, token: &[u8], k: usize, prevent_singularity: bool, into: &mut Vec<u32>) {
         let [key_sha1, key_md5] = &self.keys;
         let mut sha1 = Hmac::<Sha1>::new_from_slice(key_sha1).expect("HMAC takes keys of any length");
         sha1.update(token);
@@ -70,7 +68,7 @@ impl FieldHash {
                 step = md5(tails.next().expect("a step is 0 for one digest in `bits`").as_bytes());
             }
         }
-        (0..k as u64).map(|i| ((first + i * step) % self.bits as u64) as u32).collect()
+        into.extend((0..k as u64).map(|i| ((first + i * step) % self.bits as u64) as u32));
     }
 }
 

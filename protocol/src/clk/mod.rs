@@ -14,6 +14,8 @@ mod tokens;
 
 pub use schema::{ClkSchema, ClkSchemaError};
 
+use std::ops::Range;
+
 use foldhash::HashMap;
 use hash::FieldHash;
 use schema::{Field, Strategy};
@@ -46,12 +48,51 @@ pub struct Cache {
 
 #[derive(Default)]
 struct Seen {
-    /// Values, and the bits that they set.
-    values: HashMap<Box<str>, Box<[u64]>>,
-    /// Tokens, and their positions: as many as were asked so far.
-    tokens: HashMap<Box<str>, Vec<u32>>,
+    /// Values, and where in `masks` the bits lie that they set.
+    values: HashMap<Box<str>, usize>,
+    masks: Vec<u64>,
+    positions: Positions,
     asked: u32,
     met: u32,
+}
+
+/// Tokens, and their positions: as many as were asked so far.
+#[derive(Default)]
+struct Positions {
+    tokens: HashMap<u128, Range<usize>>,
+    known: Vec<u32>,
+    /// Of a token that is not remembered.
+    passing: Vec<u32>,
+}
+
+impl Positions {
+    /// The first `k` positions of a token; `make` appends them, and perhaps more, where they are not known.
+    fn of<E>(&mut self, token: &str, k: usize, make: impl FnOnce(&mut Vec<u32>) -> Result<(), E>) -> Result<&[u32], E> {
+        let Some(name) = as_number(token) else {
+            self.passing.clear();
+            make(&mut self.passing)?;
+            return Ok(&self.passing[..k]);
+        };
+        if let Some(known) = self.tokens.get(&name).filter(|known| known.len() >= k) {
+            return Ok(&self.known[known.start..][..k]);
+        }
+        if self.tokens.len() >= TOKENS {
+            self.tokens.clear();
+            self.known.clear();
+        }
+        let start = self.known.len();
+        make(&mut self.known)?;
+        self.tokens.insert(name, start..self.known.len());
+        Ok(&self.known[start..][..k])
+    }
+}
+
+/// A token of at most fifteen bytes as a number; longer ones seldom come again, and are not remembered.
+fn as_number(token: &str) -> Option<u128> {
+    let mut bytes = [0; 16];
+    bytes[..15].get_mut(..token.len())?.copy_from_slice(token.as_bytes());
+    bytes[15] = token.len() as u8;
+    Some(u128::from_le_bytes(bytes))
 }
 
 impl Seen {
@@ -92,19 +133,29 @@ impl ClkEncoder {
         for ((field, cell), seen) in self.fields.iter().zip(cells).zip(&mut cache.fields) {
             let Some(encoder) = field else { continue };
             if !seen.repeats() {
-                encoder.set(cell, &mut seen.tokens, &mut cache.tokens, &mut bits)?;
+                encoder.set(cell, &mut seen.positions, &mut cache.tokens, &mut bits)?;
                 continue;
             }
             seen.asked = seen.asked.saturating_add(1);
-            if let Some(known) = seen.values.get(*cell) {
+            let words = bits.len();
+            if let Some(start) = seen.values.get(*cell) {
                 seen.met = seen.met.saturating_add(1);
-                bits.iter_mut().zip(known).for_each(|(bits, known)| *bits |= known);
+                merge(&mut bits, &seen.masks[*start..][..words]);
                 continue;
             }
-            let mut own = vec![0u64; bits.len()];
-            encoder.set(cell, &mut seen.tokens, &mut cache.tokens, &mut own)?;
-            bits.iter_mut().zip(&own).for_each(|(bits, own)| *bits |= own);
-            remember(&mut seen.values, VALUES, cell, own.into_boxed_slice());
+            if seen.values.len() >= VALUES {
+                seen.values.clear();
+                seen.masks.clear();
+            }
+            let start = seen.masks.len();
+            seen.masks.resize(start + words, 0);
+            let own = &mut seen.masks[start..];
+            if let Err(refused) = encoder.set(cell, &mut seen.positions, &mut cache.tokens, own) {
+                seen.masks.truncate(start);
+                return Err(refused);
+            }
+            merge(&mut bits, own);
+            seen.values.insert((*cell).into(), start);
         }
         Ok(self.folded(bits))
     }
@@ -132,13 +183,7 @@ impl ClkEncoder {
 }
 
 impl FieldEncoder {
-    fn set(
-        &self,
-        cell: &str,
-        seen: &mut HashMap<Box<str>, Vec<u32>>,
-        tokens: &mut Tokens,
-        bits: &mut [u64],
-    ) -> Result<(), RowRefused> {
+    fn set(&self, cell: &str, seen: &mut Positions, tokens: &mut Tokens, bits: &mut [u64]) -> Result<(), RowRefused> {
         let refused = |wrong: String| RowRefused { column: self.field.name.clone(), wrong };
         let value = self.field.value(cell).map_err(refused)?;
         self.field.comparison.tokens(&value, tokens).map_err(refused)?;
@@ -149,23 +194,18 @@ impl FieldEncoder {
                 // SPEC 13.5  the first tokens take the remainder
                 Strategy::BitsPerFeature(total) => total / count + usize::from(at < total % count),
             };
-            if let Some(known) = seen.get(token).filter(|known| known.len() >= k) {
-                known[..k].iter().for_each(|at| set_bit(bits, *at as usize));
-                continue;
-            }
-            let positions = self.hash.positions(&self.field.encoding.bytes(token).map_err(refused)?, k);
-            positions[..k].iter().for_each(|at| set_bit(bits, *at as usize));
-            remember(seen, TOKENS, token, positions);
+            let make = |into: &mut Vec<u32>| {
+                self.hash.positions(&self.field.encoding.bytes(token).map_err(refused)?, k, into);
+                Ok(())
+            };
+            seen.of(token, k, make)?.iter().for_each(|at| set_bit(bits, *at as usize));
         }
         Ok(())
     }
 }
 
-fn remember<T>(known: &mut HashMap<Box<str>, T>, most: usize, name: &str, what: T) {
-    if known.len() >= most {
-        known.clear();
-    }
-    known.insert(name.into(), what);
+fn merge(bits: &mut [u64], more: &[u64]) {
+    bits.iter_mut().zip(more).for_each(|(bits, more)| *bits |= more);
 }
 
 fn bit(bits: &[u64], at: usize) -> bool {
