@@ -34,6 +34,7 @@ const DOOR: &[&str] = &[
     "crate::clk",
     "crate::demo",
     "crate::link",
+    "crate::pairing",
     "crate::project",
     "crate::schema",
     "crate::sides",
