@@ -77,11 +77,16 @@ impl Link {
         let mut out = csv::Writer::from_writer(Vec::new());
         out.write_record(["id_a", "id_b", "band", "score"]).expect("memory takes it");
         let mut pairs = Vec::new();
+        let one_file = files.is_one();
         let progress = terminal::bar(a.ids.len() as u64, "matching");
         for (start, probes) in (0..).step_by(BLOCK).zip(a.rows.chunks(BLOCK)) {
             interrupt.check()?;
             let found: Vec<_> = probes.par_iter().map(|probe| matcher.matches(probe)).collect();
             for (row, found) in (start..).zip(&found).flat_map(|(row, found)| found.iter().map(move |one| (row, one))) {
+                // of one file's rows each pair once, and none with itself
+                if one_file && found.row <= row {
+                    continue;
+                }
                 let (id_a, id_b) = (&a.ids[row as usize], &b.ids[found.row as usize]);
                 let band = serde_json::to_value(found.band).expect("a band is JSON");
                 let band = band.as_str().expect("a band is a word");
@@ -92,7 +97,7 @@ impl Link {
         }
         progress.finish_and_clear();
         replace_private(&self.out, &out.into_inner().expect("memory takes it"))?;
-        let quality = self.truth.as_deref().map(|path| quality(path, &pairs, &a.ids, &b.ids)).transpose()?;
+        let quality = self.truth.as_deref().map(|path| quality(path, &pairs, &a.ids, &b.ids, one_file)).transpose()?;
         self.tell(&Figures { pairs: pairs.len() as u64, seconds: started.elapsed().as_secs_f64(), quality });
         Ok(())
     }
@@ -117,8 +122,11 @@ fn shape(schema: &Schema) -> Shape {
 }
 
 /// Precision, recall and F1 of pairs against all that are known.
-fn quality(truth: &Path, pairs: &[(u32, u32)], ids_a: &[String], ids_b: &[String]) -> Outcome<Quality> {
-    let known = true_pairs(truth, ids_a, ids_b)?;
+fn quality(truth: &Path, pairs: &[(u32, u32)], ids_a: &[String], ids_b: &[String], one_file: bool) -> Outcome<Quality> {
+    let mut known = true_pairs(truth, ids_a, ids_b)?;
+    if one_file {
+        known = known.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+    }
     let correct = pairs.iter().filter(|pair| known.contains(pair)).count() as f64;
     let share = |of: usize| if of == 0 { 0.0 } else { correct / of as f64 };
     let f1 = if pairs.len() + known.len() == 0 { 0.0 } else { 2.0 * correct / (pairs.len() + known.len()) as f64 };

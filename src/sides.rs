@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::clk::RowRefused;
+use hedui_protocol::normalise::has_destroyed;
 use hedui_protocol::schema::Schema;
 use rayon::prelude::*;
 
 use crate::failure::{Failure, Outcome};
 use crate::options::TableFormat;
-use crate::table::Table;
 use crate::table::columns::{Columns, Mapping};
 use crate::table::row_ids::RowIds;
+use crate::table::{Row, Table};
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
@@ -23,7 +24,7 @@ pub struct TwoFiles {
     /// The first file: CSV or Parquet; `-` is CSV on standard input
     #[arg(value_name = "A")]
     pub a: PathBuf,
-    /// The second file
+    /// The second file; the same file again: its duplicates, each pair once
     #[arg(value_name = "B")]
     pub b: PathBuf,
     #[command(flatten)]
@@ -37,6 +38,12 @@ pub struct TwoFiles {
 }
 
 impl TwoFiles {
+    /// Whether both are one file, whose duplicates are looked for.
+    pub fn is_one(&self) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        real(&self.a).is_some_and(|a| real(&self.b) == Some(a))
+    }
+
     /// What B says of a field comes before what is said of both.
     pub fn format_of_b(&self) -> TableFormat {
         let map = self.map_b.iter().chain(&self.format.map).cloned().collect();
@@ -64,12 +71,14 @@ impl<T: Send> Side<T> {
         let ids = RowIds::find(&table, &format.id)?;
         let mut seen: HashMap<String, u64> = HashMap::new();
         let mut side = Self { ids: Vec::new(), rows: Vec::new() };
+        let mut destroyed = 0;
         let progress = terminal::counter("reading rows");
         loop {
             interrupt.check()?;
             let rows = table.next_rows(BLOCK)?;
             if rows.is_empty() {
                 progress.finish_and_clear();
+                warn_of_destroyed(&table.name, destroyed);
                 return table.refuse_empty().map(|()| side);
             }
             for row in &rows {
@@ -79,10 +88,21 @@ impl<T: Send> Side<T> {
                 }
                 side.ids.push(id);
             }
+            let is_destroyed = |row: &&Row| has_destroyed(schema, &columns.cells(row));
+            destroyed += rows.par_iter().filter(is_destroyed).count();
             let each = |row| each(&columns.cells(row)).map_err(|e| ids.error_at(row, &e.to_string()));
             side.rows.extend(rows.par_iter().map(each).collect::<Outcome<Vec<T>>>()?);
             progress.set_position(table.read());
         }
+    }
+}
+
+fn warn_of_destroyed(name: &str, rows: usize) {
+    if rows > 0 {
+        terminal::note(format!(
+            "warning: {name}: {rows} rows have a number that a spreadsheet has rounded (1.1E+17): nobody finds them by it. \
+             Export the file again with these columns as text"
+        ));
     }
 }
 

@@ -319,6 +319,8 @@ pub enum SchemaError {
     Linkage(String),
     #[error("there is no {0}")]
     Nothing(&'static str),
+    #[error("line {line}: {error}")]
+    At { line: usize, error: Box<SchemaError> },
     #[error("the {what} `{name}` {wrong}")]
     Entry { what: &'static str, name: String, wrong: String },
 }
@@ -337,7 +339,7 @@ impl Schema {
 
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let schema: Self = toml::from_str(text).map_err(|e| SchemaError::Syntax(e.to_string()))?;
-        schema.validate()?;
+        schema.validate().map_err(|error| error.placed(text))?;
         Ok(schema)
     }
 
@@ -396,6 +398,7 @@ impl Schema {
         distinct("field", self.fields.iter().map(|field| &field.name))?;
         distinct("pass", self.passes.iter().map(|pass| &pass.name))?;
         distinct("filter", self.filters.iter().map(|filter| &filter.name))?;
+        self.one_field_a_column()?;
         self.fields.iter().try_for_each(|field| field.validate().and_then(|()| field.suits(self.profile)))?;
         self.fields.iter().try_for_each(|field| self.validate_alias(field))?;
         self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
@@ -421,6 +424,19 @@ impl Schema {
                 Ok(())
             }
         }
+    }
+
+    fn one_field_a_column(&self) -> Result<(), SchemaError> {
+        let mut fields: std::collections::HashMap<&String, &String> = std::collections::HashMap::new();
+        for field in &self.fields {
+            for column in &field.columns {
+                if let Some(other) = fields.insert(column, &field.name).filter(|other| **other != field.name) {
+                    let wrong = format!("lists the column `{column}`, which the field `{other}` lists too");
+                    return Err(entry("field", &field.name, wrong));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn one_filter_alone(&self, profile: &str) -> Result<(), SchemaError> {
@@ -559,6 +575,43 @@ fn field_of(part: &str) -> &str {
     part.split('.').next().unwrap_or_default()
 }
 
+impl SchemaError {
+    /// The error with the line of the schema that it speaks of, where that can be told.
+    fn placed(self, text: &str) -> Self {
+        let line = match &self {
+            Self::Normalisation(_) => line_of(text, "", |key, _| key == "normalisation"),
+            Self::Clk => line_of(text, "", |key, _| key == "profile"),
+            Self::Linkage(_) => line_of(text, "clk", |key, _| key == "schema"),
+            Self::Entry { what: "profile", .. } => line_of(text, "", |key, _| key == "profile"),
+            Self::Entry { what: "decision", .. } => line_of(text, "decision", |key, _| key == "possible"),
+            // of two of one name the second is the one too many
+            Self::Entry { what, name, .. } => line_of(text, what, |key, value| key == "name" && value == name),
+            Self::Syntax(_) | Self::Nothing(_) | Self::At { .. } => None,
+        };
+        match line {
+            Some(line) => Self::At { line, error: Box::new(self) },
+            None => self,
+        }
+    }
+}
+
+/// The last line of a table (of the tables of an array) of TOML whose key and value, without quotes, are those.
+fn line_of(text: &str, table: &str, is: impl Fn(&str, &str) -> bool) -> Option<usize> {
+    let (mut within, mut found) = ("", None);
+    for (line, number) in text.lines().zip(1..) {
+        let line = line.trim();
+        if line.starts_with('[') {
+            within = line.trim_matches(['[', ']']);
+        } else if let Some((key, value)) = line.split_once('=')
+            && within == table
+            && is(key.trim(), value.trim().trim_matches('"'))
+        {
+            found = Some(number);
+        }
+    }
+    found
+}
+
 pub(crate) fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
     SchemaError::Entry { what, name: name.to_owned(), wrong: wrong.into() }
 }
@@ -642,6 +695,24 @@ mod tests {
         let quantity = schema.fields.iter().find(|field| field.kind == Kind::Quantity).unwrap();
         assert_eq!(quantity.tolerance, Some(5.0));
         assert_eq!(Schema::parse(&toml::to_string(&schema).unwrap()).unwrap(), schema);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let preset = Schema::preset("person").unwrap();
+        let told = |from: &str, to: &str, line_has: &str, words: &str| {
+            let text = preset.replacen(from, to, 1);
+            assert_ne!(text, preset, "{from}");
+            let error = Schema::parse(&text).unwrap_err().to_string();
+            let line = text.lines().zip(1..).filter(|(line, _)| *line == line_has).last().unwrap().1;
+            assert!(error.starts_with(&format!("line {line}: ")) && error.contains(words), "{error}");
+        };
+        told("norm-v1", "norm-v2", "normalisation = \"norm-v2\"", "norm-v2");
+        told("dob.year\"", "dob.yaer\"", "name = \"sdx+sdx+year\"", "`dob.yaer`");
+        told("name = \"names\"", "name = \"nid\"", "name = \"nid\"", "pass `nid` stands there twice");
+        told("possible = 0.0", "possible = 7.0", "possible = 7.0", "no higher");
+        told("kind = \"sex\"", "kind = \"sex\"\ntolerance = 1", "name = \"sex\"", "field `sex`");
+        told("\"last_name\"", "\"first_name\"", "name = \"surname\"", "lists the column `first_name`");
     }
 
     #[test]

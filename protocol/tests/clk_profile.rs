@@ -13,7 +13,7 @@ const DOUBLE: &str = include_str!("../vectors/clk/febrl-double.schema.json");
 const MIXED: &str = include_str!("../vectors/clk/mixed-v3.schema.json");
 
 fn around(linkage_schema: &str) -> Schema {
-    Schema::around_linkage_schema("test", linkage_schema).unwrap()
+    Schema::around_linkage_schema("test", linkage_schema, 0.85, 0.80).unwrap()
 }
 
 /// A manifest of this schema as its parties would read it.
@@ -112,7 +112,7 @@ fn clks_of_any_multiple_of_64_bits_up_to_16384_are_taken() {
         assert_eq!(encoder.encode(&["x"]).unwrap().encodings.filters[0].1.len(), bits as usize / 8);
     }
     for bits in [100, 16_448, 65_536] {
-        let refused = Schema::around_linkage_schema("x", &linkage_schema(bits)).unwrap_err();
+        let refused = Schema::around_linkage_schema("x", &linkage_schema(bits), 0.85, 0.80).unwrap_err();
         assert!(matches!(refused, SchemaError::Entry { .. } | SchemaError::Linkage(_)), "{bits}: {refused}");
     }
 }

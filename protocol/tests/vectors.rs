@@ -152,7 +152,7 @@ fn clk_rows() {
     for case in cases("row-clk") {
         let linkage = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/clk").join(case.text("linkage schema"));
         let linkage = std::fs::read_to_string(linkage.with_extension("schema.json")).unwrap();
-        let schema = Schema::around_linkage_schema("v", &linkage).unwrap();
+        let schema = Schema::around_linkage_schema("v", &linkage, 0.85, 0.80).unwrap();
         let secret = case.key().for_project(case.manifest()).clk_secret(case.text("agency"));
         assert_eq!(secret.dangerously_reveal(), case.text("expect secret"), "{}", case.path.display());
         let encoder = RowEncoder::new(&case.key(), case.manifest(), &schema, case.text("agency"));

@@ -77,14 +77,16 @@ pub fn leave_out(
         return 0;
     }
     record.wraps = renumbered(&record.wraps, &kept);
-    encodings.tokens = kept.iter().map(|i| encodings.tokens[*i]).collect();
-    let has_token = |pass: &str| {
+    // of a pass's tokens the first keys the filters (SPEC 5.6)
+    let first_is_left = |pass: &str| {
         let number = schema.passes.iter().position(|other| other.name == pass);
-        number.is_some_and(|number| encodings.tokens.iter().any(|(pass, _)| usize::from(*pass) == number))
+        let first = encodings.tokens.iter().find(|(pass, _)| Some(usize::from(*pass)) == number);
+        first.is_some_and(|(_, token)| !oversize.contains(token))
     };
+    let keeps_cohort = |filter: u8| schema.filters[usize::from(filter)].cohort.as_deref().is_none_or(first_is_left);
     let filters = std::mem::take(&mut encodings.filters).into_iter();
-    let keeps_cohort = |filter: u8| schema.filters[usize::from(filter)].cohort.as_deref().is_none_or(has_token);
-    encodings.filters = filters.filter(|(filter, _)| keeps_cohort(*filter)).collect();
+    let filters = filters.filter(|(filter, _)| keeps_cohort(*filter)).collect();
+    encodings = Encodings { tokens: kept.iter().map(|i| encodings.tokens[*i]).collect(), filters };
     record.encodings = encodings.to_bytes();
     left_out as u64
 }
@@ -130,6 +132,28 @@ mod tests {
         let mut exact = ExactCounts::new(&coarse, 4);
         rows.iter().for_each(|(_, encodings)| exact.count(encodings));
         assert_eq!(exact.oversize(), HashSet::from([Token([1; 16])]));
+    }
+
+    /// How many filters are left for a row with two tokens of that pass.
+    fn filters_left_without(oversize: u8) -> usize {
+        let schema = Schema::parse(Schema::preset("person").unwrap()).unwrap();
+        let cohort =
+            schema.passes.iter().position(|pass| schema.filters[0].cohort.as_ref() == Some(&pass.name)).unwrap();
+        let (mut record, mut encodings) = row(&[1, 2]);
+        encodings.tokens.iter_mut().for_each(|(pass, _)| *pass = cohort as u8);
+        encodings.filters.push((0, vec![7; usize::from(schema.filters[0].bits) / 8]));
+        leave_out(&mut record, encodings, &HashSet::from([Token([oversize; 16])]), &schema);
+        let shape = hedui_protocol::encodings::Shape {
+            passes: schema.passes.len() as u8,
+            filter_bytes: schema.filters.iter().map(|filter| usize::from(filter.bits) / 8).collect(),
+        };
+        Encodings::parse(&record.encodings, &shape).unwrap().filters.len()
+    }
+
+    #[test]
+    fn a_filter_goes_with_the_token_that_keys_it() {
+        assert_eq!(filters_left_without(1), 0, "the first of the pass's tokens keys the filter");
+        assert_eq!(filters_left_without(2), 1, "the second, a former name's, does not");
     }
 
     #[test]

@@ -40,7 +40,14 @@ fn differences(old: &Schema, new: &Schema) -> Vec<String> {
     if old.profile != new.profile {
         lines.push("the profile differs: nothing is comparable any more".into());
     }
+    if old.clk != new.clk {
+        lines.push("the linkage schema differs: no CLK is comparable any more".into());
+    }
+    if old.record_k != new.record_k {
+        lines.push("`record-k` differs: filters of the record profile are incomparable".into());
+    }
     let kind = |field: &Field| (field.kind, field.order, field.tolerance);
+    let found = |field: &Field| (field.columns.clone(), field.optional);
     for (name, one, other) in paired(&old.fields, &new.fields, |field| &field.name) {
         match (one, other) {
             (Some(Field { alias_of: Some(of), .. }), None) => {
@@ -60,6 +67,9 @@ fn differences(old: &Schema, new: &Schema) -> Vec<String> {
             }
             (Some(one), Some(other)) if kind(one) != kind(other) => lines
                 .push(format!("field `{name}` is read in another way: passes and filters over it are incomparable")),
+            (Some(one), Some(other)) if found(one) != found(other) => {
+                lines.push(format!("field `{name}` is looked for in other columns: encodings stay comparable"))
+            }
             _ => {}
         }
     }
@@ -100,7 +110,7 @@ fn differences(old: &Schema, new: &Schema) -> Vec<String> {
     if old.decision != new.decision {
         lines.push("the thresholds or the bias differ: encodings stay comparable, decisions differ".into());
     }
-    if !lines.is_empty() {
+    if old != new {
         lines.push("a manifest with the new schema is another manifest: every party encodes anew under it".into());
     }
     lines
@@ -120,6 +130,8 @@ fn paired<'s, E>(old: &'s [E], new: &'s [E], name: impl Fn(&E) -> &String) -> Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LINKAGE: &str = include_str!("../../protocol/vectors/clk/febrl-blake.schema.json");
 
     #[test]
     fn each_change_says_what_it_means() {
@@ -150,5 +162,12 @@ mod tests {
         says(&|s| s.filters[0].k = 3, "filter `date:name` is made in another way");
         says(&|s| s.filters[0].beyond = 9.0, "its bits stay comparable");
         says(&|s| s.decision.bias = 9.0, "decisions differ");
+        says(&|s| s.record_k = Some(5), "`record-k` differs");
+        says(&|s| s.fields[0].columns.clear(), "field `given_name` is looked for in other columns");
+        says(&|s| s.name = "other".into(), "is another manifest");
+        let clk =
+            |hash: &str| Schema::around_linkage_schema("x", &LINKAGE.replace("blakeHash", hash), 0.85, 0.80).unwrap();
+        let lines = differences(&clk("blakeHash"), &clk("doubleHash"));
+        assert!(lines[0].contains("no CLK is comparable"), "{lines:?}");
     }
 }

@@ -21,6 +21,10 @@ impl CsvRows {
             return Err(Failure::refused(format!("{name}: this is a spreadsheet, not text"))
                 .hint("save it as CSV, with the number columns formatted as text"));
         }
+        if decode::is_utf16(&sample) {
+            return Err(Failure::refused(format!("{name}: this is UTF-16 text, a spreadsheet's \"Unicode text\""))
+                .hint("save it as CSV in UTF-8"));
+        }
         if sample.starts_with(b"PAR1") {
             return Err(Failure::refused(format!("{name}: this is Parquet, which is not read as a stream"))
                 .hint("name the file instead of `-`"));
@@ -52,6 +56,12 @@ impl CsvRows {
     }
 
     fn refuse_damaged(&self, cells: &csv::StringRecord) -> Outcome {
+        if let Some(column) = cells.iter().position(decode::was_utf8) {
+            let column = self.header.get(column).map_or("?", String::as_str);
+            let (name, row) = (&self.name, self.row);
+            return Err(Failure::refused(format!("{name}: row {row}: `{column}` is UTF-8 text in a file of GB18030"))
+                .hint("the file was put together of two encodings: bring its parts to one"));
+        }
         match cells.iter().position(|cell| cell.contains('\u{fffd}')) {
             None => Ok(()),
             Some(column) => {

@@ -4,6 +4,8 @@ use std::io::{Cursor, Read};
 
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 
+use hedui_protocol::normalise::is_han;
+
 use super::Encoding;
 
 /// How much of a file is looked at to tell its encoding and separator.
@@ -31,6 +33,22 @@ pub(super) fn gb18030(input: Box<dyn Read + Send>) -> DecodeReaderBytes<Box<dyn 
     DecodeReaderBytesBuilder::new().encoding(Some(encoding_rs::GB18030)).build(input)
 }
 
+/// By its mark, or by the noughts that every other byte of Latin text and separators is.
+pub(super) fn is_utf16(sample: &[u8]) -> bool {
+    let noughts = |from: usize| sample.iter().skip(from).step_by(2).take(64).filter(|byte| **byte == 0).count();
+    sample.starts_with(&[0xff, 0xfe]) || sample.starts_with(&[0xfe, 0xff]) || noughts(0).max(noughts(1)) > 16
+}
+
+/// Whether a cell that was read as GB18030 was Han text in UTF-8: its bytes are, and GB18030 hardly ever is.
+pub(super) fn was_utf8(cell: &str) -> bool {
+    if cell.is_ascii() {
+        return false;
+    }
+    let (bytes, _, lost) = encoding_rs::GB18030.encode(cell);
+    let text = std::str::from_utf8(&bytes);
+    !lost && text.is_ok_and(|text| text.chars().all(|c| c.is_ascii() || is_han(c)))
+}
+
 #[cfg(test)]
 mod tests {
     use hedui_protocol::passes::{FieldState, Normaliser};
@@ -43,6 +61,32 @@ mod tests {
         assert_eq!(detect("编号,姓名".as_bytes()), Encoding::Utf8);
         assert_eq!(detect(&"姓名".as_bytes()[..5]), Encoding::Utf8, "cut inside a character");
         assert_eq!(detect(&encoding_rs::GB18030.encode("编号,姓名").0), Encoding::Gb18030);
+    }
+
+    #[test]
+    fn utf16_shows_in_its_bytes() {
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert!(is_utf16(&utf16("\u{feff}编号,姓名")));
+        assert!(is_utf16(&utf16("id,name,date,sex,phone,address\n")));
+        assert!(!is_utf16("id,name,date,sex,phone,address\n1,张伟".as_bytes()) && !is_utf16(b"") && !is_utf16(b"a\0b"));
+    }
+
+    #[test]
+    fn utf8_read_as_gb18030_is_known() {
+        let misread = |text: &str| encoding_rs::GB18030.decode(text.as_bytes()).0.into_owned();
+        for text in ["张伟", "欧阳娜娜", "李雷 1号", "南京市玄武区长江路1号"] {
+            assert_eq!(was_utf8(&misread(text)), !misread(text).contains('\u{fffd}'), "{text}");
+            assert!(!was_utf8(text), "{text}");
+        }
+        assert!(was_utf8(&misread("张伟")) && !was_utf8("Zhang Wei"));
+        // all surnames and given names of two characters of the common list, read rightly
+        let common = "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕";
+        for one in common.chars() {
+            for other in common.chars() {
+                assert!(!was_utf8(&format!("{one}{other}")), "{one}{other}");
+                assert!(!was_utf8(&format!("{one}{other}{one}")), "{one}{other}{one}");
+            }
+        }
     }
 
     #[test]

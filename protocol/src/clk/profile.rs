@@ -39,8 +39,9 @@ impl PlainEncoder {
 }
 
 impl Schema {
-    /// A schema of the profile `clk` around a linkage schema: its features as fields, and the usual bands.
-    pub fn around_linkage_schema(name: &str, json: &str) -> Result<Self, SchemaError> {
+    /// A schema of the profile `clk` around a linkage schema: its features as fields; a match is probable, or possible, from
+    /// these Dice coefficients on.
+    pub fn around_linkage_schema(name: &str, json: &str, probable: f64, possible: f64) -> Result<Self, SchemaError> {
         let linkage = ClkSchema::parse(json.as_bytes()).map_err(refused)?;
         let bits = u16::try_from(linkage.bits).map_err(|_| refused(too_long(&linkage)))?;
         let band = |at_most, weight| FilterBand { at_most, weight };
@@ -62,7 +63,6 @@ impl Schema {
             clk: Some(Clk { schema: json.to_owned() }),
             fields: encoded(&linkage).map(field).collect(),
             passes: Vec::new(),
-            // a Dice coefficient of .85 is probable, one of .80 possible
             filters: vec![Filter {
                 name: "clk".into(),
                 cohort: None,
@@ -70,7 +70,7 @@ impl Schema {
                 bits,
                 k: 0,
                 t: 0,
-                bands: vec![band(0.15, 8.0), band(0.20, 4.0)],
+                bands: vec![band(one_less(probable), 8.0), band(one_less(possible), 4.0)],
                 beyond: -8.0,
             }],
         };
@@ -105,6 +105,11 @@ pub(crate) fn check(schema: &Schema) -> Result<(), SchemaError> {
             Err(entry("field", &field.name, wrong))
         }
     }
+}
+
+/// 1 − Dice as people write it, without a double's tail.
+fn one_less(dice: f64) -> f64 {
+    ((1.0 - dice) * 1e9).round() / 1e9
 }
 
 pub(crate) fn remarks(schema: &Schema) -> Vec<String> {

@@ -21,7 +21,7 @@ mod western;
 
 pub use script::is_han;
 
-use crate::schema::{DateOrder, Field, Kind, Part};
+use crate::schema::{DateOrder, Field, Kind, Part, Schema};
 
 /// How a cell reads. Of interest to the data holder's own quality report; nothing of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,7 +83,7 @@ impl Value {
         if text::says_missing(&clean) && !nought {
             return Self::Missing;
         }
-        if matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits | Kind::Quantity) && is_rounded(&clean) {
+        if is_destroyed(kind, &clean) {
             return Self::Destroyed;
         }
         let value = match kind {
@@ -152,6 +152,17 @@ impl Value {
     }
 }
 
+/// Whether a number among a row's cells (one a field) has lost its last digits in a spreadsheet.
+pub fn has_destroyed(schema: &Schema, cells: &[&str]) -> bool {
+    let fields = schema.fields.iter().zip(cells).filter(|(_, cell)| cell.bytes().any(|byte| byte.is_ascii_digit()));
+    fields.into_iter().any(|(field, cell)| is_destroyed(field.kind, &text::clean(cell)))
+}
+
+fn is_destroyed(kind: Kind, clean: &str) -> bool {
+    let counts = matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits | Kind::Quantity);
+    counts && is_rounded(clean) || kind == Kind::ResidentId && resident_id::is_rounded(clean)
+}
+
 // SPEC 4.3  digits, perhaps a point and digits, `e+` and digits: a spreadsheet's way to write a long number
 fn is_rounded(clean: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
@@ -186,6 +197,10 @@ mod tests {
             check(kind, "1.10101E+17", FieldState::Destroyed);
         }
         check(Kind::Words, "1.10101E+17", FieldState::Valid);
+        // fifteen digits are all that a spreadsheet keeps of a number, also where it shows them without an exponent
+        check(Kind::ResidentId, "110105194912310000", FieldState::Destroyed);
+        check(Kind::ResidentId, "11010519491231002X", FieldState::Valid);
+        check(Kind::ResidentId, "110105194912310010", FieldState::Repairable);
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl ResidentId {
 }
 
 /// What people write between the digits of a number.
+// SPEC 4.3  eighteen digits of which a spreadsheet kept fifteen: the last three are noughts, and the check digit fails
+pub fn is_rounded(clean: &str) -> bool {
+    clean.len() == 18 && clean.ends_with("000") && clean.bytes().all(|c| c.is_ascii_digit()) && !valid(clean.as_bytes())
+}
+
 pub fn is_separator(c: char) -> bool {
     matches!(c, ' ' | '-' | '.' | '\'' | '"' | '_')
 }
