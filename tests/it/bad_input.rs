@@ -27,6 +27,16 @@ fn refuses(csv: impl AsRef<[u8]>, more: &[&str], words: &str) {
 }
 
 #[test]
+fn a_spreadsheets_unicode_text_and_two_encodings_in_one_file_are_named() {
+    let utf16: Vec<u8> = format!("\u{feff}{HEADER}{ROW}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    refuses(utf16, &[], "this is UTF-16 text");
+    let other = ROW.replace("B1", "B2").replace("欧阳若曦", "张伟");
+    let gb18030 = |text: &str| encoding_rs::GB18030.encode(text).0.into_owned();
+    let mixed = [gb18030(&format!("{HEADER}{ROW}")), other.into_bytes()].concat();
+    refuses(mixed, &[], "row 2: `name` is UTF-8 text in a file of GB18030");
+}
+
+#[test]
 fn a_missing_column_is_named_with_the_way_out() {
     refuses(HEADER.replace("id_no", "number").to_owned() + ROW, &[], "there is no column for the field `id_no`");
     refuses(HEADER.replace("balance", "amount").to_owned() + ROW, &[], "there is no column `balance`");

@@ -3,6 +3,32 @@
 use crate::harness::{Project, Said, run};
 
 #[test]
+fn a_file_linked_with_itself_gives_its_duplicates_once() {
+    let project = Project::new();
+    let text = |name: &str| project.text(name);
+    let rows = "id,name,id_no,dob,sex,phone,address\n\
+        1,欧阳若曦,990101198001011237,19800101,F,12000000001,甲区长河路1号101\n\
+        2,王大明,1.10101E+17,19700305,M,12000000002,乙区新街2号\n\
+        3,欧阳若曦,990101198001011237,19800101,F,12000000001,甲区长河路1号101\n";
+    let (people, truth) = (project.write("people.csv", rows), project.write("truth.csv", "id_a,id_b\n3,1\n"));
+    for profile in ["cohort", "record"] {
+        let (key, out) = (text("linkage.key"), text("pairs.csv"));
+        let mut args = vec!["link", &people, &people, "--schema", "resident-cn", "--key-file", &key, "--out", &out];
+        args.extend(["--profile", profile, "--truth", &truth]);
+        let said = run(&args).done();
+        assert!(said.stdout.contains("precision 1.0000 · recall 1.0000"), "{}", said.stdout);
+        assert!(
+            said.stderr.contains("people.csv: 1 rows have a number that a spreadsheet has rounded"),
+            "{}",
+            said.stderr
+        );
+        let pairs = std::fs::read_to_string(&out).unwrap();
+        assert_eq!(pairs.lines().count(), 2, "{pairs}");
+        assert!(pairs.lines().nth(1).unwrap().starts_with("1,3,"), "{pairs}");
+    }
+}
+
+#[test]
 fn a_schema_is_guessed_tried_learned_and_links() {
     let project = Project::new();
     let text = |name: &str| project.text(name);
