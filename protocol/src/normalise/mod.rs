@@ -7,6 +7,7 @@ mod address_cn;
 mod date;
 mod id_numbers;
 mod lunar;
+mod missing;
 mod name_cn;
 mod other_document;
 mod phone;
@@ -80,7 +81,7 @@ impl Value {
         let clean = text::clean(cell);
         let kind = reading.kind;
         let nought = kind == Kind::Quantity && clean == "0";
-        if text::says_missing(&clean) && !nought {
+        if missing::says_missing(&clean) && !nought {
             return Self::Missing;
         }
         if matches!(kind, Kind::ResidentId | Kind::Phone | Kind::Digits | Kind::Quantity) && is_rounded(&clean) {
