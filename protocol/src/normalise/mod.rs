@@ -8,6 +8,7 @@ mod date;
 mod id_numbers;
 mod lunar;
 mod missing;
+mod month_names;
 mod name_cn;
 mod other_document;
 mod phone;
