@@ -19,7 +19,8 @@ impl Date {
             return Self::solar(month_names::digits(clean).or_else(|| digits(clean, order))?, false);
         }
         let Some(Marked { figures, leap }) = Marked::read(clean) else {
-            return Self::solar(digits(&lunar::in_figures(clean), order)?, false);
+            let figures = || digits(&lunar::in_figures(clean), order);
+            return Self::solar(digits(clean, order).or_else(figures)?, false);
         };
         Self::solar(lunar::solar_day(&digits(&figures, order)?, leap)?, true)
     }
@@ -77,6 +78,7 @@ impl Date {
 // SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日, whatever the order; D-M-YYYY and the like, or M-D-YYYY where
 // the column says so or says nothing and no month is that high; each with or without a weekday or a time after it
 fn digits(text: &str, order: DateOrder) -> Option<String> {
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     let day = text.split([' ', 't', '星', '周', '週', '礼', '禮']).next().unwrap_or_default();
     let groups: Vec<&str> = day.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
     match groups.as_slice() {
@@ -149,6 +151,9 @@ mod tests {
             "一九四九年十二月一日",
             "一九四九年十二月一日 星期四",
             "1949年12月1日（周四）",
+            "星期四1949年12月1日",
+            "Thu 1949-12-01",
+            "生于 1949-12-01",
             "1949年十二月1日",
             "Dec 1, 1949",
             "1-DEC-1949",
