@@ -111,9 +111,10 @@ fn normalisation() {
     for case in cases("normalise") {
         let alias = case.lines.get("alias");
         let tolerance = case.lines.get("tolerance").map(|own| format!("tolerance = {own}\n")).unwrap_or_default();
+        let order = case.lines.get("order").map(|own| format!("order = \"{own}\"\n")).unwrap_or_default();
         let schema = format!(
             "name = \"v\"\nnormalisation = \"norm-v1\"\nprofile = \"cohort\"\ndecision = {{ bias = 0.0, possible = 0.0, probable = 0.0 }}\n\
-             [[field]]\nname = \"f\"\nkind = \"{}\"\n{tolerance}{}[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
+             [[field]]\nname = \"f\"\nkind = \"{}\"\n{tolerance}{order}{}[[pass]]\nname = \"p\"\nof = [\"f.{}\"]\nequal = 1.0\nunequal = 0.0\n",
             case.text("kind"),
             alias
                 .map(|_| format!(

@@ -2,6 +2,7 @@
 
 use super::FieldState;
 use super::lunar::{self, Marked};
+use super::month_names;
 use crate::schema::{DateOrder, Part};
 
 /// Eight digits, year first; a day that no calendar has is kept, because typing errors make such days.
@@ -14,8 +15,12 @@ pub struct Date {
 
 impl Date {
     pub fn read(clean: &str, order: DateOrder) -> Option<Self> {
+        if clean.is_ascii() {
+            return Self::solar(month_names::digits(clean).or_else(|| digits(clean, order))?, false);
+        }
         let Some(Marked { figures, leap }) = Marked::read(clean) else {
-            return Self::solar(digits(clean, order)?, false);
+            let figures = || digits(&lunar::in_figures(clean), order);
+            return Self::solar(digits(clean, order).or_else(figures)?, false);
         };
         Self::solar(lunar::solar_day(&digits(&figures, order)?, leap)?, true)
     }
@@ -70,17 +75,20 @@ impl Date {
     }
 }
 
-// SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日; D-M-YYYY and the like, or M-D-YYYY where the column says
-// so or no month is that high; each with or without a time after it
+// SPEC 4.8  YYYYMMDD; YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日, whatever the order; D-M-YYYY and the like, or M-D-YYYY where
+// the column says so or says nothing and no month is that high; each with or without a weekday or a time after it
 fn digits(text: &str, order: DateOrder) -> Option<String> {
-    let day = text.split([' ', 't']).next().unwrap_or_default();
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let day = text.split([' ', 't', '星', '周', '週', '礼', '禮']).next().unwrap_or_default();
     let groups: Vec<&str> = day.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
     match groups.as_slice() {
         [eight] if eight.len() == 8 => in_order(eight, order),
         [year, month, day] if year.len() == 4 && month.len() <= 2 && day.len() <= 2 => {
             Some(format!("{year}{month:0>2}{day:0>2}"))
         }
-        [one, other, year] if year.len() == 4 && one.len() <= 2 && other.len() <= 2 => {
+        [one, other, year]
+            if year.len() == 4 && one.len() <= 2 && other.len() <= 2 && order != DateOrder::YearFirst =>
+        {
             Some(year_last(year, &format!("{one:0>2}"), &format!("{other:0>2}"), order))
         }
         _ => None,
@@ -101,8 +109,9 @@ fn in_order(eight: &str, order: DateOrder) -> Option<String> {
 
 fn year_last(year: &str, one: &str, other: &str, order: DateOrder) -> String {
     let month_first = match order {
-        DateOrder::MonthFirst => one <= "12" || other > "12",
-        _ => other > "12" && one <= "12",
+        DateOrder::MonthFirst => true,
+        DateOrder::Any => other > "12" && one <= "12",
+        DateOrder::DayFirst | DateOrder::YearFirst => false,
     };
     let (day, month) = if month_first { (other, one) } else { (one, other) };
     format!("{year}{month}{day}")
@@ -138,7 +147,20 @@ mod tests {
         ] {
             assert_eq!(Date::read(&clean(text), DateOrder::Any).unwrap().digits(), "19491201", "{text}");
         }
-        for text in ["", "49-12-01", "1900-01-01", "dec 1949", "1949"] {
+        for text in [
+            "一九四九年十二月一日",
+            "一九四九年十二月一日 星期四",
+            "1949年12月1日（周四）",
+            "星期四1949年12月1日",
+            "Thu 1949-12-01",
+            "生于 1949-12-01",
+            "1949年十二月1日",
+            "Dec 1, 1949",
+            "1-DEC-1949",
+        ] {
+            assert_eq!(Date::read(&clean(text), DateOrder::Any).unwrap().digits(), "19491201", "{text}");
+        }
+        for text in ["", "49-12-01", "1900-01-01", "dec 1949", "1949", "1949年初", "一九四九"] {
             assert!(Date::read(&clean(text), DateOrder::Any).is_none(), "{text}");
         }
     }
@@ -151,10 +173,28 @@ mod tests {
         check("03-04-1949", DateOrder::Any, "19490403");
         check("3/4/1949", DateOrder::MonthFirst, "19490304");
         check("3/24/1949", DateOrder::Any, "19490324");
-        check("24/3/1949", DateOrder::MonthFirst, "19490324");
         check("24031949", DateOrder::Any, "19490324");
         check("03041949", DateOrder::MonthFirst, "19490304");
         check("20031949", DateOrder::YearFirst, "20031949");
+        for order in [DateOrder::DayFirst, DateOrder::MonthFirst, DateOrder::YearFirst] {
+            check("1949-03-04", order, "19490304");
+            check("4 Mar 1949", order, "19490304");
+        }
+    }
+
+    #[test]
+    fn a_date_against_its_columns_order_is_malformed() {
+        let check = |text: &str, order, digits: Option<&str>| {
+            let date = Date::read(&clean(text), order);
+            assert_eq!(date.as_ref().map(Date::digits), digits, "{text} {order:?}");
+            assert!(date.is_none_or(|date| date.state() == FieldState::Malformed), "{text} {order:?}");
+        };
+        check("24/3/1949", DateOrder::MonthFirst, Some("19492403"));
+        check("3/24/1949", DateOrder::DayFirst, Some("19492403"));
+        check("24031949", DateOrder::MonthFirst, Some("19492403"));
+        check("03241949", DateOrder::DayFirst, Some("19492403"));
+        check("24/3/1949", DateOrder::YearFirst, None);
+        check("3/4/1949", DateOrder::YearFirst, None);
     }
 
     #[test]
@@ -195,6 +235,14 @@ mod tests {
             check_part(text, Part::Date, "19491231");
             check_part(text, Part::Lunar, "19491231");
         }
+        for text in ["1949年十一月初三", "1949年冬月初三", "旧历1949-11-03", "夏曆1949年11月3日"] {
+            check_part(text, Part::Date, "19491222");
+        }
+        for text in ["1949年正月初一", "1949年大年初一", "一九四九年正月一日", "1949年正月大年初一"]
+        {
+            check_part(text, Part::Date, "19490129");
+        }
+        check_part("1976年闰8月8日", Part::Date, "19761001");
         check_part("农历1976年闰八月初八", Part::Date, "19761001");
         check_part("农历1949年正月初一", Part::MonthDay, "0129");
         for text in ["农历1949年闰三月初一", "农历1949-02-31", "农历2100-01-01", "农历"] {

@@ -5,7 +5,10 @@ use icu_calendar::{Date, Iso};
 
 /// Years that tables of the calendar cover.
 const YEARS: std::ops::RangeInclusive<i32> = 1901..=2099;
-const MARKS: [&str; 4] = ["农历", "農曆", "阴历", "陰曆"];
+const MARKS: [&str; 8] = ["农历", "農曆", "阴历", "陰曆", "旧历", "舊曆", "夏历", "夏曆"];
+/// Words that no solar date has.
+const MONTHS: [&str; 4] = ["正月", "冬月", "腊月", "臘月"];
+const NEW_YEAR: &str = "大年初一";
 const LEAP: [char; 2] = ['闰', '閏'];
 
 /// A date that its cell calls lunar, in figures.
@@ -15,17 +18,26 @@ pub struct Marked {
 }
 
 impl Marked {
-    // SPEC 4.8  the mark and 闰 go; 正月 冬月 腊月 and Han numerals become figures
+    // SPEC 4.8  marks and 闰 go; 大年初一 正月 冬月 腊月 and Han numerals become figures
     pub fn read(clean: &str) -> Option<Self> {
         if clean.is_ascii() {
             return None;
         }
-        let mark = MARKS.iter().find(|mark| clean.contains(**mark))?;
         let leap = clean.contains(LEAP);
-        let plain = clean.replace(mark, "").replace(LEAP, "").replace("正月", "一月").replace("冬月", "十一月");
-        let plain = plain.replace(['腊', '臘'], "十二");
+        let marked = MARKS.iter().chain(&MONTHS).chain([&NEW_YEAR]).any(|mark| clean.contains(mark));
+        if !marked && !leap && !has_early_day(clean) {
+            return None;
+        }
+        let plain = MARKS.iter().fold(clean.replace(LEAP, ""), |plain, mark| plain.replace(mark, ""));
+        let plain = plain.replace(NEW_YEAR, "正月初一").replace("正月正月", "正月");
+        let plain = plain.replace("正月", "一月").replace("冬月", "十一月").replace(['腊', '臘'], "十二");
         Some(Self { figures: in_figures(plain.trim()).trim_end().to_owned(), leap })
     }
+}
+
+/// 初 and a number: one of the first ten days of a lunar month.
+fn has_early_day(clean: &str) -> bool {
+    clean.split('初').skip(1).any(|after| after.starts_with(|c: char| c.is_ascii_digit() || numeral(c).is_some()))
 }
 
 /// The solar days that eight digits may mean as a lunar date: of the month, and of the leap month after it.
@@ -48,7 +60,7 @@ pub fn solar_day(digits: &str, leap: bool) -> Option<String> {
 }
 
 /// Runs of Han numerals as numbers: 一九四九 → 1949, 十一 → 11, 廿九 → 29, 初三 → 3.
-fn in_figures(text: &str) -> String {
+pub fn in_figures(text: &str) -> String {
     let mut figures = String::new();
     let mut run = Vec::new();
     for c in text.chars().chain(['\n']) {
@@ -67,6 +79,7 @@ fn in_figures(text: &str) -> String {
 
 fn numeral(c: char) -> Option<u32> {
     match c {
+        '零' | '○' => Some(0),
         '廿' => Some(20),
         '卅' => Some(30),
         _ => "〇一二三四五六七八九十".chars().position(|known| known == c).and_then(|at| u32::try_from(at).ok()),
@@ -150,6 +163,9 @@ mod tests {
             assert_eq!(read(text), Some((figures.to_owned(), false)), "{text}");
         }
         assert_eq!(read("农历1984年闰十月初三"), Some(("1984年10月初3".to_owned(), true)));
-        assert_eq!(read("1949-11-12"), None);
+        assert_eq!(read("1949年大年初一"), Some(("1949年1月初1".to_owned(), false)));
+        for solar in ["1949-11-12", "一九四九年十一月十二日", "1949年初", "1949年元月3日"] {
+            assert_eq!(read(solar), None, "{solar}");
+        }
     }
 }

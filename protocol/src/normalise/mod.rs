@@ -7,6 +7,8 @@ mod address_cn;
 mod date;
 mod id_numbers;
 mod lunar;
+mod missing;
+mod month_names;
 mod name_cn;
 mod other_document;
 mod phone;
@@ -65,7 +67,8 @@ pub(crate) enum Value {
     ResidentId(id_numbers::IdNumbers),
     Date(date::Date),
     Code(char),
-    Number(String),
+    Phone(phone::Phones),
+    Digits(String),
     AddressCn(address_cn::AddressCn),
     Address(address::Address),
     Words(String),
@@ -80,7 +83,7 @@ impl Value {
         let clean = text::clean(cell);
         let kind = reading.kind;
         let nought = kind == Kind::Quantity && clean == "0";
-        if text::says_missing(&clean) && !nought {
+        if missing::says_missing(&clean) && !nought {
             return Self::Missing;
         }
         if is_destroyed(kind, &clean) {
@@ -91,8 +94,8 @@ impl Value {
             Kind::ResidentId => id_numbers::IdNumbers::read(&clean).map(Self::ResidentId),
             Kind::Date => date::Date::read(&clean, reading.order).map(Self::Date),
             Kind::Sex => sex(&clean).map(Self::Code),
-            Kind::Phone => phone::read(&clean).map(Self::Number),
-            Kind::Digits => western::digits(&clean).map(Self::Number),
+            Kind::Phone => phone::Phones::read(&clean).map(Self::Phone),
+            Kind::Digits => western::digits(&clean).map(Self::Digits),
             Kind::AddressCn => address_cn::AddressCn::read(&clean).map(Self::AddressCn),
             Kind::Address => address::Address::read(&clean).map(Self::Address),
             Kind::Words => western::words(&clean).map(Self::Words),
@@ -126,7 +129,8 @@ impl Value {
             Self::ResidentId(id) => id.part(part),
             Self::Date(date) => date.part(part),
             Self::Code(code) => vec![code.to_string()],
-            Self::Number(number) => phone::part(number, part).into_iter().collect(),
+            Self::Phone(numbers) => numbers.part(part),
+            Self::Digits(digits) => phone::digits_part(digits, part).into_iter().collect(),
             Self::AddressCn(address) => address.part(part).into_iter().collect(),
             Self::Address(address) => address.part(part).into_iter().collect(),
             Self::Words(words) => western::part(words, part).into_iter().collect(),
@@ -143,7 +147,8 @@ impl Value {
             Self::ResidentId(id) => id.grams(),
             Self::Date(date) => text::positional(date.digits()),
             Self::Code(code) => vec![code.to_string()],
-            Self::Number(number) => text::positional(number),
+            Self::Phone(numbers) => numbers.grams(),
+            Self::Digits(digits) => text::positional(digits),
             Self::AddressCn(address) => address.grams(),
             Self::Address(address) => text::bigrams(address.text()),
             Self::Words(words) | Self::Email(words) => text::bigrams(words),

@@ -34,29 +34,6 @@ fn invisible(c: char) -> bool {
         || (c.is_control() && !c.is_whitespace())
 }
 
-// SPEC 4.3  words that people write where they have no value
-pub fn says_missing(clean: &str) -> bool {
-    matches!(
-        clean,
-        "" | "无"
-            | "無"
-            | "不详"
-            | "不詳"
-            | "未知"
-            | "空"
-            | "0"
-            | "-"
-            | "--"
-            | "/"
-            | "null"
-            | "none"
-            | "nan"
-            | "n/a"
-            | "na"
-            | "unknown"
-    )
-}
-
 /// Letters without their marks: decomposed (NFKD), the marks left out.
 pub fn without_marks(text: &str) -> String {
     if text.is_ascii() {
