@@ -708,7 +708,7 @@ mod tests {
             assert!(error.starts_with(&format!("line {line}: ")) && error.contains(words), "{error}");
         };
         told("norm-v1", "norm-v2", "normalisation = \"norm-v2\"", "norm-v2");
-        told("dob.year\"", "dob.yaer\"", "name = \"sdx+sdx+year\"", "`dob.yaer`");
+        told("dob.month-day-either", "dob.moon", "name = \"date-either\"", "`dob.moon`");
         told("name = \"names\"", "name = \"nid\"", "name = \"nid\"", "pass `nid` stands there twice");
         told("possible = 0.0", "possible = 7.0", "possible = 7.0", "no higher");
         told("kind = \"sex\"", "kind = \"sex\"\ntolerance = 1", "name = \"sex\"", "field `sex`");
