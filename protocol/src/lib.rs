@@ -21,6 +21,8 @@ pub mod slot;
 pub mod ticket;
 
 #[cfg(feature = "clk")]
+mod calendar;
+#[cfg(feature = "clk")]
 pub mod clk;
 #[cfg(feature = "encode")]
 pub mod encoder;

@@ -1,5 +1,12 @@
 //! A schema: which fields a project links by, how each is read, and what agreement is worth (SPEC 4).
 
+mod error;
+mod kind;
+
+pub use error::SchemaError;
+pub(crate) use error::entry;
+pub use kind::{Kind, Part};
+
 use serde::{Deserialize, Serialize};
 
 /// The one set of normalisation rules that this version knows.
@@ -128,111 +135,6 @@ impl DateOrder {
     }
 }
 
-/// How a field is read, and which parts it has (SPEC 4.2 to 4.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    NameCn,
-    ResidentId,
-    Date,
-    Sex,
-    Phone,
-    AddressCn,
-    /// A Western address in one line.
-    Address,
-    /// A name or words in Latin letters.
-    Words,
-    /// Digits whose position matters: postcode, house number, national id.
-    Digits,
-    Email,
-    /// A decimal number of which near ones meet: an amount, an area.
-    Quantity,
-    /// Unread: the profile `clk` gives it to its linkage schema as it stands.
-    Verbatim,
-}
-
-/// Something of a field that can agree on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    Bag,
-    Shape,
-    Pinyin,
-    SurnamePinyin,
-    GivenPinyin,
-    Initials,
-    LessOne,
-    Id18,
-    Repairs,
-    Digits7To17,
-    Digits1To10,
-    Date,
-    Lunar,
-    Year,
-    MonthDay,
-    MonthDayEither,
-    YearMonth,
-    YearDay,
-    Code,
-    Number,
-    Last4,
-    AllButLast4,
-    Road,
-    District,
-    Door,
-    House,
-    Street,
-    Unit,
-    Text,
-    Soundex,
-    FirstWord,
-    User,
-    Near,
-}
-
-impl Kind {
-    /// The parts of this kind, by the names that a schema uses.
-    pub fn parts(self) -> &'static [(&'static str, Part)] {
-        match self {
-            Self::NameCn => &[
-                ("bag", Part::Bag),
-                ("shape", Part::Shape),
-                ("pinyin", Part::Pinyin),
-                ("surname-pinyin", Part::SurnamePinyin),
-                ("given-pinyin", Part::GivenPinyin),
-                ("initials", Part::Initials),
-                ("less-one", Part::LessOne),
-            ],
-            Self::ResidentId => &[
-                ("id18", Part::Id18),
-                ("repairs", Part::Repairs),
-                ("digits-7-17", Part::Digits7To17),
-                ("digits-1-10", Part::Digits1To10),
-            ],
-            Self::Date => &[
-                ("date", Part::Date),
-                ("lunar", Part::Lunar),
-                ("year", Part::Year),
-                ("month-day", Part::MonthDay),
-                ("month-day-either", Part::MonthDayEither),
-                ("year-month", Part::YearMonth),
-                ("year-day", Part::YearDay),
-            ],
-            Self::Sex => &[("code", Part::Code)],
-            Self::Phone | Self::Digits => {
-                &[("number", Part::Number), ("last-4", Part::Last4), ("all-but-last-4", Part::AllButLast4)]
-            }
-            Self::AddressCn => &[("road", Part::Road), ("district", Part::District), ("door", Part::Door)],
-            Self::Address => {
-                &[("house", Part::House), ("street", Part::Street), ("unit", Part::Unit), ("text", Part::Text)]
-            }
-            Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
-            Self::Email => &[("text", Part::Text), ("user", Part::User)],
-            Self::Quantity => &[("near", Part::Near)],
-            Self::Verbatim => &[],
-        }
-    }
-}
-
 /// Fields, or parts of fields, that must agree exactly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -304,25 +206,6 @@ pub struct Decision {
     pub possible: f64,
     /// From here on a pair is a match.
     pub probable: f64,
-}
-
-/// Why a schema cannot be used: where, and which rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SchemaError {
-    #[error("{0}")]
-    Syntax(String),
-    #[error("the normalisation `{0}` is unknown; this program knows `norm-v1`, and `none` for the profile `clk`")]
-    Normalisation(String),
-    #[error("the table `clk` belongs to the profile `clk`, which needs one")]
-    Clk,
-    #[error("the linkage schema: {0}")]
-    Linkage(String),
-    #[error("there is no {0}")]
-    Nothing(&'static str),
-    #[error("line {line}: {error}")]
-    At { line: usize, error: Box<SchemaError> },
-    #[error("the {what} `{name}` {wrong}")]
-    Entry { what: &'static str, name: String, wrong: String },
 }
 
 impl Schema {
@@ -550,70 +433,9 @@ impl Schema {
     }
 }
 
-impl Kind {
-    /// Grams of a typical value: what a filter's `k` is chosen by.
-    fn typical_grams(self) -> usize {
-        match self {
-            Self::NameCn => 11,
-            Self::ResidentId => 18,
-            Self::Date => 8,
-            Self::Sex => 1,
-            Self::Phone => 11,
-            Self::AddressCn => 12,
-            Self::Address => 16,
-            Self::Words => 9,
-            Self::Digits => 5,
-            Self::Email => 12,
-            Self::Quantity => 2,
-            Self::Verbatim => 0,
-        }
-    }
-}
-
 /// The field of a pass part.
 fn field_of(part: &str) -> &str {
     part.split('.').next().unwrap_or_default()
-}
-
-impl SchemaError {
-    /// The error with the line of the schema that it speaks of, where that can be told.
-    fn placed(self, text: &str) -> Self {
-        let line = match &self {
-            Self::Normalisation(_) => line_of(text, "", |key, _| key == "normalisation"),
-            Self::Clk => line_of(text, "", |key, _| key == "profile"),
-            Self::Linkage(_) => line_of(text, "clk", |key, _| key == "schema"),
-            Self::Entry { what: "profile", .. } => line_of(text, "", |key, _| key == "profile"),
-            Self::Entry { what: "decision", .. } => line_of(text, "decision", |key, _| key == "possible"),
-            // of two of one name the second is the one too many
-            Self::Entry { what, name, .. } => line_of(text, what, |key, value| key == "name" && value == name),
-            Self::Syntax(_) | Self::Nothing(_) | Self::At { .. } => None,
-        };
-        match line {
-            Some(line) => Self::At { line, error: Box::new(self) },
-            None => self,
-        }
-    }
-}
-
-/// The last line of a table (of the tables of an array) of TOML whose key and value, without quotes, are those.
-fn line_of(text: &str, table: &str, is: impl Fn(&str, &str) -> bool) -> Option<usize> {
-    let (mut within, mut found) = ("", None);
-    for (line, number) in text.lines().zip(1..) {
-        let line = line.trim();
-        if line.starts_with('[') {
-            within = line.trim_matches(['[', ']']);
-        } else if let Some((key, value)) = line.split_once('=')
-            && within == table
-            && is(key.trim(), value.trim().trim_matches('"'))
-        {
-            found = Some(number);
-        }
-    }
-    found
-}
-
-pub(crate) fn entry(what: &'static str, name: &str, wrong: impl Into<String>) -> SchemaError {
-    SchemaError::Entry { what, name: name.to_owned(), wrong: wrong.into() }
 }
 
 fn distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), SchemaError> {

@@ -6,22 +6,7 @@ use jiff::civil::Date;
 use regex::Regex;
 
 use super::number;
-
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+use crate::calendar::{MONTHS, WEEKDAYS};
 
 /// A format such as `%d/%m/%Y`, made ready.
 #[derive(Clone, Debug)]
@@ -106,8 +91,8 @@ fn expression(directive: char) -> Option<String> {
         'y' => r"\d\d".into(),
         'Y' => r"\d\d\d\d".into(),
         'p' => "am|pm".into(),
-        'A' => longest_first(whole(&DAYS)),
-        'a' => longest_first(abbreviated(&DAYS)),
+        'A' => longest_first(whole(&WEEKDAYS)),
+        'a' => longest_first(abbreviated(&WEEKDAYS)),
         'B' => longest_first(whole(&MONTHS)),
         'b' => longest_first(abbreviated(&MONTHS)),
         _ => return None,

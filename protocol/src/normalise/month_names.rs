@@ -1,20 +1,6 @@
 //! Dates whose month is an English name: 3 Mar 1970, March 3rd, 1970, 3-MAR-1970 (SPEC 4.8).
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+use crate::calendar::{MONTHS, WEEKDAYS};
 
 /// Eight digits, year first. The name says which number is the month, whatever a column's order.
 pub fn digits(clean: &str) -> Option<String> {

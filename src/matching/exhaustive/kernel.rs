@@ -6,7 +6,7 @@
 //! 64 bits of it. Sixteen bits are added together (Harley and Seal's tree of carry-save adders; Muła, Kurz and Lemire, "Faster
 //! Population Counts Using AVX2 Instructions", 2018). The counts begin so that a record that lacks too much flows over,
 //! and where all have flown over, the rest of the probe is not looked at: the engine loses no pair, and strangers are
-//! told apart by a third of their bits.
+//! told apart by a part of their bits.
 
 use super::lanes::Lanes;
 use super::slices::{Block, Probe};
