@@ -1,5 +1,6 @@
 //! Characters that other systems may not be able to write, and so write in another way.
 
+use encoding_rs::GBK;
 use hedui_protocol::normalise::is_han;
 
 /// Chinese characters beyond the 20,902 of GBK, with which many systems stop. They are found replaced: by pinyin, by `?`,
@@ -12,6 +13,29 @@ pub fn rare(cell: &str) -> bool {
 /// Code points that mean nothing outside the system that gave them a glyph.
 pub fn private_use(cell: &str) -> bool {
     cell.chars().any(|c| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{ffffd}' | '\u{100000}'..='\u{10fffd}'))
+}
+
+/// Text that was read once in the wrong encoding: characters replaced for good, or Chinese in UTF-8 that somebody took
+/// for GB18030 (李雷 became 鏉庨浄). It names nobody any more.
+pub fn misdecoded(cell: &str) -> bool {
+    if cell.contains('\u{fffd}') {
+        return true;
+    }
+    // an odd last byte has no character in GB18030: it was lost, or stands there as a question mark
+    let text = cell.trim_end_matches('?');
+    if text.chars().filter(|c| is_han(*c)).count() < 2 {
+        return false;
+    }
+    // as browsers' GBK has it, which writes € for the byte 80
+    let bytes = GBK.encode(text).0;
+    let before = match std::str::from_utf8(&bytes) {
+        Ok(before) => before,
+        Err(cut) if cut.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..cut.valid_up_to()]).expect("valid so far")
+        }
+        Err(_) => return false,
+    };
+    before.chars().any(is_han)
 }
 
 #[cfg(test)]
@@ -35,5 +59,17 @@ mod tests {
             check(private, (false, true));
         }
         check("䶮\u{e863}", (true, true));
+    }
+
+    #[test]
+    fn text_once_misread_is_told_from_names() {
+        for name in ["李雷", "韩梅梅", "北京市海淀区27号", "涓浣", "渌泞", "Zhang?", "?", ""] {
+            assert!(!misdecoded(name), "{name:?}");
+        }
+        for name in ["李雷", "欧阳雷", "韩梅梅", "王秀英", "北京市海淀区"] {
+            let misread = GBK.decode_without_bom_handling(name.as_bytes()).0;
+            assert!(misdecoded(&misread), "{name:?} misread");
+            assert!(misdecoded(&misread.replace('\u{fffd}', "?")), "{name:?} misread, with a question mark");
+        }
     }
 }

@@ -5,7 +5,7 @@ use hedui_protocol::schema::Schema;
 use indicatif::HumanCount;
 use jiff::civil::Date;
 
-use super::report::{FieldReport, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
+use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
 use crate::page::{Page, escape};
 
 /// Colours of Okabe and Ito (<https://jfly.uni-koeln.de/color/>), told apart by colour-blind eyes; every bar's parts
@@ -132,7 +132,12 @@ fn put_field(page: &mut Page, field: &FieldReport, rows: u64) {
         escape(&share(rows - field.missing, rows)),
         bar(&parts.collect::<Vec<_>>(), rows)
     ));
-    for ((zh, en), trouble) in [(RARE, &field.rare_characters), (PRIVATE_USE, &field.private_use)] {
+    for ((zh, en), trouble) in [
+        (RARE, &field.rare_characters),
+        (PRIVATE_USE, &field.private_use),
+        (MISDECODED, &field.misdecoded),
+        (DOMINANT, &field.dominant),
+    ] {
         if trouble.rows > 0 {
             page.put(format_args!("<p><small>其中 of these: {zh} {en} {}</small></p>", counted(trouble, rows)));
         }
@@ -281,6 +286,9 @@ mod tests {
             missing: 19,
             rare_characters: trouble(0),
             private_use: trouble(0),
+            misdecoded: trouble(0),
+            dominant: trouble(0),
+            seen: None,
         };
         let mut page = Page::new("", "", "", "");
         put_field(&mut page, &field, 135);

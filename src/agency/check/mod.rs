@@ -1,6 +1,7 @@
 //! `hedui agency check`: what a file holds, in counts and row numbers; a value only where it is asked for.
 
 mod characters;
+mod dominant;
 mod html;
 mod report;
 mod text;
@@ -16,7 +17,7 @@ use hedui_protocol::schema::{Profile, Schema};
 use jiff::civil::Date;
 use rayon::prelude::*;
 
-use self::report::{Reading, Report, Trouble};
+use self::report::{FieldReport, Reading, Report, Trouble};
 use self::worst::WorstRows;
 use super::rows::AgencyTable;
 use crate::clock::Clock;
@@ -146,6 +147,7 @@ impl Check {
             progress.set_position(table.read());
         }
         progress.finish_and_clear();
+        report.finish();
         table.refuse_empty().map(|()| report)
     }
 }
@@ -163,6 +165,17 @@ fn verdict(report: &Report, name: &str) -> Outcome {
     if let Some((what, trouble)) = ids.chain(payloads).find(|(_, trouble)| trouble.rows > 0) {
         return Err(Failure::refused(format!("{name}: rows that {what}: {}", trouble.places()))
             .hint("`encode` refuses such a file; correct the rows and check again"));
+    }
+    let mostly = |field: &&FieldReport| {
+        let filled = report.rows - field.missing;
+        2 * (field.malformed.rows + field.misdecoded.rows) > filled
+    };
+    for field in report.fields.iter().filter(|field| field.column).filter(mostly) {
+        terminal::note(format!(
+            "{name}: most values of `{}` cannot be read as the kind that the schema says: is it the right column, and are \
+             its format and the file's encoding as declared?",
+            field.field
+        ));
     }
     if report.unfindable.rows > 0 {
         terminal::note(format!(

@@ -1,10 +1,11 @@
 //! What a file holds, counted row by row. Values are kept where they were asked for, and nowhere else.
 
 use hedui_protocol::passes::{FieldState, NormalisedRow};
-use hedui_protocol::schema::{Field, Pass, Schema};
+use hedui_protocol::schema::{Field, Kind, Pass, Schema};
 use serde::Serialize;
 
 use super::characters;
+use super::dominant::Dominant;
 use crate::table::columns::Columns;
 
 /// Row numbers shown of each kind of trouble.
@@ -58,6 +59,12 @@ pub struct FieldReport {
     pub destroyed: Trouble,
     pub rare_characters: Trouble,
     pub private_use: Trouble,
+    /// Text that was read once in the wrong encoding.
+    pub misdecoded: Trouble,
+    /// One value that a tenth of the filled cells or more hold, in at least so many rows; none is looked for in sexes.
+    pub dominant: Trouble,
+    #[serde(skip)]
+    pub(super) seen: Option<Dominant>,
 }
 
 #[derive(Serialize)]
@@ -129,6 +136,9 @@ impl Report {
             destroyed: Trouble::default(),
             rare_characters: Trouble::default(),
             private_use: Trouble::default(),
+            misdecoded: Trouble::default(),
+            dominant: Trouble::default(),
+            seen: (field.kind != Kind::Sex).then(Dominant::default),
         };
         Self {
             fields: schema.fields.iter().enumerate().map(field).collect(),
@@ -162,6 +172,15 @@ impl Report {
 
     pub fn bad_payload(&mut self, row: u64, figure: &str) {
         self.bad_payloads.get_or_insert_default().at(row, self.show_values.then_some(figure));
+    }
+
+    /// After the last row.
+    pub fn finish(&mut self) {
+        for field in &mut self.fields {
+            if let Some(seen) = field.seen.take() {
+                field.dominant = seen.most(self.rows - field.missing);
+            }
+        }
     }
 
     /// Rows that none, one or two, three to five, or more passes can find.
@@ -198,6 +217,12 @@ impl FieldReport {
         }
         if characters::private_use(cell) {
             self.private_use.at(row, shown);
+        }
+        if characters::misdecoded(cell) {
+            self.misdecoded.at(row, shown);
+        }
+        if let Some(seen) = self.seen.as_mut().filter(|_| state != FieldState::Missing) {
+            seen.count(row, cell, shown);
         }
     }
 }
@@ -245,6 +270,8 @@ pub fn words(state: FieldState) -> (&'static str, &'static str) {
 
 pub const RARE: (&str, &str) = ("生僻字", "rare characters");
 pub const PRIVATE_USE: (&str, &str) = ("私用区字", "private-use characters");
+pub const DOMINANT: (&str, &str) = ("同一个值", "one and the same value");
+pub const MISDECODED: (&str, &str) = ("编码读错", "read in a wrong encoding");
 
 /// A share in percent that says neither nothing nor all where it is only nearly so.
 pub fn share(rows: u64, of: u64) -> String {

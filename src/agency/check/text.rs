@@ -2,7 +2,7 @@
 
 use hedui_protocol::passes::FieldState;
 
-use super::report::{FieldReport, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
+use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
 
 pub fn print(report: &Report) {
     println!("{} rows", report.rows);
@@ -34,6 +34,8 @@ fn print_field(field: &FieldReport, rows: u64) {
         (words(FieldState::Destroyed).1, &field.destroyed),
         (RARE.1, &field.rare_characters),
         (PRIVATE_USE.1, &field.private_use),
+        (MISDECODED.1, &field.misdecoded),
+        (DOMINANT.1, &field.dominant),
     ] {
         print_trouble(what, trouble, rows);
     }
