@@ -37,7 +37,7 @@ pub fn misdecoded(cell: &str) -> bool {
     };
     // names whose bytes happen to be UTF-8 (袁皓晨) turn into letters of other scripts beside Han ones beyond the first plane
     let chinese = |c: char| c.is_ascii() || matches!(c, '·' | '\u{3000}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}');
-    before.chars().any(is_han) && before.chars().all(chinese)
+    before.chars().filter(|c| is_han(*c)).count() > 1 && before.chars().all(chinese)
 }
 
 #[cfg(test)]
@@ -65,9 +65,20 @@ mod tests {
 
     #[test]
     fn text_once_misread_is_told_from_names() {
-        for name in
-            ["李雷", "韩梅梅", "北京市海淀区27号", "涓浣", "渌泞", "袁皓晨", "冉娣凤", "涂皓晨", "Zhang?", "?", ""]
-        {
+        for name in [
+            "李雷",
+            "韩梅梅",
+            "北京市海淀区27号",
+            "涓浣",
+            "渌泞",
+            "袁皓晨",
+            "冉娣凤",
+            "涂皓晨",
+            "閻榮",
+            "Zhang?",
+            "?",
+            "",
+        ] {
             assert!(!misdecoded(name), "{name:?}");
         }
         for name in ["李雷", "欧阳雷", "韩梅梅", "王秀英", "北京市海淀区"] {
