@@ -168,7 +168,7 @@ fn verdict(report: &Report, name: &str) -> Outcome {
     }
     let mostly = |field: &&FieldReport| {
         let filled = report.rows - field.missing;
-        2 * (field.malformed.rows + field.misdecoded.rows) > filled
+        2 * field.malformed.rows.max(field.misdecoded.rows) > filled
     };
     for field in report.fields.iter().filter(|field| field.column).filter(mostly) {
         terminal::note(format!(

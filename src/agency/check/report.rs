@@ -61,7 +61,8 @@ pub struct FieldReport {
     pub private_use: Trouble,
     /// Text that was read once in the wrong encoding.
     pub misdecoded: Trouble,
-    /// One value that a tenth of the filled cells or more hold, in at least so many rows; none is looked for in sexes.
+    /// One value in at least so many rows, a tenth of the filled cells or more (one near a tenth may be passed over); none
+    /// is looked for in sexes.
     pub dominant: Trouble,
     #[serde(skip)]
     pub(super) seen: Option<Dominant>,
