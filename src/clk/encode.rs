@@ -50,7 +50,8 @@ impl Encode {
         let mut table = Table::open(&source)?;
         same_columns(&table, &schema)?;
 
-        let mut writer = ClkWriter::create(&self.out, form, schema.bits.div_ceil(8))?;
+        let length = schema.bits.div_ceil(8);
+        let mut writer = ClkWriter::create(&self.out, form, length)?;
         // what a thread has seen stays with it from block to block
         let caches: Vec<Mutex<Cache>> =
             (0..rayon::current_num_threads()).map(|_| Mutex::new(encoder.cache())).collect();
@@ -61,12 +62,12 @@ impl Encode {
             if rows.is_empty() {
                 break;
             }
-            let clks: Vec<Vec<u8>> = rows
+            let clks = rows
                 .par_chunks(256)
                 .map(|rows| encode(&encoder, &caches, &table.name, rows))
                 .collect::<Outcome<Vec<_>>>()?
                 .concat();
-            writer.write(rows.iter().zip(&clks).map(|(row, clk)| ((row.number - 1).to_string(), clk.as_slice())))?;
+            writer.write(rows.iter().map(|row| row.number - 1).zip(clks.chunks_exact(length)))?;
             progress.set_position(table.read());
         }
         progress.finish_and_clear();
@@ -94,16 +95,18 @@ impl Encode {
     }
 }
 
-fn encode(encoder: &ClkEncoder, caches: &[Mutex<Cache>], name: &str, rows: &[Row]) -> Outcome<Vec<Vec<u8>>> {
+/// The rows' CLKs, side by side.
+fn encode(encoder: &ClkEncoder, caches: &[Mutex<Cache>], name: &str, rows: &[Row]) -> Outcome<Vec<u8>> {
     let thread = rayon::current_thread_index().unwrap_or_default();
     let mut cache = caches[thread].lock().unwrap_or_else(PoisonError::into_inner);
-    let mut cells = Vec::new();
-    let clks = rows.iter().map(|row| {
+    let (mut cells, mut clks) = (Vec::new(), Vec::new());
+    for row in rows {
         cells.clear();
         cells.extend(row.cells.iter());
-        encoder.encode(&cells, &mut cache).map_err(|e| Failure::refused(format!("{name}: row {}: {e}", row.number)))
-    });
-    clks.collect()
+        let encoded = encoder.encode(&cells, &mut cache, &mut clks);
+        encoded.map_err(|e| Failure::refused(format!("{name}: row {}: {e}", row.number)))?;
+    }
+    Ok(clks)
 }
 
 /// clkhash encodes by position, and checks the names: so do we.

@@ -1,5 +1,6 @@
 //! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary).
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,7 @@ impl Clks {
     }
 }
 
-fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
+fn wrong(path: &Path, why: impl Display) -> Failure {
     Failure::refused(format!("{}: {why}", path.display()))
 }
 
@@ -124,7 +125,7 @@ fn read_binary(path: &Path, bits: Option<usize>) -> Outcome<Clks> {
 }
 
 fn read_parquet(path: &Path) -> Outcome<Clks> {
-    let unreadable = |e: &dyn std::fmt::Display| wrong(path, format!("does not read as Parquet: {e}"));
+    let unreadable = |e: &dyn Display| wrong(path, format!("does not read as Parquet: {e}"));
     let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
     let (mut bytes, mut ids, mut length) = (Vec::new(), Vec::new(), 0);
@@ -174,18 +175,19 @@ impl ClkWriter {
     }
 
     /// Appends CLKs, each with its id; only Parquet keeps ids.
-    pub fn write<'c>(&mut self, clks: impl ExactSizeIterator<Item = (String, &'c [u8])>) -> Outcome {
+    pub fn write<'c>(&mut self, clks: impl ExactSizeIterator<Item = (impl Display, &'c [u8])>) -> Outcome {
         let count = clks.len() as u64;
         let first = self.rows == 0;
         let written = match &mut self.sink {
-            Sink::Json(out) => (|| {
+            Sink::Json(out) => {
+                let mut text = String::new();
                 for (row, (_, clk)) in clks.enumerate() {
-                    out.write_all(if first && row == 0 { b"{\"clks\": [\"" } else { b", \"" })?;
-                    out.write_all(BASE64.encode(clk).as_bytes())?;
-                    out.write_all(b"\"")?;
+                    text.push_str(if first && row == 0 { "{\"clks\": [\"" } else { ", \"" });
+                    BASE64.encode_string(clk, &mut text);
+                    text.push('"');
                 }
-                Ok(())
-            })(),
+                out.write_all(text.as_bytes())
+            }
             Sink::Bin(out) => clks.into_iter().try_for_each(|(_, clk)| out.write_all(clk)),
             Sink::Parquet(out) => {
                 let batch = batch(self.length, clks);
@@ -220,14 +222,14 @@ fn parquet_schema(length: usize) -> Schema {
     ])
 }
 
-fn batch<'c>(length: usize, clks: impl ExactSizeIterator<Item = (String, &'c [u8])>) -> RecordBatch {
+fn batch<'c>(length: usize, clks: impl ExactSizeIterator<Item = (impl Display, &'c [u8])>) -> RecordBatch {
     let schema = Arc::new(parquet_schema(length));
     let length = i32::try_from(length).expect("a CLK has at most half a megabyte");
     let mut column = FixedSizeBinaryBuilder::with_capacity(clks.len(), length);
     let ids: StringArray = clks
         .map(|(id, clk)| {
             column.append_value(clk).expect("CLKs of one file have one length");
-            Some(id)
+            Some(id.to_string())
         })
         .collect();
     let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(column.finish())];

@@ -12,6 +12,8 @@ pub(super) struct CsvRows {
     header: Vec<String>,
     reader: csv::Reader<Box<dyn Read + Send>>,
     row: u64,
+    /// Bytes of the row before: the next will hardly be longer, and is given the room at once.
+    before: usize,
 }
 
 impl CsvRows {
@@ -38,7 +40,7 @@ impl CsvRows {
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(skip(input, bom, name)?);
         let header = reader.headers().map_err(|e| place(name, encoding, &e))?;
         let header = header.iter().map(|column| column.trim().to_owned()).collect();
-        Ok(Self { name: name.to_owned(), encoding, header, reader, row: 0 })
+        Ok(Self { name: name.to_owned(), encoding, header, reader, row: 0, before: 0 })
     }
 
     pub fn header(&self) -> &[String] {
@@ -46,8 +48,9 @@ impl CsvRows {
     }
 
     pub fn next_row(&mut self) -> Outcome<Option<csv::StringRecord>> {
-        let mut cells = csv::StringRecord::new();
+        let mut cells = csv::StringRecord::with_capacity(self.before, self.header.len());
         let more = self.reader.read_record(&mut cells).map_err(|e| place(&self.name, self.encoding, &e))?;
+        self.before = cells.as_slice().len();
         self.row += u64::from(more);
         if more && self.encoding == Encoding::Gb18030 {
             self.refuse_damaged(&cells)?;

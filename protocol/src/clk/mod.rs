@@ -44,6 +44,8 @@ struct FieldEncoder {
 pub struct Cache {
     fields: Vec<Seen>,
     tokens: Tokens,
+    /// The row at hand.
+    bits: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -123,24 +125,27 @@ impl ClkEncoder {
     }
 
     pub fn cache(&self) -> Cache {
-        Cache { fields: self.fields.iter().map(|_| Seen::default()).collect(), tokens: Tokens::default() }
+        let fields = self.fields.iter().map(|_| Seen::default()).collect();
+        Cache { fields, tokens: Tokens::default(), bits: vec![0; self.bits.div_ceil(64)] }
     }
 
-    /// One cell a feature of the schema, in its order. The bytes of the CLK, the first bit the highest of the first byte.
-    pub fn encode(&self, cells: &[&str], cache: &mut Cache) -> Result<Vec<u8>, RowRefused> {
+    /// One cell a feature of the schema, in its order. Appends the bytes of the CLK, the first bit the highest of the
+    /// first byte.
+    pub fn encode(&self, cells: &[&str], cache: &mut Cache, into: &mut Vec<u8>) -> Result<(), RowRefused> {
         assert_eq!(cells.len(), self.fields.len(), "one cell a feature");
-        let mut bits = vec![0u64; self.bits.div_ceil(64)];
-        for ((field, cell), seen) in self.fields.iter().zip(cells).zip(&mut cache.fields) {
+        let Cache { fields, tokens, bits } = cache;
+        bits.fill(0);
+        for ((field, cell), seen) in self.fields.iter().zip(cells).zip(fields) {
             let Some(encoder) = field else { continue };
             if !seen.repeats() {
-                encoder.set(cell, &mut seen.positions, &mut cache.tokens, &mut bits)?;
+                encoder.set(cell, &mut seen.positions, tokens, bits)?;
                 continue;
             }
             seen.asked = seen.asked.saturating_add(1);
             let words = bits.len();
             if let Some(start) = seen.values.get(*cell) {
                 seen.met = seen.met.saturating_add(1);
-                merge(&mut bits, &seen.masks[*start..][..words]);
+                merge(bits, &seen.masks[*start..][..words]);
                 continue;
             }
             if seen.values.len() >= VALUES {
@@ -150,35 +155,36 @@ impl ClkEncoder {
             let start = seen.masks.len();
             seen.masks.resize(start + words, 0);
             let own = &mut seen.masks[start..];
-            if let Err(refused) = encoder.set(cell, &mut seen.positions, &mut cache.tokens, own) {
+            if let Err(refused) = encoder.set(cell, &mut seen.positions, tokens, own) {
                 seen.masks.truncate(start);
                 return Err(refused);
             }
-            merge(&mut bits, own);
+            merge(bits, own);
             seen.values.insert((*cell).into(), start);
         }
-        Ok(self.folded(bits))
+        self.fold(bits);
+        let length = self.bits >> self.folds;
+        let bytes = bits[..length.div_ceil(64)].iter().map(|word| word.to_be_bytes());
+        let end = into.len() + length.div_ceil(8);
+        bytes.for_each(|word| into.extend_from_slice(&word));
+        into.truncate(end);
+        Ok(())
     }
 
     // SPEC 13.6  each fold XORs the two halves
-    fn folded(&self, mut bits: Vec<u64>) -> Vec<u8> {
+    fn fold(&self, bits: &mut [u64]) {
         let mut length = self.bits;
         for _ in 0..self.folds {
             length /= 2;
-            bits = if length.is_multiple_of(64) {
-                let (first, second) = bits.split_at(length / 64);
-                first.iter().zip(second).map(|(one, other)| one ^ other).collect()
+            if length.is_multiple_of(64) {
+                let (first, second) = bits[..length / 32].split_at_mut(length / 64);
+                first.iter_mut().zip(second).for_each(|(one, other)| *one ^= *other);
             } else {
-                let folded = (0..length).filter(|at| bit(&bits, *at) != bit(&bits, at + length));
-                folded.fold(vec![0; length.div_ceil(64)], |mut half, at| {
-                    set_bit(&mut half, at);
-                    half
-                })
-            };
+                let folded: Vec<bool> = (0..length).map(|at| bit(bits, at) != bit(bits, at + length)).collect();
+                bits.fill(0);
+                (0..length).filter(|at| folded[*at]).for_each(|at| set_bit(bits, at));
+            }
         }
-        let mut bytes: Vec<u8> = bits.iter().flat_map(|word| word.to_be_bytes()).collect();
-        bytes.truncate(length.div_ceil(8));
-        bytes
     }
 }
 

@@ -32,9 +32,10 @@ impl PlainEncoder {
         let caches = || self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = caches().pop();
         let mut cache = idle.unwrap_or_else(|| self.encoder.cache());
-        let clk = self.encoder.encode(&cells, &mut cache);
+        let mut clk = Vec::new();
+        let encoded = self.encoder.encode(&cells, &mut cache, &mut clk);
         caches().push(cache);
-        clk
+        encoded.map(|()| clk)
     }
 }
 

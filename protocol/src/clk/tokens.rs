@@ -67,13 +67,21 @@ fn ngrams(value: &str, n: usize, positional: bool, into: &mut Tokens) {
     starts.extend(padded.char_indices().map(|(at, _)| at).chain([padded.len()]));
     for at in 0..starts.len().saturating_sub(n) {
         if positional {
-            into.push(format_args!("{} ", at + 1));
-            into.ends.pop();
+            push_number(at + 1, &mut into.text);
+            into.text.push(' ');
         }
         into.text.push_str(&padded[starts[at]..starts[at + n]]);
         into.ends.push(into.text.len());
     }
     (into.padded, into.starts) = (padded, starts);
+}
+
+// in decimal; the formatter took 8 % of all encoding for it
+fn push_number(number: usize, into: &mut String) {
+    if number >= 10 {
+        push_number(number / 10, into);
+    }
+    into.push(char::from(b'0' + (number % 10) as u8));
 }
 
 // Vatsalan and Christen (2015), quantised as clkhash does: 2 · resolution + 1 numbers around the nearest grid point
