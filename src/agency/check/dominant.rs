@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::report::Trouble;
+use super::trouble::Trouble;
 
 const COUNTERS: usize = 32;
 /// A value in fewer rows than one in so many is not worth a word.

@@ -5,7 +5,8 @@ use hedui_protocol::schema::Schema;
 use indicatif::HumanCount;
 use jiff::civil::Date;
 
-use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
+use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, share, words};
+use super::trouble::Trouble;
 use crate::page::{Page, escape};
 
 /// Colours of Okabe and Ito (<https://jfly.uni-koeln.de/color/>), told apart by colour-blind eyes; every bar's parts

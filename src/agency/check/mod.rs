@@ -5,6 +5,7 @@ mod dominant;
 mod html;
 mod report;
 mod text;
+mod trouble;
 mod worst;
 
 use std::collections::HashMap;
@@ -17,7 +18,8 @@ use hedui_protocol::schema::{Profile, Schema};
 use jiff::civil::Date;
 use rayon::prelude::*;
 
-use self::report::{FieldReport, Reading, Report, Trouble};
+use self::report::{FieldReport, Reading, Report};
+use self::trouble::Trouble;
 use self::worst::WorstRows;
 use super::rows::AgencyTable;
 use crate::clock::Clock;

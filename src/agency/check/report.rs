@@ -6,10 +6,8 @@ use serde::Serialize;
 
 use super::characters;
 use super::dominant::Dominant;
+use super::trouble::Trouble;
 use crate::table::columns::Columns;
-
-/// Row numbers shown of each kind of trouble.
-const SHOWN: usize = 5;
 
 /// One row as it was read. Personal data.
 pub struct Reading<'r> {
@@ -88,37 +86,6 @@ pub struct Want {
     /// The field's place in the schema.
     #[serde(skip)]
     pub position: usize,
-}
-
-/// How many rows, and the first of them.
-#[derive(Default, Serialize)]
-pub struct Trouble {
-    pub rows: u64,
-    pub first: Vec<u64>,
-    /// What stands there, where it was asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-}
-
-impl Trouble {
-    fn at(&mut self, row: u64, value: Option<&str>) {
-        self.rows += 1;
-        if self.first.len() < SHOWN {
-            self.first.push(row);
-            self.values.extend(value.map(str::to_owned));
-        }
-    }
-
-    /// Count and row numbers, never a value.
-    pub fn places(&self) -> String {
-        let first: Vec<String> = self.first.iter().map(u64::to_string).collect();
-        format!("{} (rows {}{})", self.rows, first.join(", "), self.more())
-    }
-
-    /// What follows the first rows, where there are others.
-    pub fn more(&self) -> &'static str {
-        if self.rows > self.first.len() as u64 { " …" } else { "" }
-    }
 }
 
 impl Report {

@@ -2,7 +2,8 @@
 
 use hedui_protocol::passes::FieldState;
 
-use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, Trouble, share, words};
+use super::report::{DOMINANT, FieldReport, MISDECODED, PRIVATE_USE, PassReport, RARE, Report, share, words};
+use super::trouble::Trouble;
 
 pub fn print(report: &Report) {
     println!("{} rows", report.rows);
