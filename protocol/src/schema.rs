@@ -152,6 +152,9 @@ pub struct Pass {
     /// The order of the parts does not matter (two names that may be swapped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unordered: bool,
+    /// Other people's rows that share a row's value, on average, in the file that the weight is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,6 +209,9 @@ pub struct Decision {
     pub possible: f64,
     /// From here on a pair is a match.
     pub probable: f64,
+    /// Other people's rows that meet a row in some pass, on average, in the file that the bias is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<f64>,
 }
 
 impl Schema {
@@ -264,7 +270,7 @@ impl Schema {
             profile: Profile::Record,
             passes: Vec::new(),
             filters: vec![filter],
-            decision: Decision { bias: 0.0, possible: 4.0, probable: 8.0 },
+            decision: Decision { bias: 0.0, possible: 4.0, probable: 8.0, strangers: None },
             ..self.clone()
         }
     }
@@ -286,9 +292,12 @@ impl Schema {
         self.fields.iter().try_for_each(|field| self.validate_alias(field))?;
         self.passes.iter().try_for_each(|pass| self.validate_pass(pass))?;
         self.filters.iter().try_for_each(|filter| self.validate_filter(filter))?;
-        let Decision { bias, possible, probable } = self.decision;
+        let Decision { bias, possible, probable, strangers } = self.decision;
         if ![bias, possible, probable].iter().all(|value| value.is_finite()) || possible > probable {
             return Err(entry("decision", "possible", "must be finite and no higher than `probable`"));
+        }
+        if !are_strangers(strangers) {
+            return Err(entry("decision", "strangers", "is no number of rows"));
         }
         if self.clk.is_some() != (self.profile == Profile::Clk) {
             return Err(SchemaError::Clk);
@@ -375,6 +384,9 @@ impl Schema {
         if !pass.equal.is_finite() || !pass.unequal.is_finite() {
             return wrong("has a weight that is no number".into());
         }
+        if !are_strangers(pass.strangers) {
+            return wrong("has `strangers` that are no number of rows".into());
+        }
         Ok(())
     }
 
@@ -433,6 +445,11 @@ impl Schema {
     }
 }
 
+/// SPEC 4.15  A mean number of rows.
+fn are_strangers(rows: Option<f64>) -> bool {
+    rows.is_none_or(|rows| rows.is_finite() && rows >= 0.0)
+}
+
 /// The field of a pass part.
 fn field_of(part: &str) -> &str {
     part.split('.').next().unwrap_or_default()
@@ -479,6 +496,10 @@ mod tests {
         refuses(|s| s.filters[0].cohort = None, "needs a cohort");
         refuses(|s| s.passes[1].name = s.passes[0].name.clone(), "twice");
         refuses(|s| s.decision.possible = 99.0, "no higher");
+        for rows in [-1.0, f64::NAN, f64::INFINITY] {
+            refuses(|s| s.decision.strangers = Some(rows), "decision `strangers` is no number of rows");
+            refuses(|s| s.passes[0].strangers = Some(rows), "pass `nid` has `strangers` that are no number");
+        }
         refuses(|s| s.fields[1].tolerance = Some(5.0), "field `surname` has a `tolerance`");
         refuses(|s| s.fields[1].kind = Kind::Quantity, "field `surname` is a quantity and needs");
         for tolerance in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e15, 1e-10] {
@@ -501,7 +522,7 @@ mod tests {
         refuses(|s| alias(s, "surname", "former_surname"), "which is an alias itself");
         refuses(|s| s.fields.last_mut().unwrap().optional = false, "must be `optional`");
         refuses(|s| alias(s, "national_id", "postcode"), "pass `nid` names `national_id.number`, of an alias");
-        refuses(|s| alias(s, "city", "address"), "filter `date:street` names `city`, an alias");
+        refuses(|s| alias(s, "address2", "address"), "filter `date:street` names `address2`, an alias");
         let person = Schema::parse(Schema::preset("person").unwrap()).unwrap();
         assert!(!person.for_record_profile().filters[0].fields.contains(&"former_surname".to_owned()));
     }

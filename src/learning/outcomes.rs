@@ -54,19 +54,22 @@ fn features(schema: &Schema, evidence: &Evidence) -> Vec<u16> {
     passes.chain(filters).collect()
 }
 
-/// The schema with a model's coefficients as weights, in bits, rounded as people write them.
+/// The schema with a model's coefficients as weights, in bits, rounded as people write them; how common its values were
+/// where it had its former weights says nothing of these.
 pub fn with_weights(schema: &Schema, model: &Model) -> Schema {
     let mut numbers = 0u16..;
     let mut next = || bits(model.coefficient(numbers.next().expect("as many coefficients as features")));
     let mut schema = schema.clone();
     for pass in &mut schema.passes {
         (pass.equal, pass.unequal) = (next(), next());
+        pass.strangers = None;
     }
     for filter in &mut schema.filters {
         filter.bands.iter_mut().for_each(|band| band.weight = next());
         filter.beyond = next();
     }
     schema.decision.bias = bits(model.bias());
+    schema.decision.strangers = None;
     schema
 }
 

@@ -2,8 +2,11 @@
 
 mod check;
 mod diff;
+mod guess;
 mod init;
 mod learn;
+mod shape;
+mod strangers;
 
 use clap::Subcommand;
 

@@ -53,6 +53,7 @@ impl Comparer {
             equal: 0.0,
             unequal: 0.0,
             unordered: false,
+            strangers: None,
         };
         let alone = Schema { passes: texts.iter().map(single).collect(), filters: Vec::new(), ..schema.clone() };
         Self {

@@ -163,3 +163,67 @@ fn a_wrong_schema_is_refused_with_its_line() {
     check(preset.replacen("dob.date\"", "dob.dote\"", 1), "names `dob.dote`, which is no field.part of this schema");
     check(preset.replacen("norm-v1", "norm-v9", 1), "the normalisation `norm-v9` is unknown");
 }
+
+#[test]
+fn common_values_weigh_less_in_a_guessed_schema_and_the_user_hears_why() {
+    let project = Project::new();
+    let row = |at: usize, names: usize| {
+        let (given, surname) = (at % names, at / names % names);
+        let name = |number: usize| ["ka", "lo", "mi", "ru", "te", "va"][number % 6].repeat(1 + number / 6 % 4);
+        let dob = format!("19{:02}-{:02}-{:02}", at * 7 % 90 + 10, at % 12 + 1, at * 5 % 28 + 1);
+        format!("{at},{}{},{}{},{dob}\n", name(given), given / 24, name(surname), surname / 24)
+    };
+    let town = |rows: usize, names: usize| {
+        let rows: String = (0..rows).map(|at| row(at, names)).collect();
+        guessed(&project, &format!("id,given_name,surname,dob\n{rows}"))
+    };
+    let (rare, _) = town(400, 24);
+    let (common, said) = town(400, 4);
+    let names = |schema: &hedui_protocol::schema::Schema| {
+        schema
+            .passes
+            .iter()
+            .find(|pass| pass.name == "names")
+            .map(|pass| (pass.equal, pass.strangers.unwrap()))
+            .unwrap()
+    };
+    assert!(names(&common).0 < names(&rare).0 - 0.3, "{:?} {:?}", names(&common), names(&rare));
+    assert!(names(&common).1 > 10.0 * names(&rare).1, "{:?} {:?}", names(&common), names(&rare));
+    assert!(common.decision.bias < rare.decision.bias - 1.0, "{:?} {:?}", common.decision, rare.decision);
+    for told in ["  bias   ", "  names   ", "  filter date:name   "] {
+        assert!(said.contains(told), "{said}");
+    }
+    assert!(!said.contains("lolo"), "what is told shows no value: {said}");
+    // more rows of the same town, more strangers: a file is sampled, not cut off
+    let (large, _) = town(20_000, 24);
+    assert!(large.decision.strangers > rare.decision.strangers, "{:?}", large.decision);
+}
+
+#[test]
+fn columns_of_western_words_are_guessed_by_shape_and_row_numbers_are_no_telephones() {
+    let project = Project::new();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/febrl4/a.csv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let nameless: Vec<String> = (0..header.split(',').count()).map(|at| format!("c{at}")).collect();
+    let (schema, said) = guessed(&project, &format!("{}\n{rows}", nameless.join(",")));
+    let column = |name: &str| {
+        let field = schema.fields.iter().find(|field| field.name == name);
+        field.map_or("none", |field| header.split(',').nth(field.columns[0][1..].parse().unwrap()).unwrap())
+    };
+    for field in ["given_name", "surname", "address", "city", "postcode", "state", "dob", "street_number"] {
+        assert_eq!(column(field), field, "{said}");
+    }
+    assert_eq!(column("phone"), "none", "a number of seven digits is not known to be one: {said}");
+    assert!(said.contains(": a guess: "), "{said}");
+
+    let numbered = |number: &dyn Fn(u32) -> String| {
+        let rows: String = (0..50).map(|at| format!("{},Ann,Miller\n", number(at))).collect();
+        guessed(&project, &format!("serial,given_name,surname\n{rows}")).1
+    };
+    for said in [numbered(&|at| format!("{}", 20_400_000 + 3 * at)), numbered(&|at| format!("R{:08}", (at * 37) % 50))]
+    {
+        assert!(said.contains("no field       column 1 `serial`: it numbers the rows"), "{said}");
+    }
+    let said = numbered(&|at| format!("{}", 40_000_000 + (u64::from(at) * 7_919_543) % 50_000_000));
+    assert!(said.contains("phone          column 1 `serial`"), "{said}");
+}

@@ -60,7 +60,7 @@ impl Schema {
             normalisation: UNREAD.into(),
             profile: Profile::Clk,
             record_k: None,
-            decision: Decision { bias: 0.0, possible: 4.0, probable: 8.0 },
+            decision: Decision { bias: 0.0, possible: 4.0, probable: 8.0, strangers: None },
             clk: Some(Clk { schema: json.to_owned() }),
             fields: encoded(&linkage).map(field).collect(),
             passes: Vec::new(),

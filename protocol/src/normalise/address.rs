@@ -161,6 +161,12 @@ fn to_its_end(mut words: Vec<&str>) -> Vec<&str> {
     words
 }
 
+/// Whether several words end as streets' names do, `forbes street`.
+pub fn ends_as_a_street(text: &str) -> bool {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    words.len() > 1 && words.last().is_some_and(|word| is_suffix(one_form(word.trim_end_matches('.'))))
+}
+
 fn is_suffix(word: &str) -> bool {
     SUFFIXES.iter().any(|(form, _)| *form == word)
 }

@@ -21,6 +21,7 @@ mod text;
 mod variants;
 mod western;
 
+pub use address::ends_as_a_street;
 pub use script::is_han;
 
 use crate::schema::{DateOrder, Field, Kind, Part, Schema};
