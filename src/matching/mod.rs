@@ -3,6 +3,8 @@
 //! Two engines, both exact: the join of tokens ([`join`]), and the comparison of all pairs of filters
 //! ([`exhaustive`]), which the record profile uses ([`record`]).
 
+#[cfg(feature = "server")]
+pub mod build;
 pub mod bytes;
 pub mod exhaustive;
 pub mod index;

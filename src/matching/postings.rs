@@ -81,7 +81,8 @@ impl WrittenRun {
     /// None where the bytes are no run.
     pub fn new(bytes: Bytes) -> Option<Self> {
         let entries = bytes.len().checked_sub(4 * (FIRST_BYTES + 1))?;
-        let starts: Vec<u32> = bytes[entries..].as_chunks::<4>().0.iter().map(|start| u32::from_le_bytes(*start)).collect();
+        let starts: Vec<u32> =
+            bytes[entries..].as_chunks::<4>().0.iter().map(|start| u32::from_le_bytes(*start)).collect();
         let whole = starts.is_sorted() && starts[0] == 0 && starts[FIRST_BYTES] as usize * ENTRY == entries;
         whole.then_some(Self { bytes, starts })
     }
@@ -149,7 +150,8 @@ pub fn merge(runs: &[WrittenRun], rows: u32, room: u64, mut out: impl Write) -> 
     let mut starts = vec![0u32];
     let mut merged = Merged { entries, largest_cohort: 0 };
     // uniform tokens: each first byte has about as many; twice while they are put in order, and once as they are written
-    let together = (room / (entries / FIRST_BYTES as u64 * 3 * ENTRY as u64).max(1)).clamp(1, FIRST_BYTES as u64) as usize;
+    let together =
+        (room / (entries / FIRST_BYTES as u64 * 3 * ENTRY as u64).max(1)).clamp(1, FIRST_BYTES as u64) as usize;
     let all: Vec<usize> = (0..FIRST_BYTES).collect();
     for some in all.chunks(together.min(4 * rayon::current_num_threads())) {
         for group in some.par_iter().map(|byte| Group::of(runs, *byte, layout)).collect::<Vec<_>>() {

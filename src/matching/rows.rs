@@ -66,7 +66,8 @@ impl<W: Write> RowWriter<W> {
         }
         let filters: usize = encodings.filters.iter().map(|(_, bits)| 1 + bits.len()).sum();
         let filter_bytes = u32::try_from(filters).expect("at most 255 filters of 2 KiB");
-        let wrap_bytes = u16::try_from(wraps.len()).map_err(|_| io::Error::other("a row has more wraps than tokens"))?;
+        let wrap_bytes =
+            u16::try_from(wraps.len()).map_err(|_| io::Error::other("a row has more wraps than tokens"))?;
         self.out.write_all(&record.0)?;
         self.out.write_all(&filter_bytes.to_le_bytes())?;
         self.out.write_all(&wrap_bytes.to_le_bytes())?;
