@@ -210,7 +210,7 @@ mod tests {
         let table = |part| RowTable::new(Bytes::map(&folder.path().join(rows_file(part))).unwrap()).unwrap();
         let postings = Bytes::map(&folder.path().join(POSTINGS)).unwrap();
         assert_eq!(ContentHash::of(&postings), finished.postings);
-        let index = Index::new((0..3).map(table).collect(), postings, |_| true).unwrap();
+        let index = Index::new((0..3).map(table).collect(), postings).unwrap();
         for row in 0..30u8 {
             let view = index.row(u32::from(row));
             assert_eq!((view.record, view.part, view.wraps), (RecordId([row; 16]), u32::from(row) / 10, &[row][..]));

@@ -22,8 +22,6 @@ pub struct Index {
     firsts: Vec<u32>,
     rows: u32,
     postings: Postings,
-    /// Answers "not here" for most keys without touching the table.
-    may_hold: Box<dyn Fn(&Token) -> bool + Send + Sync>,
     /// For the profiles without tokens, made when first asked for.
     filters: OnceLock<FilterMatrix>,
 }
@@ -41,19 +39,14 @@ pub struct Hit {
 
 impl Index {
     /// None where the bytes are no index.
-    pub fn new(
-        parts: Vec<RowTable>,
-        postings: Bytes,
-        may_hold: impl Fn(&Token) -> bool + Send + Sync + 'static,
-    ) -> Option<Self> {
+    pub fn new(parts: Vec<RowTable>, postings: Bytes) -> Option<Self> {
         let mut rows = 0u32;
         let mut firsts = Vec::with_capacity(parts.len());
         for part in &parts {
             firsts.push(rows);
             rows = rows.checked_add(part.count())?;
         }
-        let postings = Postings::new(postings)?;
-        Some(Self { parts, firsts, rows, postings, may_hold: Box::new(may_hold), filters: OnceLock::new() })
+        Some(Self { parts, firsts, rows, postings: Postings::new(postings)?, filters: OnceLock::new() })
     }
 
     /// An index of encodings alone, in memory: for linking two files on one machine.
@@ -68,7 +61,7 @@ impl Index {
         run.write(&mut written)?;
         let run = WrittenRun::new(Bytes::Memory(written)).expect("written just now");
         merge(&[run], rows.count(), ROOM, &mut table)?;
-        Ok(Self::new(vec![rows], Bytes::Memory(table), |_| true).expect("written just now"))
+        Ok(Self::new(vec![rows], Bytes::Memory(table)).expect("written just now"))
     }
 
     pub fn rows(&self) -> u32 {
@@ -102,7 +95,7 @@ impl Index {
         let asked = probes.zip(0u32..).flat_map(|(probe, number)| {
             probe.tokens.iter().map(move |(pass, token)| (key(*pass, token), number, *pass))
         });
-        let mut asked: Vec<(Token, u32, u8)> = asked.filter(|(key, ..)| (self.may_hold)(key)).collect();
+        let mut asked: Vec<(Token, u32, u8)> = asked.collect();
         asked.par_sort_unstable();
         let find = |(key, probe, pass): (Token, u32, u8)| {
             self.postings.find(key).map(move |found| Hit { probe, row: found.row, pass, token: found.number })

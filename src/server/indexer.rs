@@ -4,25 +4,21 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bloomfilter::Bloom;
 use bytes::Bytes as PartBytes;
-use hedui_protocol::encodings::{Encodings, Shape, Token};
-use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::encodings::{Encodings, Shape};
+use hedui_protocol::ids::BatchId;
 use hedui_protocol::messages::Blob;
 use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal};
 use rayon::prelude::*;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexes::{IndexSeal, PREFILTER, PartSealText, PartText, ReadyIndex, SEAL, VERSION};
-use crate::matching::build::{Building, Done, Finished, POSTINGS};
-use crate::matching::bytes::Bytes;
-use crate::matching::postings::{Merged, Postings};
+use super::indexes::{IndexSeal, PartSealText, PartText, ReadyIndex, SEAL, VERSION};
+use crate::matching::build::{Building, Done, Finished};
+use crate::matching::postings::Merged;
 use crate::parts::PartReader;
 use crate::staging::private_folder;
 
-/// Share of strange tokens that the prefilter lets through to the table.
-const FALSE_POSITIVES: f64 = 0.01;
 /// A part takes its own bytes, its rows as they are read, and its tokens.
 const PART_MEMORY: u64 = 4;
 
@@ -127,13 +123,10 @@ impl Maker {
 
     fn finish(&self, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
         let Finished { parts, postings, merged } = self.building.finish(parts, room)?;
-        let prefilter = prefilter(&folder.join(POSTINGS))?;
-        let hash = ContentHash::of(&prefilter);
-        std::fs::write(folder.join(PREFILTER), prefilter)?;
         let part = |done: Done| Ok(PartText { rows: done.rows, seal: serde_json::from_slice(&done.note)? });
         let parts =
             parts.into_iter().map(part).collect::<Result<_, serde_json::Error>>().map_err(ServerError::failed)?;
-        let seal = IndexSeal { version: VERSION, postings, prefilter: hash, parts };
+        let seal = IndexSeal { version: VERSION, postings, parts };
         std::fs::write(folder.join(SEAL), serde_json::to_vec(&seal).expect("a seal is JSON"))?;
         Ok(merged)
     }
@@ -145,12 +138,4 @@ fn seal_text(seal: &PartSeal) -> PartSealText {
         salt: blob(&seal.salt),
         encapsulations: seal.encapsulations.iter().map(|bytes| blob(bytes)).collect(),
     }
-}
-
-fn prefilter(postings: &Path) -> ServerResult<Vec<u8>> {
-    let table = Postings::new(Bytes::map(postings)?).expect("written just now");
-    let items = usize::try_from(table.entries().max(1)).expect("entries fit in memory's addresses");
-    let mut bloom = Bloom::<Token>::new_for_fp_rate(items, FALSE_POSITIVES).map_err(ServerError::failed)?;
-    table.keys().for_each(|key| bloom.set(&key));
-    Ok(bloom.into_bytes())
 }

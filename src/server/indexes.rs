@@ -5,8 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use bloomfilter::Bloom;
-use hedui_protocol::encodings::Token;
 use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::messages::Blob;
 use hedui_protocol::part::PartSeal;
@@ -21,7 +19,6 @@ use crate::matching::index::Index;
 use crate::matching::rows::RowTable;
 use crate::staging::private_folder;
 
-pub const PREFILTER: &str = "prefilter";
 pub const SEAL: &str = "index.json";
 const PARTIAL: &str = "partial";
 /// The layout of the files; another is rebuilt.
@@ -32,7 +29,6 @@ pub const VERSION: u32 = 2;
 pub struct IndexSeal {
     pub version: u32,
     pub postings: ContentHash,
-    pub prefilter: ContentHash,
     pub parts: Vec<PartText>,
 }
 
@@ -110,8 +106,7 @@ impl Indexes {
         let rows: Vec<Bytes> = rows.collect::<ServerResult<_>>()?;
         let rows =
             rows.into_iter().map(RowTable::new).collect::<Option<_>>().ok_or_else(|| damaged("does not read"))?;
-        let prefilter = Bloom::<Token>::from_slice(&file(PREFILTER, seal.prefilter)?).map_err(ServerError::failed)?;
-        let index = Index::new(rows, postings, move |key| prefilter.check(key));
+        let index = Index::new(rows, postings);
         let index = index.ok_or_else(|| damaged("does not read"))?;
         let seals = seal.parts.iter().map(|part| part_seal(&part.seal)).collect::<Option<_>>();
         Ok(Arc::new(ReadyIndex { batch, index, seals: seals.ok_or_else(|| damaged("has no part seals"))? }))
@@ -166,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let indexes = Indexes::open_folder(folder.path().join("index")).unwrap();
         private_folder(&indexes.folder(BATCH)).unwrap();
-        for (name, bytes) in [(SEAL, seal), (&rows_file(0), file), (POSTINGS, file), (PREFILTER, file)] {
+        for (name, bytes) in [(SEAL, seal), (&rows_file(0), file), (POSTINGS, file)] {
             std::fs::write(indexes.folder(BATCH).join(name), bytes).unwrap();
         }
         indexes.open(BATCH)
@@ -180,7 +175,7 @@ mod tests {
             let hash = ContentHash::of(&file);
             let seal = PartSealText { salt: Blob(vec![0; 16]), encapsulations: vec![] };
             let parts = vec![PartText { rows: hash, seal }];
-            let whole = IndexSeal { version: VERSION, postings: hash, prefilter: hash, parts };
+            let whole = IndexSeal { version: VERSION, postings: hash, parts };
             prop_assert!(opened(&serde_json::to_vec(&whole).unwrap(), &file).is_err());
         }
     }

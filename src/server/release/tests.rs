@@ -100,7 +100,7 @@ fn index(agency: &Agency) -> ReadyIndex {
     let mut postings = Vec::new();
     merge(&[], 0, 0, &mut postings).unwrap();
     let seals = vec![PartSeal { salt: [6; 16], encapsulations: vec![[7; 32]] }];
-    let index = Index::new(vec![rows], Bytes::Memory(postings), |_| true).unwrap();
+    let index = Index::new(vec![rows], Bytes::Memory(postings)).unwrap();
     ReadyIndex { batch: BatchId([0; 32]), index, seals }
 }
 
