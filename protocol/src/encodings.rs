@@ -74,7 +74,9 @@ impl Encodings {
     pub fn parse(bytes: &[u8], shape: &Shape) -> Result<Self, MalformedEncodings> {
         let mut rest = bytes;
         let mut encodings = Self::default();
-        for _ in 0..take(&mut rest, 1)?[0] {
+        let tokens = take(&mut rest, 1)?[0];
+        encodings.tokens.reserve(usize::from(tokens));
+        for _ in 0..tokens {
             let entry = take(&mut rest, 1 + Token::BYTES)?;
             let token = Token(entry[1..].try_into().expect("sixteen bytes were taken"));
             encodings.tokens.push((entry[0], token));

@@ -20,7 +20,7 @@ use super::cohorts::{CoarseCounts, ExactCounts, leave_out};
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
-use crate::matching::tokens::TokenSorter;
+use crate::matching::repeats::Repeats;
 use crate::options::{LinkageKeyFile, SigningKeyFile};
 use crate::parts::{self, PartMeta, PartReader};
 use crate::staging::Staging;
@@ -126,7 +126,7 @@ struct Batch<'h, 'm> {
     parts: Vec<PartInfo>,
     counts: CoarseCounts,
     /// The records' ids, as tokens are kept: in bounded memory, for a look at whether one stands there twice.
-    ids: TokenSorter,
+    ids: Repeats,
     tokens: u64,
     /// Rows with a number that a spreadsheet has rounded.
     rounded: u64,
@@ -134,7 +134,7 @@ struct Batch<'h, 'm> {
 
 impl<'h, 'm> Batch<'h, 'm> {
     fn new(staging: Staging, house: &'h House<'m>) -> Self {
-        let ids = TokenSorter::new(Some(staging.path("")));
+        let ids = Repeats::new(Some(staging.path("")));
         let (pending, parts) = Default::default();
         Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), ids, tokens: 0, rounded: 0 }
     }
@@ -214,7 +214,7 @@ impl<'h, 'm> Batch<'h, 'm> {
     }
 
     fn refuse_repeated_ids(&mut self) -> Outcome {
-        let ids = std::mem::replace(&mut self.ids, TokenSorter::new(None));
+        let ids = std::mem::replace(&mut self.ids, Repeats::new(None));
         match ids.first_repeated().map_err(|e| self.cannot_spill(&e))? {
             Some((row, earlier)) => Err(self.house.layout.ids.repeated(row.into(), earlier.into())),
             None => Ok(()),

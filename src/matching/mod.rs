@@ -3,19 +3,24 @@
 //! Two engines, both exact: the join of tokens ([`join`]), and the comparison of all pairs of filters
 //! ([`exhaustive`]), which the record profile uses ([`record`]).
 
+#[cfg(feature = "server")]
+pub mod build;
 pub mod bytes;
 pub mod exhaustive;
 pub mod index;
 pub mod join;
+pub mod postings;
 pub mod record;
+#[cfg(feature = "agency")]
+pub mod repeats;
 pub mod rows;
 #[cfg(feature = "agency")]
 pub mod solve;
-pub mod tokens;
 
 use hedui_protocol::decision::Band;
 use hedui_protocol::encodings::{Encodings, Shape};
 use hedui_protocol::schema::{Profile, Schema};
+use rayon::prelude::*;
 
 use index::Index;
 
@@ -55,16 +60,25 @@ impl<'m> Matcher<'m> {
 
     /// All matches of a probe, the surest first; equal ones by record id.
     pub fn matches(&self, probe: &Encodings) -> Vec<Match> {
+        self.matches_of_all(&[probe]).pop().expect("one probe")
+    }
+
+    /// The same of many probes, which together read the index once.
+    pub fn matches_of_all(&self, probes: &[&Encodings]) -> Vec<Vec<Match>> {
         let mut found = match &self.filters {
-            Some(filters) => filters.matches(self.schema, probe),
-            None => join::matches(self.index, self.schema, &self.shape, probe),
+            Some(filters) => probes.par_iter().map(|probe| filters.matches(self.schema, probe)).collect(),
+            None => join::matches(self.index, self.schema, &self.shape, probes),
         };
+        found.par_iter_mut().for_each(|found| self.sort(found));
+        found
+    }
+
+    fn sort(&self, found: &mut [Match]) {
         let record = |found: &Match| self.index.row(found.row).record;
         found.sort_by(|one, other| {
             let surer = one.band.cmp(&other.band).then(other.score.total_cmp(&one.score));
             surer.then_with(|| record(one).cmp(&record(other)))
         });
-        found
     }
 }
 

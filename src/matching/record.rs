@@ -18,9 +18,7 @@ impl FilterMatrix {
         let length = shape.filter_bytes.first().copied().expect("validated: a profile without tokens has one filter");
         let (mut rows, mut bytes) = (Vec::new(), Vec::new());
         for row in 0..index.rows() {
-            let encodings =
-                Encodings::parse(index.row(row).encodings, shape).expect("rows were checked when they came in");
-            if let Some((_, bits)) = encodings.filters.first() {
+            if let Some(bits) = index.row(row).filter(0, &shape.filter_bytes) {
                 rows.push(row);
                 bytes.extend_from_slice(bits);
             }

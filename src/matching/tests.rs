@@ -1,5 +1,6 @@
 //! The engines against their definition: every pair, judged one by one.
 
+use hedui_protocol::decision::Seen;
 use hedui_protocol::encodings::Token;
 use hedui_protocol::schema::FilterBand;
 use proptest::prelude::*;
@@ -61,18 +62,33 @@ fn people() -> impl Strategy<Value = Vec<Encodings>> {
     proptest::collection::vec(one, 0..20)
 }
 
+/// A pair, judged by all that both sides hold.
+fn judge(schema: &Schema, probe: &Encodings, record: &Encodings, row: u32) -> Option<Match> {
+    let join::Evidence { passes, distances } = join::Evidence::of(schema, probe, record);
+    let score = schema.score(&passes, &distances);
+    let band = schema.band(score, &passes)?;
+    let agrees = |pass: &u8| passes[usize::from(*pass)] == Seen::Equal;
+    // the schema's identifying passes, the exact one first
+    let via = [0, 1].into_iter().find(agrees).map(|pass| {
+        let token = record.tokens.iter().position(|own| own.0 == pass && probe.tokens.contains(own)).unwrap();
+        Via { pass, token: token as u8 }
+    });
+    Some(Match { row, score, band, via })
+}
+
 proptest! {
     #[test]
     fn the_join_finds_what_judging_every_pair_finds(records in people(), probes in people()) {
         let (schema, shape) = (schema(), shape());
         let index = Index::of_encodings(records.iter()).unwrap();
         let matcher = Matcher::new(&index, &schema, shape);
-        for probe in &probes {
-            let mut all: Vec<Match> =
-                records.iter().zip(0u32..).filter_map(|(record, row)| join::judge(&schema, probe, record, row)).collect();
+        let together = matcher.matches_of_all(&probes.iter().collect::<Vec<_>>());
+        for (probe, together) in probes.iter().zip(together) {
             // a pair without a common token has at most the bias: below the threshold by the schema's own numbers
-            all.sort_by_key(|found| found.row);
+            let all: Vec<Match> =
+                records.iter().zip(0u32..).filter_map(|(record, row)| judge(&schema, probe, record, row)).collect();
             let mut found = matcher.matches(probe);
+            prop_assert_eq!(&found, &together, "one by one and all together");
             found.sort_by_key(|found| found.row);
             prop_assert_eq!(found, all);
         }

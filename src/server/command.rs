@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::{Addresses, Config};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
-use crate::options::TlsFiles;
+use crate::options::{Size, TlsFiles};
 
 /// `hedui server …`
 #[derive(Subcommand, Debug)]
@@ -32,13 +32,17 @@ pub struct Run {
     /// The project's manifest; the parties' signatures stand beside it, in FILE.sig
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
+    /// Memory for building an index, as 500M or 2G; what is mapped is not counted
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    memory: Size,
     #[command(flatten)]
     tls: TlsFiles,
 }
 
 pub fn run(verb: Verb, clock: Clock) -> Outcome {
-    let Verb::Run(Run { data, listen, operator_listen, manifest, tls }) = verb;
-    let config = Config { data, listen, operator_listen, manifest, identity: tls.identity() };
+    let Verb::Run(Run { data, listen, operator_listen, manifest, memory, tls }) = verb;
+    let (identity, index_memory) = (tls.identity(), memory.bytes());
+    let config = Config { data, listen, operator_listen, manifest, identity, index_memory };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
     let ended = runtime.block_on(super::run(config, clock, announce));

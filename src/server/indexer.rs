@@ -1,28 +1,26 @@
-//! Derives an agency's index from the committed parts of a batch. It can be done again at any time.
+//! Derives an agency's index from the committed parts of a batch. It can be done again at any time, and goes on after a kill.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bloomfilter::Bloom;
 use bytes::Bytes as PartBytes;
-use hedui_protocol::encodings::{Encodings, Shape, Token};
-use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::encodings::{Encodings, Shape};
+use hedui_protocol::ids::BatchId;
 use hedui_protocol::messages::Blob;
-use hedui_protocol::part::{BatchHeader, PartSeal};
+use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal};
+use rayon::prelude::*;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexes::{IndexSeal, PREFILTER, PartSealText, ROWS, ReadyIndex, SEAL, TOKENS, VERSION};
-use crate::matching::bytes::Bytes;
-use crate::matching::rows::{RowView, RowWriter};
-use crate::matching::tokens::{Sorted, TokenSorter, TokenTable};
+use super::indexes::{IndexSeal, PartSealText, PartText, ReadyIndex, SEAL, VERSION};
+use crate::matching::build::{Building, Done, Finished};
+use crate::matching::postings::Merged;
 use crate::parts::PartReader;
 use crate::staging::private_folder;
 
-/// Share of strange tokens that the prefilter lets through to the table.
-const FALSE_POSITIVES: f64 = 0.01;
+/// A part takes its own bytes, its rows as they are read, and its tokens.
+const PART_MEMORY: u64 = 4;
 
 /// What building an index came to.
 pub enum Built {
@@ -40,26 +38,53 @@ pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader)
         Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
         Err(_) => {}
     }
-    let partial = folder.with_extension("partial");
-    remove(&partial)?;
+    let partial = linkage.indexes.partial(batch);
     private_folder(&partial).map_err(|failure| ServerError::Failed(failure.message))?;
-    let mut builder = Builder::new(&partial, linkage.project.manifest.shape())?;
-    for part in &header.parts {
-        let bytes = linkage.parts.get(batch, part.number).await?;
-        builder = blocking(move || builder.part(bytes)).await?;
+    let shape = linkage.project.manifest.shape();
+    let maker = Arc::new(Maker { building: Building::new(&partial, shape.passes), shape });
+    let mut left = header.parts.as_slice();
+    while !left.is_empty() {
+        let together;
+        (together, left) = left.split_at(fitting(left, linkage.index_memory));
+        let mut parts = Vec::new();
+        for part in together {
+            parts.push((part.number, first_row(header, part.number)?, linkage.parts.get(batch, part.number).await?));
+        }
+        let maker = Arc::clone(&maker);
+        blocking(move || parts.into_par_iter().try_for_each(|(part, row, bytes)| maker.part(part, row, bytes))).await?;
     }
-    let to = partial.clone();
-    let sorted = blocking(move || builder.finish(&to)).await?;
+    let (to, room, parts) = (partial.clone(), linkage.index_memory, header.parts.len() as u32);
+    let merged = blocking(move || maker.finish(&to, parts, room)).await?;
     let cap = u64::from(linkage.project.manifest.limits.cohort);
-    if sorted.largest_cohort > cap {
+    if merged.largest_cohort > cap {
         remove(&partial)?;
-        let most = sorted.largest_cohort;
+        let most = merged.largest_cohort;
         return Ok(Built::Refused(format!("{most} of its rows share one token; the manifest allows {cap}")));
     }
     remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
     let shared = Arc::clone(linkage);
-    blocking(move || shared.indexes.open(batch)).await.map(Built::Ready)
+    blocking(move || shared.indexes.open_new(batch)).await.map(Built::Ready)
+}
+
+/// Forgets what was made of a batch's index that nobody needs any more.
+pub fn give_up(linkage: &Linkage, batch: BatchId) -> io::Result<()> {
+    remove(&linkage.indexes.partial(batch))
+}
+
+/// How many parts are worked on together: as many as there are threads, and memory for.
+fn fitting(parts: &[PartInfo], memory: u64) -> usize {
+    let mut room = memory / PART_MEMORY;
+    let fits = |part: &&PartInfo| {
+        room = room.saturating_sub(part.bytes);
+        room > 0
+    };
+    parts.iter().take(rayon::current_num_threads()).take_while(fits).count().max(1)
+}
+
+fn first_row(header: &BatchHeader, part: u32) -> ServerResult<u32> {
+    let before: u64 = header.parts[..part as usize].iter().map(|part| u64::from(part.rows)).sum();
+    u32::try_from(before).map_err(|_| ServerError::Failed("a batch has more than 2^32 rows".into()))
 }
 
 /// Long work on a thread of its own.
@@ -74,91 +99,43 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// An index in the making.
-struct Builder {
+/// Makes an index of parts.
+struct Maker {
+    building: Building,
     shape: Shape,
-    rows: RowWriter<Hashing<BufWriter<File>>>,
-    tokens: TokenSorter,
-    seals: Vec<PartSeal>,
 }
 
-impl Builder {
-    fn new(folder: &Path, shape: Shape) -> io::Result<Self> {
-        let rows = RowWriter::new(Hashing::new(BufWriter::with_capacity(1 << 20, File::create(folder.join(ROWS))?)));
-        Ok(Self { shape, rows, tokens: TokenSorter::new(Some(folder.to_owned())), seals: Vec::new() })
-    }
-
-    fn part(mut self, bytes: PartBytes) -> ServerResult<Self> {
+impl Maker {
+    fn part(&self, part: u32, first_row: u32, bytes: PartBytes) -> ServerResult<()> {
+        if self.building.is_done(part) {
+            return Ok(());
+        }
         let mut reader = PartReader::open(bytes).map_err(ServerError::failed)?;
-        let part = u32::try_from(self.seals.len()).expect("fewer than 2^32 parts");
-        self.seals.push(reader.meta.seal.clone());
+        let mut builder = self.building.part(part, first_row)?;
         while let Some(rows) = reader.next_rows().map_err(ServerError::failed)? {
             for row in rows {
                 let encodings = Encodings::parse(&row.encodings, &self.shape).map_err(ServerError::failed)?;
-                let (encoded, wraps, locked) = (&row.encodings, &row.wraps, &row.locked);
-                let number =
-                    self.rows.write(&RowView { record: row.record, part, encodings: encoded, wraps, locked })?;
-                for (_, token) in &encodings.tokens {
-                    self.tokens.add(token, number)?;
-                }
+                builder.row(row.record, &encodings, &row.wraps, &row.locked)?;
             }
         }
-        Ok(self)
+        Ok(builder.finish(&serde_json::to_vec(&seal_text(&reader.meta.seal)).expect("a seal is JSON"))?)
     }
 
-    fn finish(self, folder: &Path) -> ServerResult<Sorted> {
-        let rows = self.rows.finish()?.finish()?;
-        let mut out = Hashing::new(BufWriter::with_capacity(1 << 20, File::create(folder.join(TOKENS))?));
-        let sorted = self.tokens.finish(&mut out)?;
-        let tokens = out.finish()?;
-        let prefilter = prefilter(&folder.join(TOKENS), sorted.entries)?;
-        let hash = ContentHash::of(&prefilter);
-        std::fs::write(folder.join(PREFILTER), prefilter)?;
-        let blob = |bytes: &[u8]| Blob(bytes.to_vec());
-        let text = |seal: &PartSeal| PartSealText {
-            salt: blob(&seal.salt),
-            encapsulations: seal.encapsulations.iter().map(|bytes| blob(bytes)).collect(),
-        };
-        let parts = self.seals.iter().map(text).collect();
-        let seal = IndexSeal { version: VERSION, rows, tokens, prefilter: hash, parts };
+    fn finish(&self, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
+        let Finished { parts, postings, merged } = self.building.finish(parts, room)?;
+        let part = |done: Done| Ok(PartText { rows: done.rows, seal: serde_json::from_slice(&done.note)? });
+        let parts =
+            parts.into_iter().map(part).collect::<Result<_, serde_json::Error>>().map_err(ServerError::failed)?;
+        let seal = IndexSeal { version: VERSION, postings, parts };
         std::fs::write(folder.join(SEAL), serde_json::to_vec(&seal).expect("a seal is JSON"))?;
-        Ok(sorted)
+        Ok(merged)
     }
 }
 
-fn prefilter(tokens: &Path, entries: u64) -> ServerResult<Vec<u8>> {
-    let table = TokenTable::new(Bytes::map(tokens)?).expect("written just now");
-    let items = usize::try_from(entries.max(1)).expect("entries fit in memory's addresses");
-    let mut bloom = Bloom::<Token>::new_for_fp_rate(items, FALSE_POSITIVES).map_err(ServerError::failed)?;
-    table.tokens().for_each(|token| bloom.set(&token));
-    Ok(bloom.into_bytes())
-}
-
-/// Hashes what passes through.
-struct Hashing<W> {
-    out: W,
-    hasher: blake3::Hasher,
-}
-
-impl<W: Write> Hashing<W> {
-    fn new(out: W) -> Self {
-        Self { out, hasher: blake3::Hasher::new() }
-    }
-
-    fn finish(mut self) -> io::Result<ContentHash> {
-        self.out.flush()?;
-        Ok(ContentHash(*self.hasher.finalize().as_bytes()))
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+fn seal_text(seal: &PartSeal) -> PartSealText {
+    let blob = |bytes: &[u8]| Blob(bytes.to_vec());
+    PartSealText {
+        salt: blob(&seal.salt),
+        encapsulations: seal.encapsulations.iter().map(|bytes| blob(bytes)).collect(),
     }
 }

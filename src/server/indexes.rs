@@ -5,34 +5,38 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use bloomfilter::Bloom;
-use hedui_protocol::encodings::Token;
 use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::messages::Blob;
 use hedui_protocol::part::PartSeal;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ServerError, ServerResult};
 use crate::failure::Outcome;
+use crate::matching::build::{POSTINGS, rows_file};
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
+use crate::matching::rows::RowTable;
 use crate::staging::private_folder;
 
-pub const ROWS: &str = "rows";
-pub const TOKENS: &str = "tokens";
-pub const PREFILTER: &str = "prefilter";
 pub const SEAL: &str = "index.json";
+const PARTIAL: &str = "partial";
 /// The layout of the files; another is rebuilt.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Written last: an index without it is none.
 #[derive(Serialize, Deserialize)]
 pub struct IndexSeal {
     pub version: u32,
+    pub postings: ContentHash,
+    pub parts: Vec<PartText>,
+}
+
+/// A part: the checksum of its rows, and what it is sealed with.
+#[derive(Serialize, Deserialize)]
+pub struct PartText {
     pub rows: ContentHash,
-    pub tokens: ContentHash,
-    pub prefilter: ContentHash,
-    pub parts: Vec<PartSealText>,
+    pub seal: PartSealText,
 }
 
 /// A part's salt and encapsulations.
@@ -70,6 +74,19 @@ impl Indexes {
 
     /// Opens an index from its files, and reads all of them once. An error says that it must be built anew.
     pub fn open(&self, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
+        self.read(batch, |bytes, hash| ContentHash::of(bytes) == hash)
+    }
+
+    /// Opens an index that was written just now.
+    pub fn open_new(&self, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
+        self.read(batch, |_, _| true)
+    }
+
+    fn read(
+        &self,
+        batch: BatchId,
+        is_whole: impl Fn(&Bytes, ContentHash) -> bool + Sync,
+    ) -> ServerResult<Arc<ReadyIndex>> {
         let folder = self.folder(batch);
         let damaged = |what: &str| ServerError::Failed(format!("the index of batch {batch} {what}"));
         let seal = std::fs::read(folder.join(SEAL)).map_err(|e| damaged(&format!("is not there: {e}")))?;
@@ -79,16 +96,19 @@ impl Indexes {
         }
         let file = |name: &str, hash: ContentHash| {
             let bytes = Bytes::map(&folder.join(name))?;
-            if ContentHash::of(&bytes) == hash {
+            if is_whole(&bytes, hash) {
                 return Ok(bytes);
             }
             Err(damaged(&format!("is damaged: `{name}` has another checksum")))
         };
-        let (rows, tokens) = (file(ROWS, seal.rows)?, file(TOKENS, seal.tokens)?);
-        let prefilter = Bloom::<Token>::from_slice(&file(PREFILTER, seal.prefilter)?).map_err(ServerError::failed)?;
-        let index = Index::new(rows, tokens, move |token| prefilter.check(token));
+        let postings = file(POSTINGS, seal.postings)?;
+        let rows = seal.parts.par_iter().enumerate().map(|(number, part)| file(&rows_file(number as u32), part.rows));
+        let rows: Vec<Bytes> = rows.collect::<ServerResult<_>>()?;
+        let rows =
+            rows.into_iter().map(RowTable::new).collect::<Option<_>>().ok_or_else(|| damaged("does not read"))?;
+        let index = Index::new(rows, postings);
         let index = index.ok_or_else(|| damaged("does not read"))?;
-        let seals = seal.parts.iter().map(part_seal).collect::<Option<_>>();
+        let seals = seal.parts.iter().map(|part| part_seal(&part.seal)).collect::<Option<_>>();
         Ok(Arc::new(ReadyIndex { batch, index, seals: seals.ok_or_else(|| damaged("has no part seals"))? }))
     }
 
@@ -97,7 +117,12 @@ impl Indexes {
         self.ready.write().expect("no holder of the lock panics").insert(agency.to_owned(), index);
     }
 
-    /// Removes the files of every index that is not in use, finished or not.
+    /// Where the index of a batch is in the making.
+    pub fn partial(&self, batch: BatchId) -> PathBuf {
+        self.folder(batch).with_extension(PARTIAL)
+    }
+
+    /// Removes the files of every index that is not in use. What is in the making stays: it may go on.
     pub fn remove_others(&self) -> io::Result<()> {
         let used: HashSet<String> = {
             let ready = self.ready.read().expect("no holder of the lock panics");
@@ -105,6 +130,9 @@ impl Indexes {
         };
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
+            if entry.path().extension().is_some_and(|extension| extension == PARTIAL) {
+                continue;
+            }
             if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
                 std::fs::remove_dir_all(entry.path())?;
             }
@@ -133,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let indexes = Indexes::open_folder(folder.path().join("index")).unwrap();
         private_folder(&indexes.folder(BATCH)).unwrap();
-        for (name, bytes) in [(SEAL, seal), (ROWS, file), (TOKENS, file), (PREFILTER, file)] {
+        for (name, bytes) in [(SEAL, seal), (&rows_file(0), file), (POSTINGS, file)] {
             std::fs::write(indexes.folder(BATCH).join(name), bytes).unwrap();
         }
         indexes.open(BATCH)
@@ -145,7 +173,9 @@ mod tests {
             prop_assert!(opened(&seal, &file).is_err(), "a checksum of random bytes does not come by chance");
             // the checksums are right, and the files still are none
             let hash = ContentHash::of(&file);
-            let whole = IndexSeal { version: VERSION, rows: hash, tokens: hash, prefilter: hash, parts: vec![] };
+            let seal = PartSealText { salt: Blob(vec![0; 16]), encapsulations: vec![] };
+            let parts = vec![PartText { rows: hash, seal }];
+            let whole = IndexSeal { version: VERSION, postings: hash, parts };
             prop_assert!(opened(&serde_json::to_vec(&whole).unwrap(), &file).is_err());
         }
     }

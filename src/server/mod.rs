@@ -42,6 +42,8 @@ pub struct Config {
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
     pub identity: Identity,
+    /// Bytes that building an index may take.
+    pub index_memory: u64,
 }
 
 /// Where the server listens.
@@ -60,6 +62,7 @@ pub struct Linkage {
     clock: Clock,
     tickets: Tickets,
     wake: Wake,
+    index_memory: u64,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -77,6 +80,7 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         clock,
         tickets: Tickets::default(),
         wake: Wake::default(),
+        index_memory: config.index_memory,
     });
     worker::recover(&linkage).await.map_err(Failure::refused)?;
     let workers = worker::start(&linkage);

@@ -16,6 +16,9 @@ use super::release::Desk;
 use super::store::{CommissionOutcome, MatchRow};
 use crate::matching::Matcher;
 
+/// Subjects that are looked up together: a commission of a city in one go through the index, and what they meet in memory.
+const TOGETHER: usize = 16_384;
+
 /// What of a commission can be matched now.
 pub struct Ready {
     ticket: Arc<Granted>,
@@ -66,11 +69,18 @@ impl Ready {
         let matcher = Matcher::new(&index.index, &manifest.schema, manifest.shape());
         let shape = manifest.shape();
         let asked: Vec<&SubjectEncodings> = self.encodings.iter().filter(|entry| entry.agency == name).collect();
-        let rows = asked.par_iter().map(|entry| {
-            let probe = Encodings::parse(&entry.encodings.0, &shape).map_err(ServerError::failed)?;
-            Ok(desk.release(index, entry.subject, &matcher.matches(&probe), now))
-        });
-        let rows: Vec<Vec<MatchRow>> = rows.collect::<ServerResult<_>>()?;
-        Ok(rows.into_iter().flatten().collect())
+        let mut rows = Vec::new();
+        for asked in asked.chunks(TOGETHER) {
+            let probe =
+                |entry: &&SubjectEncodings| Encodings::parse(&entry.encodings.0, &shape).map_err(ServerError::failed);
+            let probes: Vec<Encodings> = asked.par_iter().map(probe).collect::<ServerResult<_>>()?;
+            let found = matcher.matches_of_all(&probes.iter().collect::<Vec<_>>());
+            let release = asked
+                .par_iter()
+                .zip(&found)
+                .flat_map_iter(|(entry, matches)| desk.release(index, entry.subject, matches, now));
+            rows.par_extend(release);
+        }
+        Ok(rows)
     }
 }

@@ -107,6 +107,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
         return Err(ServerError::Failed(format!("batch {batch} is to be indexed and is not there")));
     };
     if !matches!(status.state, BatchState::Committed | BatchState::Indexed) {
+        indexer::give_up(linkage, batch)?;
         return linkage.store.index_is_done(batch).await;
     }
     match indexer::build(linkage, batch, &header).await? {

@@ -124,13 +124,27 @@ fn a_damaged_index_is_noticed_and_built_anew() {
     project.submit("bank", "bank", &server).done();
     server.kill();
     let index = std::fs::read_dir(project.path("server/index")).unwrap().next().unwrap().unwrap().path();
-    for (file, damage) in [("tokens", 5usize), ("rows", 40), ("prefilter", 60)] {
+    let flipped = |bytes: &mut Vec<u8>| bytes[40] ^= 1;
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+    let older = |bytes: &mut Vec<u8>| {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        *bytes = text.replace("\"version\":2", "\"version\":1").into_bytes();
+    };
+    let damages: [(&str, &dyn Fn(&mut Vec<u8>), &str); 6] = [
+        ("postings", &flipped, "`postings` has another checksum"),
+        ("postings", &cut, "`postings` has another checksum"),
+        ("rows-00000", &flipped, "`rows-00000` has another checksum"),
+        ("rows-00000", &cut, "`rows-00000` has another checksum"),
+        ("index.json", &cut, "has a damaged seal"),
+        ("index.json", &older, "has layout 1, this program knows 2"),
+    ];
+    for (file, damage, words) in damages {
         let mut bytes = std::fs::read(index.join(file)).unwrap();
-        bytes[damage] ^= 1;
+        damage(&mut bytes);
         std::fs::write(index.join(file), bytes).unwrap();
         let mut again = project.server();
         let log = std::fs::read_to_string(&again.log).unwrap();
-        assert!(log.contains(&format!("`{file}` has another checksum")), "{log}");
+        assert!(log.contains(words), "{file}: {log}");
         again.kill();
     }
     let server = project.server();

@@ -12,7 +12,8 @@ use super::*;
 use crate::matching::Via;
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
-use crate::matching::rows::{RowView, RowWriter};
+use crate::matching::postings::merge;
+use crate::matching::rows::{RowTable, RowWriter};
 
 const SUBJECT: SubjectId = SubjectId([1; 16]);
 const RECORD: RecordId = RecordId([2; 16]);
@@ -88,16 +89,19 @@ fn ticket(manifest: &Manifest, office: &str) -> Granted {
 
 /// Records with a wrap for their first token each.
 fn index(agency: &Agency) -> ReadyIndex {
-    let encodings = Encodings { tokens: vec![(0, Token([3; 16])), (1, Token([4; 16]))], filters: vec![] }.to_bytes();
+    let encodings = Encodings { tokens: vec![(0, Token([3; 16])), (1, Token([4; 16]))], filters: vec![] };
     let wraps = [vec![0], vec![5; WRAP_BYTES]].concat();
     let locked: Vec<u8> = (0..locked_bytes(agency)).map(|at| at as u8).collect();
-    let mut rows = RowWriter::new(Vec::new());
+    let mut rows = RowWriter::new(Vec::new(), 2);
     for record in [RECORD, RecordId([9; 16]), RecordId([8; 16]), RecordId([1; 16])] {
-        rows.write(&RowView { record, part: 0, encodings: &encodings, wraps: &wraps, locked: &locked }).unwrap();
+        rows.write(record, &encodings, &wraps, &locked).unwrap();
     }
-    let rows = Bytes::Memory(rows.finish().unwrap());
+    let rows = RowTable::new(Bytes::Memory(rows.finish().unwrap())).unwrap();
+    let mut postings = Vec::new();
+    merge(&[], 0, 0, &mut postings).unwrap();
     let seals = vec![PartSeal { salt: [6; 16], encapsulations: vec![[7; 32]] }];
-    ReadyIndex { batch: BatchId([0; 32]), index: Index::new(rows, Bytes::Memory(vec![]), |_| true).unwrap(), seals }
+    let index = Index::new(vec![rows], Bytes::Memory(postings)).unwrap();
+    ReadyIndex { batch: BatchId([0; 32]), index, seals }
 }
 
 fn released(mode: Mode, office: &str, band: Band, via: Option<Via>, now: &str, matches: u32) -> Vec<MatchRow> {
