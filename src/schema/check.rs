@@ -120,7 +120,32 @@ impl Check {
     }
 }
 
+/// A gram with fewer positions is hardly told from what others set by chance.
+const LEAST_K: u16 = 8;
+
+/// The shorter length, unless that leaves a gram fewer than [`LEAST_K`] positions at the fill it should have.
+pub fn bits_for(grams: f64) -> u16 {
+    if k_for(1024, grams) < LEAST_K { 2048 } else { 1024 }
+}
+
 /// Positions a gram for a mean fill of .37: fill = 1 − exp(−grams · k / bits).
 pub fn k_for(bits: u16, grams: f64) -> u16 {
     (0.462 * f64::from(bits) / grams.max(1.0)).round().clamp(1.0, 400.0) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_as_long_and_as_full_as_its_grams_ask() {
+        for (grams, bits, k) in [(0.0, 1024, 400), (8.0, 1024, 59), (40.0, 1024, 12), (63.0, 1024, 8), (64.0, 2048, 15)]
+        {
+            assert_eq!((bits_for(grams), k_for(bits, grams)), (bits, k), "{grams}");
+            if grams > 0.0 {
+                let fill = 1.0 - (-grams * f64::from(k) / f64::from(bits)).exp();
+                assert!((0.35..0.40).contains(&fill), "{grams}: {fill}");
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use hedui_protocol::normalise::is_han;
 use hedui_protocol::passes::Normaliser;
 use hedui_protocol::schema::{Field, Filter, Kind, Schema};
 
-use super::check::k_for;
+use super::check::{bits_for, k_for};
 use super::guess::{ADDRESS, Guess, by_name, by_name_of_address, by_shape, by_values, holds_addresses};
 use super::shape::numbers_rows;
 use super::strangers::Strangers;
@@ -168,7 +168,7 @@ fn sample(table: &mut Table) -> Outcome<Vec<Row>> {
     }
 }
 
-/// Sets each filter's `k` for these rows, and says so, a line each.
+/// Sets each filter's length and `k` for these rows, and says so, a line each.
 ///
 /// Where a filter has fewer grams than it was learned with, each sets more bits: a typing error lies further away, and says
 /// less. Its weights shrink by the root of that. (Of none, the root and the ratio itself, F1 was .834, .846, .847 on
@@ -181,13 +181,15 @@ fn fill_filters(schema: &mut Schema, rows: &[Vec<&str>]) -> Vec<String> {
         let filled = read.iter().filter(|row| !row.grams[at].is_empty()).count().max(1);
         let grams: usize = read.iter().map(|row| row.grams[at].len()).sum();
         let mean = grams as f64 / filled as f64;
-        let learned = std::mem::replace(&mut filter.k, k_for(filter.bits, mean));
-        let part = (f64::from(learned) / f64::from(filter.k)).min(1.0).sqrt();
+        let learned = f64::from(filter.k) / f64::from(filter.bits);
+        filter.bits = bits_for(mean);
+        filter.k = k_for(filter.bits, mean);
+        let part = (learned * f64::from(filter.bits) / f64::from(filter.k)).min(1.0).sqrt();
         let weights = filter.bands.iter_mut().map(|band| &mut band.weight).chain([&mut filter.beyond]);
         weights.for_each(|weight| *weight = (100.0 * part * *weight).round() / 100.0);
         format!(
-            "  filter {:17} k = {} for {mean:.1} grams a row; the preset's weights times {part:.2}",
-            filter.name, filter.k
+            "  filter {:17} {} bits, k = {} for {mean:.1} grams a row; the preset's weights times {part:.2}",
+            filter.name, filter.bits, filter.k
         )
     };
     schema.filters.iter_mut().enumerate().map(fill).collect()
