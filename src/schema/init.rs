@@ -172,8 +172,7 @@ fn sample(table: &mut Table) -> Outcome<Vec<Row>> {
 ///
 /// Where a filter has fewer grams than it was learned with, each sets more bits: a typing error lies further away, and says
 /// less. Its weights shrink by the root of that. (Of none, the root and the ratio itself, F1 was .834, .846, .847 on
-/// anonlink's data, which has a city for a whole address, and .841, .832, .822 on the towns of `strangers.rs`; all with the
-/// preset's first 30 passes. With all 39 a filter filled as it should be costs anonlink's data .004.)
+/// anonlink's data, which has a city for a whole address, and .841, .832, .822 on the towns of `strangers.rs`.)
 fn fill_filters(schema: &mut Schema, rows: &[Vec<&str>]) -> Vec<String> {
     let normaliser = Normaliser::new(schema);
     let read: Vec<_> = rows.iter().map(|cells| normaliser.row(cells)).collect();

@@ -17,8 +17,7 @@ use crate::matching::join::Evidence;
 /// How much of its share of strangers (in bits) a weight follows, the bias and each pass: passes overlap, and a value that
 /// is common makes several of them so. Chosen on towns made up for it (FEBRL's names, evenly or skewed; 1,000 to 20,000
 /// rows; four choices of fields): mean F1 .804 with the preset's weights, .838 with these. On cities of `hedui synth`, mean
-/// over three choices of fields: .975, .971 (6,000 people; a set of 34 matches loses three), .926, .932 (300,000). With
-/// the first 30 passes of `person`.
+/// over three choices of fields: .975, .971 (6,000 people; a set of 34 matches loses three), .926, .932 (300,000).
 const OF_BIAS: f64 = 0.75;
 const OF_PASS: f64 = 0.25;
 /// Rows with a value below which a pass keeps its weight.

@@ -20,23 +20,8 @@ pub fn part(words: &str, part: Part) -> Option<String> {
         Part::Text => Some(words.to_owned()),
         Part::Soundex => soundex(words),
         Part::FirstWord => words.split(' ').next().map(str::to_owned),
-        Part::Initial => letters(words).next().map(String::from),
-        Part::Head => (letters(words).count() >= END).then(|| letters(words).take(END).collect()),
-        Part::Tail => {
-            let count = letters(words).count();
-            (count >= LONG).then(|| letters(words).skip(count - END).collect())
-        }
         _ => None,
     }
-}
-
-/// Letters of a word's head, and of its tail: a typing error seldom spoils both.
-const END: usize = 3;
-/// Shorter words have no tail: it would be most of their head.
-const LONG: usize = 5;
-
-fn letters(words: &str) -> impl Iterator<Item = char> {
-    words.chars().filter(|c| c.is_alphabetic())
 }
 
 pub fn email_part(email: &str, part: Part) -> Option<String> {
@@ -104,20 +89,6 @@ mod tests {
             assert_eq!(soundex(name).unwrap(), code, "{name}");
         }
         assert_eq!(soundex("123"), None);
-    }
-
-    // SPEC 4.9
-    #[test]
-    fn ends_of_words() {
-        let check = |text: &str, expect: [Option<&str>; 3]| {
-            let got = [Part::Initial, Part::Head, Part::Tail].map(|of| part(text, of));
-            assert_eq!(got.each_ref().map(Option::as_deref), expect, "{text}");
-        };
-        check("o brien", [Some("o"), Some("obr"), Some("ien")]);
-        check("meyer", [Some("m"), Some("mey"), Some("yer")]);
-        check("beck", [Some("b"), Some("bec"), None]);
-        check("2 ng", [Some("n"), None, None]);
-        check("42", [None, None, None]);
     }
 
     #[test]

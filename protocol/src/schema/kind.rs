@@ -59,9 +59,6 @@ pub enum Part {
     Text,
     Soundex,
     FirstWord,
-    Initial,
-    Head,
-    Tail,
     User,
     Near,
 }
@@ -102,14 +99,7 @@ impl Kind {
             Self::Address => {
                 &[("house", Part::House), ("street", Part::Street), ("unit", Part::Unit), ("text", Part::Text)]
             }
-            Self::Words => &[
-                ("text", Part::Text),
-                ("soundex", Part::Soundex),
-                ("first-word", Part::FirstWord),
-                ("initial", Part::Initial),
-                ("head", Part::Head),
-                ("tail", Part::Tail),
-            ],
+            Self::Words => &[("text", Part::Text), ("soundex", Part::Soundex), ("first-word", Part::FirstWord)],
             Self::Email => &[("text", Part::Text), ("user", Part::User)],
             Self::Quantity => &[("near", Part::Near)],
             Self::Verbatim => &[],
