@@ -1,9 +1,9 @@
-"""Times `hedui match`, anonlink and faiss on the same CLKs, one thread each, and checks that they find the same pairs.
+"""Times `hedui match`, anonlink, faiss and NumKong on the same CLKs, one thread each; checks that they find the same pairs.
 
-The CLKs are made here: filters of 1024 bits, 35 in 100 set, bits of unequal frequency as q-grams give them. Three records in ten of B
+The CLKs are made here, unless `--clks` names them: filters of 1024 bits, 35 in 100 set, bits of unequal frequency as q-grams give them. Three records in ten of B
 are copies of one of A with some bits moved. Each time is the median of its runs, which take turns, so that a
 machine that is busy for a while is busy for all. Hedui's time is the whole command, from files to the pairs file; the peers'
-is their search in memory, and for faiss the step from its distances to the exact pairs.
+is their search in memory, and for faiss and NumKong the step from their numbers to the exact pairs.
 """
 
 import argparse
@@ -40,10 +40,15 @@ def write(path, rows):
     path.write_text(json.dumps({"clks": clks}))
 
 
-def hedui(program, folder, threshold, threads=1):
-    out = folder / "pairs.csv"
-    command = [program, "match", str(folder / "a.json"), str(folder / "b.json"), "--threshold", threshold,
-               "--threads", str(threads), "--out", str(out), "--json"]
+def read(path):
+    import numpy as np
+
+    clks = json.loads(Path(path).read_text())["clks"]
+    return np.array([np.frombuffer(base64.b64decode(clk), np.uint8) for clk in clks])
+
+
+def hedui(program, files, out, threshold, threads=1):
+    command = [program, "match", *files, "--threshold", threshold, "--threads", str(threads), "--out", str(out), "--json"]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return time.perf_counter() - start, out, json.loads(done.stdout)
@@ -98,6 +103,31 @@ def faiss(a, b, threshold):
     return time.perf_counter() - start, found
 
 
+def numkong(a, b, threshold):
+    import numkong as library
+    import numpy as np
+
+    t = float(threshold)
+    ones_a, ones_b = (np.unpackbits(rows, axis=1).sum(1, dtype=np.int64) for rows in (a, b))
+    start = time.perf_counter()
+    found = {}
+    for low in range(0, len(b), 4096):
+        # not "u1", which it reads as a byte
+        side = library.dots_pack(b[low:low + 4096], dtype="uint1")
+        for top in range(0, len(a), 256):
+            both = np.asarray(library.dots_packed(a[top:top + 256], side))
+            # 2·both ≥ t·(|a| + |b|), and |b| is at least both: both ≥ t·|a| / (2 − t)
+            least = np.ceil(t * ones_a[top:top + 256] / (2 - t) - 1e-9).astype(both.dtype)
+            i, j = np.nonzero(both >= least[:, None])
+            score = 2 * both[i, j].astype(np.int64) / (ones_a[i + top] + ones_b[j + low])
+            for at in np.nonzero(score >= t)[0]:
+                found[(int(i[at]) + top, int(j[at]) + low)] = float(score[at])
+    return time.perf_counter() - start, found
+
+
+PEERS = {"anonlink": anonlink, "faiss": faiss, "NumKong": numkong}
+
+
 def same(ours, theirs, who):
     assert ours.keys() == theirs.keys(), f"{who} finds other pairs: {len(ours)} and {len(theirs)}"
     furthest = max((abs(ours[pair] - theirs[pair]) for pair in ours), default=0)
@@ -105,45 +135,50 @@ def same(ours, theirs, who):
 
 
 def measure(args, size, threshold):
-    a, b = make(size, size)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write(folder / "a.json", a)
-        write(folder / "b.json", b)
-        ours, twice, peers = [], [], {"anonlink": [], "faiss": []}
+        files = args.clks or [str(folder / "a.json"), str(folder / "b.json")]
+        if args.clks:
+            a, b = map(read, files)
+        else:
+            a, b = make(size, size)
+            write(Path(files[0]), a)
+            write(Path(files[1]), b)
+        ours, twice, peers = [], [], {who: [] for who in PEERS}
         for _ in range(args.repeat):
-            seconds, out, figures = hedui(args.hedui, folder, threshold)
+            seconds, out, figures = hedui(args.hedui, files, folder / "pairs.csv", threshold)
             ours.append(seconds)
             pairs = read_pairs(out)
-            twice.append(hedui(args.hedui, folder, threshold, threads=2)[0])
-            for who, run in (("anonlink", anonlink), ("faiss", faiss)):
-                if size <= args.peers_up_to:
+            twice.append(hedui(args.hedui, files, out, threshold, threads=2)[0])
+            for who, run in PEERS.items():
+                if len(a) <= args.peers_up_to:
                     seconds, theirs = run(a, b, threshold)
                     same(pairs, theirs, who)
                     peers[who].append(seconds)
-    row = {"size": size, "threshold": threshold, "pairs": len(pairs), "kernel": figures["kernel"],
+    row = {"sizes": (len(a), len(b)), "threshold": threshold, "pairs": len(pairs), "kernel": figures["kernel"],
            "mib": figures["max_rss"] >> 20, "hedui": statistics.median(ours), "two": statistics.median(twice)}
     row |= {who: statistics.median(times) for who, times in peers.items() if times}
     return row
 
 
 def table(rows):
-    print("| A × B | Dice ≥ | pairs | hedui s | two threads s | MiB | anonlink s | ratio | faiss s | ratio |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| A × B | Dice ≥ | pairs | hedui s | two threads s | MiB |" + "".join(f" {who} s | ratio |" for who in PEERS))
+    print("|---|" + "--:|" * (5 + 2 * len(PEERS)))
     for row in rows:
-        cells = [f"{row['size']:,} × {row['size']:,}", row["threshold"], f"{row['pairs']:,}", f"{row['hedui']:.2f}",
+        cells = ["{:,} × {:,}".format(*row["sizes"]), row["threshold"], f"{row['pairs']:,}", f"{row['hedui']:.2f}",
                  f"{row['two']:.2f}", str(row["mib"])]
-        for who in ("anonlink", "faiss"):
+        for who in PEERS:
             cells += [f"{row[who]:.2f}", f"{row[who] / row['hedui']:.1f}"] if who in row else ["", ""]
         print("| " + " | ".join(cells) + " |", flush=True)
+    print(f"kernel: {rows[0]['kernel']}")
 
 
 def chart(path, rows, threshold):
     """Seconds against records a side, both in powers: all comparisons cost the same where the line is straight."""
     import math
 
-    lines = {who: [(row["size"], row[who]) for row in rows if row["threshold"] == threshold and who in row]
-             for who in ("hedui", "anonlink", "faiss")}
+    lines = {who: [(row["sizes"][0], row[who]) for row in rows if row["threshold"] == threshold and who in row]
+             for who in ("hedui", *PEERS)}
     points = [point for line in lines.values() for point in line]
     (left, right), (low, high) = ((min(axis), max(axis)) for axis in zip(*points))
     low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
@@ -156,7 +191,7 @@ def chart(path, rows, threshold):
         parts.append(f'<path d="M70 {at:.1f}H550" stroke="#ddd"/><text x="62" y="{at + 4:.1f}" text-anchor="end">{10 ** power:g} s</text>')
     for size in sorted({size for size, _ in points}):
         parts.append(f'<text x="{x(size):.1f}" y="318" text-anchor="middle">{size:,}</text>')
-    for (who, line), colour in zip(lines.items(), ("#0b6e4f", "#c0392b", "#2c5aa0")):
+    for (who, line), colour in zip(lines.items(), ("#0b6e4f", "#c0392b", "#2c5aa0", "#7d5a00")):
         if line:
             path_ = "L".join(f"{x(size):.1f} {y(seconds):.1f}" for size, seconds in line)
             parts.append(f'<path d="M{path_}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -170,6 +205,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hedui", required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000])
+    parser.add_argument("--clks", nargs=2, metavar=("A", "B"), help="clkhash's JSON, instead of CLKs made here")
     parser.add_argument("--thresholds", nargs="+", default=["0.8", "0.9"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--peers-up-to", type=int, default=30_000, help="the peers sit out larger sizes")
@@ -177,7 +213,8 @@ def main():
     args = parser.parse_args()
     # one core for all that is single-threaded here; the second thread of Hedui gets what is left
     os.environ["OMP_NUM_THREADS"] = "1"
-    rows = [measure(args, size, threshold) for size in args.sizes for threshold in args.thresholds]
+    sizes = [None] if args.clks else args.sizes
+    rows = [measure(args, size, threshold) for size in sizes for threshold in args.thresholds]
     table(rows)
     if args.chart:
         chart(args.chart, rows, args.thresholds[0])

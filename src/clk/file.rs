@@ -267,4 +267,17 @@ mod tests {
             let _ = Clks::read(&path, [Form::Json, Form::Bin, Form::Parquet][form], Some(64));
         }
     }
+    #[test]
+    fn parquet_as_most_tools_write_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        let snappy = parquet::basic::Compression::SNAPPY;
+        let properties = parquet::file::properties::WriterProperties::builder().set_compression(snappy).build();
+        let clks = [[7u8; 16], [8; 16]];
+        let lines = batch(16, clks.iter().map(|clk| ("id".to_owned(), clk.as_slice())));
+        let mut out = ArrowWriter::try_new(File::create(&path).unwrap(), lines.schema(), Some(properties)).unwrap();
+        out.write(&lines).unwrap();
+        out.close().unwrap();
+        assert_eq!(Clks::read(&path, Form::Parquet, None).unwrap().bytes, clks.concat());
+    }
 }

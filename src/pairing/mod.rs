@@ -121,14 +121,14 @@ impl Match {
         let bits = filters[0].length() as u32;
         let limit = Limit { measure, threshold: self.threshold, bits };
         let plan = Plan { filters, limit, within: self.within, kernel };
-        let room =
-            self.memory.bytes().checked_sub(plan.memory()).filter(|room| *room >= sorter::LEAST).ok_or_else(|| {
-                let least = (plan.memory() + sorter::LEAST).div_ceil(1 << 20);
-                Failure::refused(format!("--memory {}: these CLKs take {least}M", self.memory)).hint("allow more")
-            })?;
+        let held = plan.memory() + ids.memory();
+        let room = self.memory.bytes().checked_sub(held).filter(|room| *room >= sorter::LEAST).ok_or_else(|| {
+            let least = (held + sorter::LEAST).div_ceil(1 << 20);
+            Failure::refused(format!("--memory {}: these CLKs take {least}M", self.memory)).hint("allow more")
+        })?;
         let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(Failure::refused)?;
-        let mut sorter = CandidateSorter::new(room, &self.out)?;
+        let mut sorter = CandidateSorter::new(room, &self.out);
         let comparing = Instant::now();
         let work = plan.run(&pool, self.checkpoint.as_deref(), &interrupt, |found| {
             sorter.add(found.into_iter().map(|pair| Candidate { records: ids.ranks(&pair), ..pair }))

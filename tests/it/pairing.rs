@@ -190,6 +190,11 @@ fn what_was_done_before_a_kill_is_not_done_again() {
         child.wait().unwrap();
         assert!(done() > before, "a tile was done, and stays");
         assert!(!std::path::Path::new(&out).exists(), "no half file");
+        let left = std::fs::read_dir(files.project.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(
+            left.into_iter().all(|name| !name.to_string_lossy().starts_with('.')),
+            "nothing but the checkpoint stays"
+        );
     }
     // an entry that the kill cut short counts for nothing
     let whole = std::fs::read(&tiles).unwrap();

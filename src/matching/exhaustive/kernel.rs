@@ -109,15 +109,25 @@ impl Counts {
 
 #[inline(always)]
 fn count<L: Lanes>(block: &Block, probe: &Probe, most: u32, counts: &mut Counts) -> bool {
+    // what lacks more than `most` flows over the bits below the top; few of the many numbers of bits have code of their own
+    match u32::BITS - most.leading_zeros() {
+        ..=6 => count_to::<L, 2>(block, probe, most, counts),
+        7 => count_to::<L, 3>(block, probe, most, counts),
+        8 => count_to::<L, 4>(block, probe, most, counts),
+        9 => count_to::<L, 5>(block, probe, most, counts),
+        _ => count_to::<L, { PLANES - 4 }>(block, probe, most, counts),
+    }
+}
+
+/// The same with counts of `4 + UPPER` bits: known beforehand, so that each has its register.
+#[inline(always)]
+fn count_to<L: Lanes, const UPPER: usize>(block: &Block, probe: &Probe, most: u32, counts: &mut Counts) -> bool {
     // the largest offset is the last: it is that of the place which no record lacks, or the places ascend
     assert!(probe.offsets.last().is_none_or(|last| block.holds::<L>(*last)), "probe and block have one shape");
-    // what lacks more than `most` flows over the bits below `top`; the four lowest are always there
-    let top = (u32::BITS - most.leading_zeros()).max(4) as usize;
-    let begin = (1u32 << top) - 1 - most;
+    let begin = (1u32 << (4 + UPPER)) - 1 - most;
     let of_begin = |place: usize| L::splat(begin >> place & 1 == 1);
     let (mut ones, mut twos, mut fours, mut eights) = (of_begin(0), of_begin(1), of_begin(2), of_begin(3));
-    let mut upper = [L::splat(false); PLANES - 4];
-    let upper = &mut upper[..top - 4];
+    let mut upper = [L::splat(false); UPPER];
     upper.iter_mut().zip(4..).for_each(|(plane, place)| *plane = of_begin(place));
     let mut over = L::splat(false);
 
@@ -145,7 +155,7 @@ fn count<L: Lanes>(block: &Block, probe: &Probe, most: u32, counts: &mut Counts)
             (eights, sixteen) = eights.add(eight_a, eight_b);
             (ones, twos, fours, sixteen)
         };
-        for plane in &mut *upper {
+        for plane in &mut upper {
             (*plane, carry) = (plane.xor(carry), plane.and(carry));
         }
         over = over.or(carry);
@@ -156,7 +166,7 @@ fn count<L: Lanes>(block: &Block, probe: &Probe, most: u32, counts: &mut Counts)
 
     counts.begin = begin;
     counts.planes = [[0; MOST_WORDS]; PLANES];
-    let planes = [ones, twos, fours, eights].into_iter().chain(upper.iter().copied());
+    let planes = [ones, twos, fours, eights].into_iter().chain(upper);
     planes.zip(&mut counts.planes).for_each(|(plane, words)| plane.store(words));
     counts.within = [0; MOST_WORDS];
     over.store(&mut counts.within);

@@ -112,6 +112,22 @@ fn the_bounds_are_sharp() {
 }
 
 #[test]
+fn counts_of_every_width_are_right() {
+    // a probe that lacks nothing, all of its bits, and one less or more than a power of two
+    let lengths: Vec<usize> = (0..=11).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]).collect();
+    let of = |ones: usize| (0..2112).map(move |bit| bit < ones).collect::<Vec<bool>>();
+    let upside_down = |ones: usize| of(ones).into_iter().rev().collect::<Vec<bool>>();
+    let all: Vec<Vec<bool>> = lengths.iter().flat_map(|ones| [of(*ones), upside_down(*ones)]).collect();
+    let byte = |bits: &[bool]| bits.iter().zip(0..).fold(0u8, |byte, (bit, at)| byte | u8::from(*bit) << at);
+    let bytes: Vec<u8> = all.iter().flat_map(|bits| bits.chunks(8).map(byte)).collect();
+    let all = Filters::new(&bytes, 2112 / 8).unwrap();
+    for threshold in ["0", "0.01", "0.5", "0.9", "1"] {
+        check(&all, &all, limit(Measure::Dice, threshold, 2112));
+        check(&all, &all, limit(Measure::Hamming, threshold, 2112));
+    }
+}
+
+#[test]
 fn all_equal_all_empty_all_full() {
     for byte in [0x00, 0xff, 0x11] {
         let all = Filters::new(&vec![byte; 128 * 600], 128).unwrap();
