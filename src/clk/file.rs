@@ -267,6 +267,7 @@ mod tests {
             let _ = Clks::read(&path, [Form::Json, Form::Bin, Form::Parquet][form], Some(64));
         }
     }
+
     #[test]
     fn parquet_as_most_tools_write_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
