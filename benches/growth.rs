@@ -255,8 +255,11 @@ fn prefilter(folder: &Path, index: &Index, subjects: &[Encodings]) {
     }
 }
 
+/// Name, colour and seconds of a line of the chart.
+type Line = (&'static str, &'static str, fn(&Figures) -> f64);
+
 fn chart(all: &[Figures]) -> String {
-    let lines: [(&str, &str, fn(&Figures) -> f64); 4] = [
+    let lines: [Line; 4] = [
         ("building, s", "#0b6e4f", |figures| f64::from(figures.rows) / figures.built),
         ("10,000 subjects, cold, s", "#c0392b", |figures| figures.cold),
         ("10,000 subjects, warm, s", "#2c5aa0", |figures| figures.warm),

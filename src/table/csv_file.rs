@@ -23,6 +23,10 @@ impl CsvRows {
             return Err(Failure::refused(format!("{name}: this is a spreadsheet, not text"))
                 .hint("save it as CSV, with the number columns formatted as text"));
         }
+        if sample.starts_with(&[0x1f, 0x8b]) || sample.starts_with(b"\x28\xb5\x2f\xfd") {
+            return Err(Failure::refused(format!("{name}: this is a compressed file, not text"))
+                .hint("unpack it first; `-` reads what `gunzip -c` or `zstd -dc` writes"));
+        }
         if decode::is_utf16(&sample) {
             return Err(Failure::refused(format!("{name}: this is UTF-16 text, a spreadsheet's \"Unicode text\""))
                 .hint("save it as CSV in UTF-8"));
@@ -176,6 +180,8 @@ mod tests {
     fn a_bad_row_is_named_and_not_shown() {
         refuses(b"id,name\n1,Ann\n2\n", "people.csv: row 2 (line 3) has 1 cells, the header has 2");
         refuses(b"PK\x03\x04....", "people.csv: this is a spreadsheet, not text");
+        refuses(b"\x1f\x8b\x08....", "people.csv: this is a compressed file, not text");
+        refuses(b"\x28\xb5\x2f\xfd..", "people.csv: this is a compressed file, not text");
         let mut late = b"id,name\n".to_vec();
         late.extend(b"1,Ann\n".repeat(20_000));
         late.extend(b"x,\xff\xfe\n");

@@ -115,6 +115,9 @@ fn one_server_a_folder_and_one_manifest_a_folder() {
     start("second.toml").refused(1, "holds the data of manifest");
 }
 
+/// A file of an index, what is done to its bytes, and how the log says so.
+type Damage<'d> = (&'d str, &'d dyn Fn(&mut Vec<u8>), &'d str);
+
 #[test]
 fn a_damaged_index_is_noticed_and_built_anew() {
     let project = Project::new();
@@ -130,7 +133,7 @@ fn a_damaged_index_is_noticed_and_built_anew() {
         let text = String::from_utf8(std::mem::take(bytes)).unwrap();
         *bytes = text.replace("\"version\":2", "\"version\":1").into_bytes();
     };
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>), &str); 6] = [
+    let damages: [Damage; 6] = [
         ("postings", &flipped, "`postings` has another checksum"),
         ("postings", &cut, "`postings` has another checksum"),
         ("rows-00000", &flipped, "`rows-00000` has another checksum"),

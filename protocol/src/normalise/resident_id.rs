@@ -15,7 +15,7 @@ pub struct ResidentId {
 }
 
 impl ResidentId {
-    // SPEC 4.6  separators go; look-alikes of X become x; 15 digits get `19` and a check digit
+    // SPEC 4.6  separators go; look-alikes of X, 0 and 1 become them; 15 digits get `19` and a check digit
     pub fn read(clean: &str) -> Option<Self> {
         let digits: String = clean.chars().filter(|c| !is_separator(*c)).map(look_alike).collect();
         let well_formed = digits.bytes().enumerate().all(|(at, c)| c.is_ascii_digit() || (c == b'x' && at == 17));
@@ -108,6 +108,8 @@ pub fn is_separator(c: char) -> bool {
 fn look_alike(c: char) -> char {
     match c {
         'х' | 'χ' | '×' | '✕' | '✖' | '*' => 'x', // Cyrillic, Greek and signs, in lower case by now
+        'o' | 'о' | 'ο' => '0',                   // Latin, Cyrillic, Greek
+        'l' | 'i' | 'і' | 'ι' => '1',
         _ => c,
     }
 }
