@@ -11,6 +11,7 @@ pub(super) struct CsvRows {
     encoding: Encoding,
     header: Vec<String>,
     reader: csv::Reader<Box<dyn Read + Send>>,
+    line_end: LineEnd,
     row: u64,
     /// Bytes of the row before: the next will hardly be longer, and is given the room at once.
     before: usize,
@@ -42,9 +43,10 @@ impl CsvRows {
         };
         let separator = source.separator.unwrap_or_else(|| separator_of(&sample[bom..]));
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(skip(input, bom, name)?);
-        let header = reader.headers().map_err(|e| place(name, encoding, &e))?;
+        let line_end = LineEnd::of(&sample);
+        let header = reader.headers().map_err(|e| Place { name, encoding, header: &[], line_end }.refuse(&e))?;
         let header = header.iter().map(|column| column.trim().to_owned()).collect();
-        Ok(Self { name: name.to_owned(), encoding, header, reader, row: 0, before: 0 })
+        Ok(Self { name: name.to_owned(), encoding, header, reader, line_end, row: 0, before: 0 })
     }
 
     pub fn header(&self) -> &[String] {
@@ -53,7 +55,8 @@ impl CsvRows {
 
     pub fn next_row(&mut self) -> Outcome<Option<csv::StringRecord>> {
         let mut cells = csv::StringRecord::with_capacity(self.before, self.header.len());
-        let more = self.reader.read_record(&mut cells).map_err(|e| place(&self.name, self.encoding, &e))?;
+        let place = Place { name: &self.name, encoding: self.encoding, header: &self.header, line_end: self.line_end };
+        let more = self.reader.read_record(&mut cells).map_err(|e| place.refuse(&e))?;
         self.before = cells.as_slice().len();
         self.row += u64::from(more);
         if more && self.encoding == Encoding::Gb18030 {
@@ -107,20 +110,63 @@ fn not_text(name: &str, row: u64, column: &str, encoding: &str) -> Failure {
         .hint(format!("is the whole file in another encoding? try `--encoding {other}`"))
 }
 
-/// A CSV error as row, line and rule.
-fn place(name: &str, encoding: Encoding, error: &csv::Error) -> Failure {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let (row, line) = pos.as_ref().map_or((0, 0), |pos| (pos.record(), pos.line()));
-            Failure::refused(format!("{name}: row {row} (line {line}) has {len} cells, the header has {expected_len}"))
-                .hint("a separator inside a cell needs quotes around the cell; `--separator` names another separator")
+/// How the first line of a file ends.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum LineEnd {
+    Lf,
+    CrLf,
+    Cr,
+}
+
+impl LineEnd {
+    fn of(sample: &[u8]) -> Self {
+        match sample.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+            Some(at) if sample[at..].starts_with(b"\r\n") => Self::CrLf,
+            Some(at) if sample[at] == b'\r' => Self::Cr,
+            _ => Self::Lf,
         }
-        csv::ErrorKind::Utf8 { pos, err } => {
-            let row = pos.as_ref().map_or(0, csv::Position::record);
-            not_text(name, row, &format!("column {}", err.field() + 1), label(encoding))
+    }
+
+    /// The line that a row starts on. The reader stands before the `\n` of the row before, and counts nothing else as a line.
+    fn line(self, start: &csv::Position) -> String {
+        match self {
+            Self::Lf => format!(" (line {})", start.line()),
+            Self::CrLf => format!(" (line {})", start.line() + 1),
+            Self::Cr => String::new(),
         }
-        csv::ErrorKind::Io(e) => unreadable(name, e),
-        _ => Failure::refused(format!("{name}: the file does not read as CSV")),
+    }
+}
+
+/// What an error is told by.
+struct Place<'a> {
+    name: &'a str,
+    encoding: Encoding,
+    header: &'a [String],
+    line_end: LineEnd,
+}
+
+impl Place<'_> {
+    /// A CSV error as row, line and rule.
+    fn refuse(&self, error: &csv::Error) -> Failure {
+        let name = self.name;
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                let row = pos.as_ref().map_or(0, csv::Position::record);
+                let line = pos.as_ref().map_or_else(String::new, |pos| self.line_end.line(pos));
+                Failure::refused(format!("{name}: row {row}{line} has {len} cells, the header has {expected_len}"))
+                    .hint(
+                        "a separator inside a cell needs quotes around the cell; `--separator` names another separator",
+                    )
+            }
+            csv::ErrorKind::Utf8 { pos, err } => {
+                let row = pos.as_ref().map_or(0, csv::Position::record);
+                let column =
+                    self.header.get(err.field()).cloned().unwrap_or_else(|| format!("column {}", err.field() + 1));
+                not_text(name, row, &column, label(self.encoding))
+            }
+            csv::ErrorKind::Io(e) => unreadable(name, e),
+            _ => Failure::refused(format!("{name}: the file does not read as CSV")),
+        }
     }
 }
 
@@ -179,13 +225,16 @@ mod tests {
     #[test]
     fn a_bad_row_is_named_and_not_shown() {
         refuses(b"id,name\n1,Ann\n2\n", "people.csv: row 2 (line 3) has 1 cells, the header has 2");
+        refuses(b"id,name\r\n1,Ann\r\n2\r\n", "people.csv: row 2 (line 3) has 1 cells, the header has 2");
+        refuses(b"id,name\r\n1,\"A\r\nnn\"\r\n2\r\n", "people.csv: row 2 (line 4) has 1 cells, the header has 2");
+        refuses(b"id,name\r1,Ann\r2\r", "people.csv: row 2 has 1 cells, the header has 2");
         refuses(b"PK\x03\x04....", "people.csv: this is a spreadsheet, not text");
         refuses(b"\x1f\x8b\x08....", "people.csv: this is a compressed file, not text");
         refuses(b"\x28\xb5\x2f\xfd..", "people.csv: this is a compressed file, not text");
         let mut late = b"id,name\n".to_vec();
         late.extend(b"1,Ann\n".repeat(20_000));
         late.extend(b"x,\xff\xfe\n");
-        refuses(&late, "people.csv: row 20001: `column 2` is not UTF-8 text");
+        refuses(&late, "people.csv: row 20001: `name` is not UTF-8 text");
         refuses(b"id,name\n1,\xd5\xc5\n2,\xff\xff\n", "people.csv: row 2: `name` is not GB18030 text");
     }
 

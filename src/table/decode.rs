@@ -1,5 +1,6 @@
 //! Which encoding a file is in, and its bytes as UTF-8.
 
+use std::cmp::Ordering;
 use std::io::{Cursor, Read};
 
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
@@ -19,12 +20,18 @@ pub(super) fn sample(mut input: impl Read + Send + 'static) -> std::io::Result<(
     Ok((head, Box::new(whole)))
 }
 
-/// UTF-8 where the sample is UTF-8 (a character cut at its end aside), GB18030 otherwise.
+/// What most lines beyond ASCII are: UTF-8, or else GB18030, which hardly ever passes for it. Of a file put together of both,
+/// the reader of rows names the first row of the other.
 pub(super) fn detect(sample: &[u8]) -> Encoding {
-    match std::str::from_utf8(sample) {
-        Ok(_) => Encoding::Utf8,
-        Err(e) if e.error_len().is_none() => Encoding::Utf8,
-        Err(_) => Encoding::Gb18030,
+    // a line that the sample cuts may end inside a character
+    let utf8 = |line: &[u8]| std::str::from_utf8(line).map_or_else(|e| e.error_len().is_none(), |_| true);
+    let lines = sample.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_ascii());
+    let votes: Vec<bool> = lines.map(utf8).collect();
+    let in_favour = votes.iter().filter(|utf8| **utf8).count();
+    match in_favour.cmp(&(votes.len() - in_favour)) {
+        Ordering::Greater => Encoding::Utf8,
+        Ordering::Equal if votes.first().copied().unwrap_or(true) => Encoding::Utf8,
+        _ => Encoding::Gb18030,
     }
 }
 
@@ -61,6 +68,20 @@ mod tests {
         assert_eq!(detect("编号,姓名".as_bytes()), Encoding::Utf8);
         assert_eq!(detect(&"姓名".as_bytes()[..5]), Encoding::Utf8, "cut inside a character");
         assert_eq!(detect(&encoding_rs::GB18030.encode("编号,姓名").0), Encoding::Gb18030);
+        assert_eq!(detect(b"id,name"), Encoding::Utf8);
+    }
+
+    #[test]
+    fn of_two_encodings_most_lines_decide_and_then_the_first() {
+        let lines = |gb18030: &[bool]| -> Vec<u8> {
+            let line =
+                |gb: &bool| if *gb { encoding_rs::GB18030.encode("张三\n").0.to_vec() } else { "李四\n".into() };
+            gb18030.iter().flat_map(line).collect()
+        };
+        assert_eq!(detect(&lines(&[false, true, false])), Encoding::Utf8);
+        assert_eq!(detect(&lines(&[true, true, false])), Encoding::Gb18030);
+        assert_eq!(detect(&lines(&[false, true])), Encoding::Utf8);
+        assert_eq!(detect(&lines(&[true, false])), Encoding::Gb18030);
     }
 
     #[test]

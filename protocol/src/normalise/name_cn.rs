@@ -1,7 +1,7 @@
 //! Names in Chinese characters, or written in pinyin (SPEC 4.5).
 
 use super::FieldState;
-use super::script::{fold, is_han, reading, surname_length, surname_reading, syllables};
+use super::script::{fold, is_han, reading, spelled_surname_lengths, surname_length, surname_reading, syllables};
 use super::shape::shape;
 use super::text;
 use super::variants::canonical;
@@ -102,25 +102,27 @@ impl NameCn {
     // SPEC 4.5  surname: the first syllables of a Han name; of a name in letters the first or the last
     fn surname(&self) -> Vec<String> {
         let Some(syllables) = &self.syllables else { return Vec::new() };
-        if !self.han.is_empty() {
-            return vec![syllables[..surname_length(&self.han).min(syllables.len())].concat()];
-        }
-        let mut ends = vec![syllables[0].clone(), syllables[syllables.len() - 1].clone()];
-        ends.dedup();
-        ends
+        distinct(self.cuts(syllables).into_iter().map(|(surname, _)| surname))
     }
 
     // SPEC 4.5  given name: the syllables after a Han name's surname; of a name in letters all but the first or the last
     fn given(&self) -> Vec<String> {
         let Some(syllables) = self.syllables.as_deref().filter(|_| !self.uncertain) else { return Vec::new() };
-        let mut given = if self.han.is_empty() {
-            vec![syllables[1..].concat(), syllables[..syllables.len() - 1].concat()]
-        } else {
-            vec![syllables[surname_length(&self.han).min(syllables.len())..].concat()]
-        };
-        given.dedup();
-        given.retain(|given| !given.is_empty());
-        given
+        distinct(self.cuts(syllables).into_iter().map(|(_, given)| given).filter(|given| !given.is_empty()))
+    }
+
+    /// Surname and given name, in every way that they may be meant.
+    fn cuts(&self, syllables: &[String]) -> Vec<(String, String)> {
+        let at = |at: usize| (syllables[..at].concat(), syllables[at..].concat());
+        if !self.han.is_empty() {
+            return vec![at(surname_length(&self.han).min(syllables.len()))];
+        }
+        let first = spelled_surname_lengths(syllables, false).map(at);
+        let last = spelled_surname_lengths(syllables, true).map(|length| {
+            let (given, surname) = at(syllables.len() - length);
+            (surname, given)
+        });
+        first.chain(last).collect()
     }
 
     pub fn grams(&self) -> Vec<String> {
@@ -145,6 +147,16 @@ fn sorted(mut chars: Vec<char>) -> String {
     chars.into_iter().collect()
 }
 
+fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::new();
+    for text in texts {
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
+
 fn without_brackets(text: &str) -> impl Iterator<Item = char> {
     let mut depth = 0u32;
     text.chars().filter(move |c| match c {
@@ -162,7 +174,7 @@ fn without_brackets(text: &str) -> impl Iterator<Item = char> {
 
 /// The runs of Latin letters, without tone marks.
 fn words_of_letters(chars: &[char]) -> Vec<String> {
-    let plain: String = text::without_marks(&chars.iter().collect::<String>());
+    let plain = text::without_marks(&chars.iter().collect::<String>());
     let words = plain.split(|c: char| !c.is_ascii_alphabetic());
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -207,6 +219,28 @@ mod tests {
         check("zhang wei", Part::SurnamePinyin, "zhang|wei");
         check("单伟", Part::SurnamePinyin, "shan");
         check("欧阳娜", Part::SurnamePinyin, "ouyang");
+    }
+
+    #[test]
+    fn u_with_two_dots_meets_all_that_it_is_spelled_as() {
+        for name in
+            ["吕芳华", "呂芳華", "Lü Fanghua", "Lǚ Fānghuá", "LU FANGHUA", "LYU FANGHUA", "LV FANGHUA", "FANGHUA LV"]
+        {
+            check(name, Part::Pinyin, "aafghlnuu");
+            let surnames = NameCn::read(&text::clean(name)).unwrap().part(Part::SurnamePinyin);
+            assert!(surnames.contains(&"lu".to_owned()), "{name}");
+        }
+        check("王略", Part::GivenPinyin, "lue");
+        check("WANG LYUE", Part::GivenPinyin, "lue|wang");
+    }
+
+    #[test]
+    fn a_compound_surname_in_letters_is_whole_or_its_first_syllable() {
+        check("OUYANG XIUWEN", Part::SurnamePinyin, "ou|ouyang|wen");
+        check("OUYANG XIUWEN", Part::GivenPinyin, "yangxiuwen|xiuwen|ouyangxiu");
+        check("Guanghua SIMA", Part::SurnamePinyin, "guang|ma|sima");
+        check("Ou Yang", Part::SurnamePinyin, "ou|yang");
+        check("欧阳修文", Part::GivenPinyin, "xiuwen");
     }
 
     #[test]

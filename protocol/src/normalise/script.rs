@@ -25,9 +25,32 @@ static SIMPLIFIED: LazyLock<Vec<char>> = LazyLock::new(|| {
 const FIRST: u32 = 0x3400;
 const LAST: u32 = 0xfaff;
 
-/// Every toneless syllable that some character has: what a name in Latin letters is cut into.
-static SYLLABLES: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| ('\u{4e00}'..='\u{9fff}').filter_map(|c| c.to_pinyin().map(|reading| reading.plain())).collect());
+/// Every syllable that some character has, and `ü` as letters spell it: what a name in Latin letters is cut into.
+static SYLLABLES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let read = ('\u{4e00}'..='\u{9fff}').filter_map(reading);
+    read.chain(SPELLINGS_OF_U.iter().map(|(spelling, _)| *spelling)).collect()
+});
+
+/// `ü` after l and n: as the pinyin crate has it, as it is typed, and as passports have it (ISO 7098; GB/T 28039 `yu`).
+const SPELLINGS_OF_U: &[(&str, &str)] = &[
+    ("lü", "lu"),
+    ("nü", "nu"),
+    ("lüe", "lue"),
+    ("nüe", "nue"),
+    ("lv", "lu"),
+    ("nv", "nu"),
+    ("lve", "lue"),
+    ("nve", "nue"),
+    ("lyu", "lu"),
+    ("nyu", "nu"),
+    ("lyue", "lue"),
+    ("nyue", "nue"),
+];
+
+/// A syllable with `u` for every spelling of `ü`.
+fn plain(syllable: &str) -> &str {
+    SPELLINGS_OF_U.iter().find(|(spelling, _)| *spelling == syllable).map_or(syllable, |(_, plain)| plain)
+}
 
 // SPEC 4.4  private use → Unicode, traditional → simplified, one character at a time
 pub fn fold(c: char) -> char {
@@ -42,9 +65,9 @@ pub fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' | '〇')
 }
 
-/// The reading of a character: toneless, `ü` as `v`; of several, the pinyin crate's first.
+/// The reading of a character: toneless, `ü` as `u`; of several, the pinyin crate's first.
 pub fn reading(c: char) -> Option<&'static str> {
-    c.to_pinyin().map(|reading| reading.plain())
+    c.to_pinyin().map(|reading| plain(reading.plain()))
 }
 
 /// Readings that a character has as a surname only.
@@ -94,7 +117,21 @@ pub fn surname_length(chars: &[char]) -> usize {
     if COMPOUND_SURNAMES.iter().any(starts) { 2 } else { 1 }
 }
 
-/// Letters cut into pinyin syllables, the longest first; none where they are no pinyin.
+/// How many syllables of a name in letters, from its start or from its end, may be a surname: one, and two where they spell a
+/// compound one and something is left.
+pub fn spelled_surname_lengths(syllables: &[String], from_end: bool) -> impl Iterator<Item = usize> {
+    let compound = syllables.len() > 2 && {
+        let two = if from_end { &syllables[syllables.len() - 2..] } else { &syllables[..2] };
+        SPELLED_COMPOUND_SURNAMES.contains(&two.concat())
+    };
+    [Some(1), compound.then_some(2)].into_iter().flatten()
+}
+
+static SPELLED_COMPOUND_SURNAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    COMPOUND_SURNAMES.iter().map(|surname| surname.chars().filter_map(surname_reading).collect()).collect()
+});
+
+/// Letters cut into pinyin syllables, the longest first, `ü` as `u`; none where they are no pinyin.
 pub fn syllables(letters: &str) -> Option<Vec<&str>> {
     if letters.is_empty() {
         return Some(Vec::new());
@@ -103,7 +140,7 @@ pub fn syllables(letters: &str) -> Option<Vec<&str>> {
         let (head, tail) = letters.split_at_checked(length)?;
         let known = SYLLABLES.contains(head);
         let mut rest = if known { syllables(tail)? } else { return None };
-        rest.insert(0, head);
+        rest.insert(0, plain(head));
         Some(rest)
     })
 }
@@ -121,6 +158,7 @@ mod tests {
     fn letters_are_cut_into_syllables() {
         assert_eq!(syllables("zhangwei").unwrap(), ["zhang", "wei"]);
         assert_eq!(syllables("xian").unwrap(), ["xian"]);
+        assert_eq!(syllables("lyufanghua").unwrap(), ["lu", "fang", "hua"]);
         assert_eq!(syllables("smith"), None);
     }
 
