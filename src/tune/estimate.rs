@@ -66,9 +66,9 @@ pub struct Missed {
 }
 
 impl Missed {
-    /// A number that is only inferred may be wrong by half.
+    /// A number that is only inferred may be wrong by half, and has its chance besides, as every count has (Poisson).
     pub fn inferred(matches: f64) -> Self {
-        Self { matches, deviation: matches / 2.0 }
+        Self { matches, deviation: (matches / 2.0).hypot((matches + 1.0).sqrt()) }
     }
 }
 
@@ -76,7 +76,8 @@ impl Missed {
 const STRATA: [f64; 10] = [-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0];
 /// Reviewed pairs that the model's word on a stratum is worth.
 const MODEL_WORTH: f64 = 20.0;
-/// A model is never surer than this that all pairs of a stratum match, or that none does.
+/// A model is never surer than this that all pairs of a stratum match, or that none does; nor than one pair more than there
+/// are could tell it.
 const SUREST: f64 = 2e-4;
 /// Deviations of a 95 % interval.
 const DEVIATIONS: f64 = 1.96;
@@ -160,8 +161,9 @@ impl Estimates {
             *pairs += 1.0;
             *matches += pair.p;
         }
-        let variance = of_strata.iter().zip(&self.strata).map(|((pairs, _), stratum)| stratum.variance(*pairs)).sum();
-        (of_strata.iter().map(|(_, matches)| matches).sum(), variance)
+        let surest = SUREST.max(1.0 / (self.pairs.len() as f64 + 2.0));
+        let variance = of_strata.iter().zip(&self.strata).map(|((pairs, _), stratum)| stratum.variance(*pairs, surest));
+        (of_strata.iter().map(|(_, matches)| matches).sum(), variance.sum())
     }
 }
 
@@ -187,8 +189,8 @@ impl Stratum {
     }
 
     /// The variance of the number of matches among so many of its pairs: all may be misjudged together.
-    fn variance(&self, pairs: f64) -> f64 {
-        let mean = self.reviewed_share().clamp(SUREST, 1.0 - SUREST);
+    fn variance(&self, pairs: f64, surest: f64) -> f64 {
+        let mean = self.reviewed_share().clamp(surest, 1.0 - surest);
         pairs.powi(2) * mean * (1.0 - mean) / (MODEL_WORTH + self.reviewed + 1.0)
     }
 }
@@ -250,7 +252,19 @@ mod tests {
             (Estimates::new(pairs(), &[], 1.0).at(0.0), Estimates::new(pairs(), &reviewed, 1.0).at(0.0));
         assert!((after.precision.estimate - 0.928).abs() < 1e-9, "{after:?}");
         let width = |estimate: Estimate| estimate.high - estimate.low;
-        assert!(width(after.precision) < width(before.precision) / 2.0, "{before:?} {after:?}");
+        assert!(width(after.precision) < width(before.precision) * 0.6, "{before:?} {after:?}");
+    }
+
+    #[test]
+    fn few_pairs_tell_little() {
+        let sure = |count: usize| vec![Scored { score: 20.0, p: 1.0 }; count];
+        let low = |count: usize| {
+            let point = Estimates::new(sure(count), &[], 1.0).missing(Missed::inferred(0.0)).at(0.0);
+            (point.precision.low, point.recall.low)
+        };
+        let ((precision_of_one, recall_of_one), (precision, recall)) = (low(1), low(10_000));
+        assert!(precision_of_one < 0.85 && recall_of_one < 0.1, "{precision_of_one} {recall_of_one}");
+        assert!(precision > 0.99 && recall > 0.999, "{precision} {recall}");
     }
 
     #[test]

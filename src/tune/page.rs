@@ -34,7 +34,11 @@ pub fn page(report: &Report) -> String {
     ] {
         page.put(format_args!("<dt>{name}</dt><dd>{value}</dd>"));
     }
-    page.put("</dl><h2>建议 Advice</h2>");
+    page.put("</dl>");
+    if report.is_of_few() {
+        page.put("<p>候选对太少,估计不可靠:区间很宽,建议可能偏差很大。<br>So few pairs say little: the intervals are wide, and the advice may be far off.</p>");
+    }
+    page.put("<h2>建议 Advice</h2>");
     let advice = &report.recommended;
     points(
         &mut page,

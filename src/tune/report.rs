@@ -55,6 +55,8 @@ pub struct PassReport {
 
 /// Thresholds that the text lists, every second one; the page and the JSON have all.
 const SHOWN: std::ops::RangeInclusive<f64> = -8.0..=16.0;
+/// Fewer pairs than these say little.
+const FEW: usize = 100;
 /// Pairs of each stratum that a sample for review holds.
 const SAMPLE: usize = 20;
 
@@ -128,6 +130,11 @@ impl Report {
         })
     }
 
+    /// Whether so few pairs meet that a model of them says little.
+    pub fn is_of_few(&self) -> bool {
+        self.pairs < FEW
+    }
+
     pub fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |line: std::fmt::Arguments| writeln!(text, "{line}").expect("a String takes everything");
@@ -137,6 +144,9 @@ impl Report {
             line(format_args!("(from {} rows of the first file, evenly drawn)", self.queries));
         }
         line(format_args!("{:.0} matches expected, {:.0} of them meet in no pass", self.matches, self.unseen));
+        if self.is_of_few() {
+            line(format_args!("so few pairs say little: the intervals are wide, and the advice may be far off"));
+        }
         if self.reviewed > 0 {
             line(format_args!("{} reviewed pairs, {} of them meet in no pass", self.reviewed, self.reviewed_unmet));
         }
