@@ -63,7 +63,11 @@ impl Link {
     pub fn run(self) -> Outcome {
         let started = Instant::now();
         let interrupt = Interrupt::listen();
-        refuse_to_overwrite(&[&self.files.a, &self.files.b], [&self.out])?;
+        let inputs = [&self.files.a, &self.files.b, &self.key.key_file, Path::new(&self.schema)];
+        refuse_to_overwrite(
+            &[&inputs[..], &self.truth.as_deref().into_iter().collect::<Vec<_>>()].concat(),
+            [&self.out],
+        )?;
         let schema = load_schema(&self.schema, self.profile)?;
         warn(&self.schema, &schema);
         // both files are the caller's own: one local project, one local agency

@@ -137,7 +137,7 @@ fn pairs(
     let verdict = verdict(&table)?;
     let [in_a, in_b] =
         [ids_a, ids_b].map(|ids| ids.iter().map(String::as_str).zip(0u32..).collect::<HashMap<&str, u32>>());
-    let mut known = Vec::new();
+    let (mut known, mut said) = (Vec::new(), HashMap::new());
     loop {
         let rows = table.next_rows(BLOCK)?;
         if rows.is_empty() {
@@ -152,16 +152,18 @@ fn pairs(
                 })
             };
             let matches = match verdict.map(|at| row.cells[at].trim().to_lowercase()).as_deref() {
-                None | Some("1" | "yes" | "true") => true,
-                Some("0" | "no" | "false") => false,
+                None | Some("1" | "1.0" | "yes" | "true") => true,
+                Some("0" | "0.0" | "no" | "false") => false,
                 Some("") => continue,
-                Some(_) => return Err(wrong("`match` is neither 1 nor 0")),
+                Some(_) => return Err(wrong("`match` is neither 1 nor 0 (nor yes or no, true or false)")),
             };
-            known.push(KnownPair {
-                a: place(&in_a, a, "id_a", "first")?,
-                b: place(&in_b, b, "id_b", "second")?,
-                matches,
-            });
+            let pair =
+                KnownPair { a: place(&in_a, a, "id_a", "first")?, b: place(&in_b, b, "id_b", "second")?, matches };
+            match said.insert((pair.a, pair.b), matches) {
+                None => known.push(pair),
+                Some(earlier) if earlier == matches => {}
+                Some(_) => return Err(wrong("`match` says another thing of this pair than a row before")),
+            }
         }
     }
 }

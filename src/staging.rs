@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -91,12 +91,22 @@ impl Write for NewFile {
     }
 }
 
-/// A slip of the keyboard must not cost a file that is read: no output may name an input.
+/// A slip of the keyboard must not cost a file that is read: no output may be an input, by whatever name. An input that is
+/// no file (a preset's name, `-`) cannot be lost.
 pub fn refuse_to_overwrite<'p>(inputs: &[&Path], outputs: impl IntoIterator<Item = &'p PathBuf>) -> Outcome {
-    match outputs.into_iter().find(|out| inputs.contains(&out.as_path())) {
+    let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let read: Vec<_> = inputs.iter().filter_map(|path| file(path)).collect();
+    match outputs.into_iter().find(|out| file(out).is_some_and(|out| read.contains(&out))) {
         None => Ok(()),
-        Some(out) => Err(Failure::usage(format!("{}: this is a file to read", out.display()))),
+        Some(out) => {
+            Err(Failure::usage(format!("{}: this is a file to read", out.display())).hint("name another file to write"))
+        }
     }
+}
+
+/// What somebody may have worked on is not written over.
+pub fn refuse_existing(path: &Path) -> Outcome {
+    if path.exists() { Err(Failure::refused(format!("{}: exists already", path.display()))) } else { Ok(()) }
 }
 
 /// A folder, and those above it, that only this user can enter.

@@ -87,9 +87,10 @@ pub struct Field {
 }
 
 impl Field {
-    // SPEC 4.12  a quantity, and nothing else, has a tolerance
+    // SPEC 4.8, 4.12  a date, and nothing else, has an order; a quantity, and nothing else, a tolerance
     fn validate(&self) -> Result<(), SchemaError> {
         let wrong = match (self.kind, self.tolerance) {
+            (kind, _) if kind != Kind::Date && !self.order.is_any() => "has an `order`, which only a date takes",
             (Kind::Quantity, None) => "is a quantity and needs a `tolerance`",
             (Kind::Quantity, Some(tolerance)) if !is_tolerance(tolerance) => {
                 "needs a `tolerance` above 0, of at most 15 digits before the point and 9 after it"

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::file::{ClkWriter, Clks, Form};
 use crate::failure::Outcome;
+use crate::staging::refuse_to_overwrite;
 use crate::terminal;
 
 #[derive(Args, Debug)]
@@ -23,6 +24,7 @@ pub struct Convert {
 
 impl Convert {
     pub fn run(self) -> Outcome {
+        refuse_to_overwrite(&[&self.from], [&self.to])?;
         let to = Form::of(None, &self.to)?;
         let clks = Clks::read(&self.from, Form::of(None, &self.from)?, self.bits)?;
         let mut writer = ClkWriter::create(&self.to, to, clks.length)?;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::file::{ClkWriter, Form};
 use crate::failure::{Failure, Outcome};
 use crate::keyfile;
+use crate::staging::refuse_to_overwrite;
 use crate::table::{Encoding, Row, Source, Table};
 use crate::terminal::{self, Interrupt};
 
@@ -43,6 +44,7 @@ pub struct Encode {
 impl Encode {
     pub fn run(self) -> Outcome {
         let interrupt = Interrupt::listen();
+        refuse_to_overwrite(&[&self.data, &self.schema, &self.secret_file], [&self.out])?;
         let (schema, encoder) = self.encoder()?;
         let form = Form::of(self.form, &self.out)?;
         // clkhash reads commas and nothing else
@@ -81,6 +83,10 @@ impl Encode {
         let json = std::fs::read(&self.schema).map_err(|e| Failure::file("read", &self.schema, &e))?;
         let schema = ClkSchema::parse(&json).map_err(refused)?;
         let secret = keyfile::read(&self.secret_file)?;
+        if secret.is_empty() {
+            return Err(Failure::refused(format!("{}: the secret is empty", self.secret_file.display()))
+                .hint("`head -c 32 /dev/urandom` makes one"));
+        }
         let encoder = ClkEncoder::new(&schema, &secret).map_err(refused)?;
         for remark in schema.remarks() {
             terminal::note(format!("warning: {}: {remark}", self.schema.display()));

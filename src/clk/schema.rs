@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::failure::{Failure, Outcome};
 use crate::options::warn;
-use crate::staging::replace_private;
+use crate::staging::{refuse_to_overwrite, replace_private};
 
 #[derive(Args, Debug)]
 pub struct Schema {
@@ -30,6 +30,7 @@ pub struct Schema {
 impl Schema {
     pub fn run(self) -> Outcome {
         let path = &self.linkage_schema;
+        refuse_to_overwrite(&[path], [&self.out])?;
         let json = std::fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = self.name.as_deref().unwrap_or(&stem);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hedui_protocol::normalise::is_han;
 use hedui_protocol::passes::Normaliser;
-use hedui_protocol::schema::{Field, Filter, Kind, Schema};
+use hedui_protocol::schema::{DateOrder, Field, Filter, Kind, Schema};
 
 use super::check::{bits_for, k_for};
 use super::guess::{ADDRESS, Guess, by_name, by_name_of_address, by_shape, by_values, holds_addresses};
@@ -13,7 +13,7 @@ use super::shape::numbers_rows;
 use super::strangers::Strangers;
 use crate::failure::{Failure, Outcome};
 use crate::options::TableFormat;
-use crate::staging::write_private;
+use crate::staging::{refuse_existing, write_private};
 use crate::table::{Row, Table};
 use crate::terminal;
 
@@ -36,9 +36,7 @@ pub struct Init {
 
 impl Init {
     pub fn run(self) -> Outcome {
-        if self.out.exists() {
-            return Err(Failure::refused(format!("{}: exists already", self.out.display())));
-        }
+        refuse_existing(&self.out)?;
         let mut table = self.format.open(&self.data)?;
         let rows = sample(&mut table)?;
         let name = if speaks_chinese(&table, &rows) { "resident-cn" } else { "person" };
@@ -79,6 +77,15 @@ impl Init {
                 )),
             }
         }
+        let used: Vec<usize> = guesses.iter().flatten().map(|guess| guess.column).collect();
+        for at in (0..table.header.len()).filter(|at| !taken[*at] && !used.contains(at)) {
+            terminal::note(format!(
+                "  {:14} column {} `{}`: nothing of the preset is called so or looks so",
+                "no field",
+                at + 1,
+                table.header[at]
+            ));
+        }
         let schema = self.schema(&preset, &guesses, &table, &rows)?;
         let text = toml::to_string(&schema).map_err(Failure::refused)?;
         write_private(&self.out, text.as_bytes())?;
@@ -118,8 +125,10 @@ impl Init {
             let column = table.header[guess.as_ref()?.column].clone();
             let mut columns = field.columns.clone();
             columns.retain(|known| *known != column);
+            let cells = rows.iter().filter_map(|row| row.cells.get(guess.as_ref()?.column));
+            let order = if field.kind == Kind::Date { date_order(&column, cells) } else { field.order };
             columns.insert(0, column);
-            Some(Field { columns, ..field.clone() })
+            Some(Field { columns, order, ..field.clone() })
         });
         schema.fields = fields.collect();
         if schema.passes.is_empty() {
@@ -150,6 +159,33 @@ impl Init {
             }
         }
     }
+}
+
+/// How a column writes its dates: where the year stands last, by the days that are no month.
+fn date_order<'c>(column: &str, cells: impl Iterator<Item = &'c str>) -> DateOrder {
+    let (mut unclear, mut day_first, mut month_first) = (0, 0, 0);
+    for cell in cells {
+        let groups: Vec<&str> = cell.trim().split(['/', '-', '.']).collect();
+        let &[one, other, year] = groups.as_slice() else { continue };
+        let number = |group: &str| group.parse::<u32>().ok();
+        match (number(one), number(other)) {
+            (Some(one), Some(other)) if year.len() == 4 => match (one > 12, other > 12) {
+                (true, false) => day_first += 1,
+                (false, true) => month_first += 1,
+                _ => unclear += 1,
+            },
+            _ => {}
+        }
+    }
+    let (order, why) = match (day_first, month_first) {
+        (0, 0) if unclear == 0 => return DateOrder::Any,
+        (0, 0) => (DateOrder::Any, "no day in it is above 12: say `order` if the month comes first"),
+        (_, 0) => (DateOrder::DayFirst, "days come first"),
+        (0, _) => (DateOrder::MonthFirst, "months come first"),
+        _ => (DateOrder::Any, "written in both orders: days come first where both are possible"),
+    };
+    terminal::note(format!("  dates in `{column}`: {why}"));
+    order
 }
 
 /// Every so many rows of a whole file, at most `SAMPLE`.

@@ -20,11 +20,13 @@ use crate::learning::regression::{Example, Model};
 use crate::options::TableFormat;
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::sides::{Side, reviewed_pairs, true_pairs};
-use crate::staging::replace_private;
+use crate::staging::{refuse_to_overwrite, replace_private};
 use crate::terminal::{self, Interrupt};
 
 /// Rows of a file that are used; more teach nothing new.
 const ROWS: usize = 6000;
+/// Matches and strangers below which weights are mostly chance.
+const FEW: usize = 100;
 /// Rounds in which likely matches among the supposed strangers of one file are left out.
 const ROUNDS: usize = 3;
 /// Further views of every data set, with fields left out of both sides: files that lack them.
@@ -77,6 +79,8 @@ impl Learn {
         if schema.profile != Profile::Cohort {
             return Err(Failure::usage("weights are learned for the `cohort` profile"));
         }
+        let inputs = self.known.iter().chain(&self.reviewed).chain(&self.own).map(PathBuf::as_path);
+        refuse_to_overwrite(&inputs.collect::<Vec<_>>(), [&self.out])?;
         if self.known.is_empty() && self.reviewed.is_empty() && self.own.is_empty() {
             return Err(Failure::usage(
                 "name a file with `--own`, or two files and their truth with `--known`, or a sample with `--reviewed`",
@@ -94,6 +98,12 @@ impl Learn {
         }
         let examples = examples(&schema, &sets, self.seed, &interrupt)?;
         let matches = examples.iter().filter(|example| example.positive).count();
+        if matches < FEW || examples.len() - matches < FEW {
+            terminal::note(format!(
+                "warning: weights from so few pairs are mostly chance: {matches} matches and {} strangers, and {FEW} of each are few",
+                examples.len() - matches
+            ));
+        }
         let model = Model::fit(&examples, outcomes::count(&schema));
         let learned = outcomes::with_weights(&schema, &model);
         let text = toml::to_string(&learned).map_err(Failure::refused)?;

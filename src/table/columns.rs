@@ -27,7 +27,7 @@ impl FromStr for Mapping {
 pub struct Columns(Vec<Option<usize>>);
 
 impl Columns {
-    /// A field is found by `--map`, by its own name, or by one of the names that the schema lists for it.
+    /// A field is found by `--map`, by its own name, or by one of the names that the schema lists for it, in whatever case.
     pub fn find(table: &Table, schema: &Schema, mappings: &[Mapping]) -> Outcome<Self> {
         if let Some(stray) = mappings.iter().find(|m| !schema.fields.iter().any(|field| field.name == m.field)) {
             let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
@@ -42,7 +42,7 @@ impl Columns {
                 };
             }
             let names = std::iter::once(&field.name).chain(&field.columns);
-            match names.into_iter().find_map(|name| table.position(name)) {
+            match names.into_iter().find_map(|name| table.position_like(name)) {
                 None if !field.optional => Err(Failure::refused(format!(
                     "{}: there is no column for the field `{}`",
                     table.name, field.name

@@ -5,6 +5,10 @@ use std::io::Read;
 use super::stdin::Interrupted;
 use super::{Encoding, Source, decode};
 use crate::failure::{Failure, Outcome};
+use crate::terminal;
+
+/// Lines of a cell beyond which it holds other rows.
+const MOST_LINES: usize = 50;
 
 pub(super) struct CsvRows {
     name: String,
@@ -37,10 +41,11 @@ impl CsvRows {
                 .hint("name the file instead of `-`"));
         }
         let encoding = source.encoding.unwrap_or_else(|| decode::detect(&sample));
-        let (input, bom): (Box<dyn Read + Send>, usize) = match encoding {
-            Encoding::Utf8 => (input, if sample.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }),
-            Encoding::Gb18030 => (Box::new(decode::gb18030(input)), 0),
-        };
+        if source.encoding.is_none() && matches!(encoding, Encoding::Big5 | Encoding::Windows1252) {
+            terminal::note(format!("{name}: read as {}; `--encoding` names another", encoding.label()));
+        }
+        let bom = if encoding == Encoding::Utf8 && sample.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let input = encoding.decode(input);
         let separator = source.separator.unwrap_or_else(|| separator_of(&sample[bom..]));
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(skip(input, bom, name)?);
         let line_end = LineEnd::of(&sample);
@@ -59,14 +64,29 @@ impl CsvRows {
         let more = self.reader.read_record(&mut cells).map_err(|e| place.refuse(&e))?;
         self.before = cells.as_slice().len();
         self.row += u64::from(more);
-        if more && self.encoding == Encoding::Gb18030 {
+        self.refuse_swallowed(&cells)?;
+        if more && self.encoding != Encoding::Utf8 {
             self.refuse_damaged(&cells)?;
         }
         Ok(more.then_some(cells))
     }
 
+    /// A quote that nothing closes takes the lines behind it into its cell, up to the next quote.
+    fn refuse_swallowed(&self, cells: &csv::StringRecord) -> Outcome {
+        let lines = |cell: &str| cell.bytes().filter(|byte| *byte == b'\n').take(MOST_LINES + 1).count();
+        let Some(column) = cells.iter().position(|cell| cell.len() > MOST_LINES && lines(cell) > MOST_LINES) else {
+            return Ok(());
+        };
+        let column = self.header.get(column).map_or("?", String::as_str);
+        let (name, row) = (&self.name, self.row);
+        Err(Failure::refused(format!("{name}: row {row}: `{column}` goes on for more than {MOST_LINES} lines")).hint(
+            "a quote was opened that nothing closes: a quote inside a cell is written twice, and the cell in quotes",
+        ))
+    }
+
     fn refuse_damaged(&self, cells: &csv::StringRecord) -> Outcome {
-        if let Some(column) = cells.iter().position(decode::was_utf8) {
+        let was_utf8 = |cell| self.encoding == Encoding::Gb18030 && decode::was_utf8(cell);
+        if let Some(column) = cells.iter().position(was_utf8) {
             let column = self.header.get(column).map_or("?", String::as_str);
             let (name, row) = (&self.name, self.row);
             return Err(Failure::refused(format!("{name}: row {row}: `{column}` is UTF-8 text in a file of GB18030"))
@@ -76,7 +96,7 @@ impl CsvRows {
             None => Ok(()),
             Some(column) => {
                 let column = self.header.get(column).map_or("?", String::as_str);
-                Err(not_text(&self.name, self.row, column, "GB18030"))
+                Err(not_text(&self.name, self.row, column, self.encoding))
             }
         }
     }
@@ -104,10 +124,9 @@ fn separator_of(sample: &[u8]) -> u8 {
     counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(separator, _)| *separator)
 }
 
-fn not_text(name: &str, row: u64, column: &str, encoding: &str) -> Failure {
-    let other = if encoding == "UTF-8" { "gb18030" } else { "utf-8" };
-    Failure::refused(format!("{name}: row {row}: `{column}` is not {encoding} text"))
-        .hint(format!("is the whole file in another encoding? try `--encoding {other}`"))
+fn not_text(name: &str, row: u64, column: &str, encoding: Encoding) -> Failure {
+    Failure::refused(format!("{name}: row {row}: `{column}` is not {} text", encoding.label()))
+        .hint("is the whole file in another encoding? `--encoding` takes utf-8, gb18030, big5 and windows-1252")
 }
 
 /// How the first line of a file ends.
@@ -155,14 +174,15 @@ impl Place<'_> {
                 let line = pos.as_ref().map_or_else(String::new, |pos| self.line_end.line(pos));
                 Failure::refused(format!("{name}: row {row}{line} has {len} cells, the header has {expected_len}"))
                     .hint(
-                        "a separator inside a cell needs quotes around the cell; `--separator` names another separator",
+                        "a separator inside a cell needs quotes around the cell, a quote inside one is written twice; `--separator` names \
+                     another separator",
                     )
             }
             csv::ErrorKind::Utf8 { pos, err } => {
                 let row = pos.as_ref().map_or(0, csv::Position::record);
                 let column =
                     self.header.get(err.field()).cloned().unwrap_or_else(|| format!("column {}", err.field() + 1));
-                not_text(name, row, &column, label(self.encoding))
+                not_text(name, row, &column, self.encoding)
             }
             csv::ErrorKind::Io(e) => unreadable(name, e),
             _ => Failure::refused(format!("{name}: the file does not read as CSV")),
@@ -174,13 +194,6 @@ fn unreadable(name: &str, error: &std::io::Error) -> Failure {
     match error.get_ref().is_some_and(|inner| inner.is::<Interrupted>()) {
         true => Failure::interrupted(),
         false => Failure::refused(format!("{name}: {error}")),
-    }
-}
-
-fn label(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Utf8 => "UTF-8",
-        Encoding::Gb18030 => "GB18030",
     }
 }
 
@@ -236,6 +249,15 @@ mod tests {
         late.extend(b"x,\xff\xfe\n");
         refuses(&late, "people.csv: row 20001: `name` is not UTF-8 text");
         refuses(b"id,name\n1,\xd5\xc5\n2,\xff\xff\n", "people.csv: row 2: `name` is not GB18030 text");
+    }
+
+    #[test]
+    fn a_quote_that_swallows_rows_is_refused() {
+        let mut rows = b"id,name\n1,\"Ann\n".to_vec();
+        rows.extend(b"2,Bob\n".repeat(60));
+        rows.extend(b"3,Eve\"\n");
+        refuses(&rows, "people.csv: row 1: `name` goes on for more than 50 lines");
+        assert!(read(b"id,note\n1,\"two\nlines\"\n").is_ok());
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::io::{Cursor, Read};
 
-use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use hedui_protocol::normalise::is_han;
 
@@ -20,24 +20,66 @@ pub(super) fn sample(mut input: impl Read + Send + 'static) -> std::io::Result<(
     Ok((head, Box::new(whole)))
 }
 
-/// What most lines beyond ASCII are: UTF-8, or else GB18030, which hardly ever passes for it. Of a file put together of both,
-/// the reader of rows names the first row of the other.
+/// What most lines beyond ASCII are: UTF-8, or else what their bytes look like, which hardly ever pass for it. Of a file put
+/// together of two encodings, the reader of rows names the first row of the other.
 pub(super) fn detect(sample: &[u8]) -> Encoding {
-    // a line that the sample cuts may end inside a character
-    let utf8 = |line: &[u8]| std::str::from_utf8(line).map_or_else(|e| e.error_len().is_none(), |_| true);
+    let sample = match std::str::from_utf8(sample) {
+        // the sample ends inside a character
+        Err(e) if e.error_len().is_none() => &sample[..e.valid_up_to()],
+        _ => sample,
+    };
+    let utf8 = |line: &[u8]| std::str::from_utf8(line).is_ok();
     let lines = sample.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_ascii());
-    let votes: Vec<bool> = lines.map(utf8).collect();
-    let in_favour = votes.iter().filter(|utf8| **utf8).count();
-    match in_favour.cmp(&(votes.len() - in_favour)) {
+    let (in_favour, against): (Vec<&[u8]>, Vec<&[u8]>) = lines.clone().partition(|line| utf8(line));
+    match in_favour.len().cmp(&against.len()) {
         Ordering::Greater => Encoding::Utf8,
-        Ordering::Equal if votes.first().copied().unwrap_or(true) => Encoding::Utf8,
+        Ordering::Equal if lines.clone().next().is_none_or(utf8) => Encoding::Utf8,
+        _ => by_pairs(&against),
+    }
+}
+
+/// By what stands behind a byte beyond ASCII. GB18030's characters are mostly two such bytes; in Big5 the second is ASCII as
+/// often as not, and never of the first 32 beyond; Windows-1252 has single ones, between letters.
+fn by_pairs(lines: &[&[u8]]) -> Encoding {
+    let (mut both, mut first_alone, mut big5) = (0u32, 0u32, true);
+    for line in lines {
+        let mut bytes = line.iter();
+        while let Some(byte) = bytes.next() {
+            if byte.is_ascii() {
+                continue;
+            }
+            let second = bytes.next().copied().unwrap_or(b' ');
+            *(if second.is_ascii() { &mut first_alone } else { &mut both }) += 1;
+            big5 &= matches!((byte, second), (0xa1..=0xf9, 0x40..=0x7e | 0xa1..=0xfe));
+        }
+    }
+    match (first_alone > 4 * both, big5 && 4 * first_alone > both) {
+        (true, _) => Encoding::Windows1252,
+        (_, true) => Encoding::Big5,
         _ => Encoding::Gb18030,
     }
 }
 
-/// GB18030 as UTF-8; bytes that are no GB18030 become U+FFFD, which the reader of rows refuses.
-pub(super) fn gb18030(input: Box<dyn Read + Send>) -> DecodeReaderBytes<Box<dyn Read + Send>, Vec<u8>> {
-    DecodeReaderBytesBuilder::new().encoding(Some(encoding_rs::GB18030)).build(input)
+impl Encoding {
+    /// A text's bytes as UTF-8; bytes that are none of its become U+FFFD, which the reader of rows refuses.
+    pub(super) fn decode(self, input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+        let encoding = match self {
+            Self::Utf8 => return input,
+            Self::Gb18030 => encoding_rs::GB18030,
+            Self::Big5 => encoding_rs::BIG5,
+            Self::Windows1252 => encoding_rs::WINDOWS_1252,
+        };
+        Box::new(DecodeReaderBytesBuilder::new().encoding(Some(encoding)).build(input))
+    }
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Utf8 => "UTF-8",
+            Self::Gb18030 => "GB18030",
+            Self::Big5 => "Big5",
+            Self::Windows1252 => "Windows-1252",
+        }
+    }
 }
 
 /// By its mark, or by the noughts that every other byte of Latin text and separators is.
@@ -69,6 +111,29 @@ mod tests {
         assert_eq!(detect(&"姓名".as_bytes()[..5]), Encoding::Utf8, "cut inside a character");
         assert_eq!(detect(&encoding_rs::GB18030.encode("编号,姓名").0), Encoding::Gb18030);
         assert_eq!(detect(b"id,name"), Encoding::Utf8);
+    }
+
+    #[test]
+    fn encodings_without_a_mark_are_told_by_their_bytes() {
+        let big5 = |text: &str| detect(&encoding_rs::BIG5.encode(text).0);
+        let gb18030 = |text: &str| detect(&encoding_rs::GB18030.encode(text).0);
+        let latin = |text: &str| detect(&encoding_rs::WINDOWS_1252.encode(text).0);
+        for text in ["id,姓名\n1,陳大文\n2,李小龍\n3,歐陽修\n", "編號,姓名,地址\n1,王美麗,臺北市大安區和平東路12號\n"]
+        {
+            assert_eq!(big5(text), Encoding::Big5, "{text}");
+            assert_eq!(gb18030(text), Encoding::Gb18030, "{text}");
+        }
+        for text in ["编号,姓名\n1,李䶮\n", "1,张伟\n2,喆\n3,赵镕\n", "1,歐陽修\n"] {
+            assert_eq!(gb18030(text), Encoding::Gb18030, "{text}");
+        }
+        for text in [
+            "id,name\n1,Müller\n2,Björn\n",
+            "1,José Núñez\n2,André\n3,Zoë\n4,Jürgen\n5,Käthe\n",
+            "1,Käthe Strauß\n",
+            "1,Ö'Brien\n2,André\n",
+        ] {
+            assert_eq!(latin(text), Encoding::Windows1252, "{text}");
+        }
     }
 
     #[test]
@@ -114,7 +179,7 @@ mod tests {
     fn gb18030_reads_as_utf8() {
         let bytes = encoding_rs::GB18030.encode("李䶮,阿卜杜拉·买买提").0.into_owned();
         let mut text = String::new();
-        gb18030(Box::new(Cursor::new(bytes))).read_to_string(&mut text).unwrap();
+        Encoding::Gb18030.decode(Box::new(Cursor::new(bytes))).read_to_string(&mut text).unwrap();
         assert_eq!(text, "李䶮,阿卜杜拉·买买提");
     }
     /// GBK's FE50 to FEA0, which older systems hold as U+E815 to U+E864 and newer ones as Unicode's own characters.

@@ -1,4 +1,4 @@
-//! Files with rows of people: CSV in UTF-8 or GB18030, and Parquet, read as a stream.
+//! Files with rows of people: CSV in UTF-8, GB18030, Big5 or Windows-1252, and Parquet, read as a stream.
 
 pub mod columns;
 mod csv_file;
@@ -34,6 +34,12 @@ pub enum Encoding {
     /// GB18030, and with it GBK and GB2312.
     #[value(name = "gb18030")]
     Gb18030,
+    /// Big5, as Hong Kong and Taiwan write it.
+    #[value(name = "big5")]
+    Big5,
+    /// Windows-1252, and with it Latin-1: western Europe.
+    #[value(name = "windows-1252")]
+    Windows1252,
 }
 
 /// One row's cells, in the header's order. Personal data: it does not print itself.
@@ -108,6 +114,12 @@ impl Table {
     /// The position of a column, by its exact name.
     pub fn position(&self, column: &str) -> Option<usize> {
         self.header.iter().position(|name| name == column)
+    }
+
+    /// The position of a column by a name that may be written in other case, or with other marks between its words.
+    pub fn position_like(&self, column: &str) -> Option<usize> {
+        let plain = |name: &str| name.to_lowercase().replace([' ', '_', '-'], "");
+        self.position(column).or_else(|| self.header.iter().position(|name| plain(name) == plain(column)))
     }
 
     /// As [`Self::position`], or an error. It does not list the columns: without a header they are somebody's data.

@@ -6,7 +6,7 @@ mod meetings;
 mod page;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::encoder::Encoder;
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::options::LinkageKeyFile;
 use crate::project::manifest::{ProfileName, load_schema};
 use crate::sides::{Side, TwoFiles, reviewed_pairs};
-use crate::staging::{refuse_to_overwrite, replace_private};
+use crate::staging::{refuse_existing, refuse_to_overwrite, replace_private};
 use crate::terminal::Interrupt;
 use agreement::Comparer;
 use meetings::{Meeting, Meetings, Row};
@@ -36,7 +36,7 @@ pub struct Tune {
     /// Pairs that somebody looked at (id_a,id_b,match: 1 or 0): the intervals narrow
     #[arg(long, value_name = "FILE")]
     reviewed: Option<PathBuf>,
-    /// Write a sample of pairs to look at, for `--reviewed`; ids only
+    /// Write a sample of pairs to look at, for `--reviewed`; ids only. The file must not exist yet
     #[arg(long, value_name = "FILE")]
     sample: Option<PathBuf>,
     /// Write a page with the histogram and the curve
@@ -50,8 +50,10 @@ pub struct Tune {
 impl Tune {
     pub fn run(self) -> Outcome {
         let interrupt = Interrupt::listen();
-        let inputs = [&self.files.a, &self.files.b].map(|path| path.as_path());
-        refuse_to_overwrite(&inputs, [&self.html, &self.sample].into_iter().flatten())?;
+        let inputs = [&self.files.a, &self.files.b, &self.key.key_file, Path::new(&self.schema)];
+        let inputs: Vec<&Path> = inputs.into_iter().chain(self.reviewed.as_deref()).collect();
+        refuse_to_overwrite(&inputs, self.html.as_ref())?;
+        self.sample.as_deref().map_or(Ok(()), refuse_existing)?;
         let schema = load_schema(&self.schema, ProfileName::Cohort)?;
         if schema.profile != Profile::Cohort {
             return Err(Failure::usage("thresholds are estimated for the `cohort` profile"));

@@ -56,7 +56,7 @@ fn rows_that_cannot_be_read_are_named_by_number() {
     refuses(
         [HEADER.as_bytes(), ROW.as_bytes(), b"B2,\xff\xfe,,,,,,1,1\n"].concat(),
         &["--encoding", "utf-8"],
-        "row 2: `column 2` is not UTF-8",
+        "row 2: `name` is not UTF-8",
     );
     refuses(
         HEADER.to_owned() + ROW + &ROW.replace("欧阳若曦", "secret cell"),
@@ -110,10 +110,17 @@ fn odd_but_readable_files_are_read_and_hopeless_ones_refused() {
     assert_eq!(rows(&two.replace("欧阳若曦", "\"欧阳\"\"若曦, 女士\"")), 2, "quotes");
     assert_eq!(rows(&two.replacen("欧阳若曦", "欧阳\0若曦", 1)), 2, "a NUL is no letter");
     assert_eq!(rows(&two.replacen("甲区长河路1号101", &"长".repeat(350_000), 1)), 2, "a cell of a megabyte");
+    let latin = encoding_rs::WINDOWS_1252
+        .encode(&two.replace("欧阳若曦", "Müller").replace(|c: char| !c.is_ascii() && c != 'ü', ""))
+        .0
+        .into_owned();
+    let data = project.write("latin.csv", latin);
+    let said = Said::of(&project.agency("check", "bank", &[&data]).output().unwrap()).done();
+    assert!(said.stderr.contains("latin.csv: read as Windows-1252; `--encoding` names another"), "{}", said.stderr);
     // a row in another encoding than those before it
     let gb = encoding_rs::GB18030.encode(&ROW.replace("B1", "B2")).0.into_owned();
     let mixed = [HEADER.as_bytes(), ROW.as_bytes(), &gb].concat();
-    refuses(&mixed, &["--encoding", "utf-8"], "row 2: `column 2` is not UTF-8");
+    refuses(&mixed, &["--encoding", "utf-8"], "row 2: `name` is not UTF-8");
     let wide: Vec<String> = (0..1_000_000).map(|at| format!("c{at}")).collect();
     refuses(wide.join(",") + "\n1\n", &[], "the header has 1000000 columns, more than 10000");
     refuses(

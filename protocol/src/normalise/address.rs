@@ -96,6 +96,11 @@ fn box_number(tokens: &[String]) -> Option<String> {
 
 // SPEC 4.14  the number after `unit`; or the first of two numbers with a `/` between
 fn take_unit(tokens: &mut Vec<String>) -> Option<String> {
+    // a floor or a building does not tell one household from another
+    let storey = |pair: &[String]| pair[0] == "level" && is_unit_number(&pair[1]);
+    while let Some(at) = tokens.windows(2).position(storey) {
+        tokens.drain(at..at + 2);
+    }
     let named = |pair: &[String]| pair[0] == "unit" && is_unit_number(&pair[1]);
     if let Some(at) = tokens.windows(2).position(named) {
         let unit = tokens.remove(at + 1);
@@ -178,7 +183,10 @@ fn is_direction(word: &str) -> bool {
 fn one_form(word: &str) -> &str {
     let tables = [&SUFFIXES[..], &DIRECTIONS, &OTHERS];
     let known = tables.into_iter().flatten().find(|(_, forms)| forms.contains(&word));
-    known.map_or(word, |(form, _)| form)
+    known.map_or_else(
+        || word.strip_suffix("asse").filter(|short| short.ends_with("str")).unwrap_or(word),
+        |(form, _)| form,
+    )
 }
 
 /// Forms of a word that are written as one.
@@ -231,8 +239,23 @@ const DIRECTIONS: [OneForm; 8] = [
     ("se", &["southeast"]),
     ("sw", &["southwest"]),
 ];
-/// Words before the number of a flat (Publication 28, appendix C2, and Britain's).
-const OTHERS: [OneForm; 1] = [("unit", &["flat", "apt", "apartment", "suite", "ste", "room", "rm"])];
+/// Words before the number of a flat (Publication 28, appendix C2, and Britain's) or of a floor, and words in names of streets.
+const OTHERS: [OneForm; 14] = [
+    ("unit", &["flat", "apt", "apartment", "suite", "ste", "room", "rm"]),
+    ("level", &["lvl", "floor", "fl", "building", "bldg"]),
+    ("mt", &["mount"]),
+    ("ft", &["fort"]),
+    ("1st", &["first"]),
+    ("2nd", &["second"]),
+    ("3rd", &["third"]),
+    ("4th", &["fourth"]),
+    ("5th", &["fifth"]),
+    ("6th", &["sixth"]),
+    ("7th", &["seventh"]),
+    ("8th", &["eighth"]),
+    ("9th", &["ninth"]),
+    ("10th", &["tenth"]),
+];
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +301,12 @@ mod tests {
             check(text, "12|po box|");
         }
         check("12 5th Avenue", "12|5th ave|");
+        check("12 Fifth Ave", "12|5th ave|");
+        check("Level 5, 25 Collins St", "25|collins st|");
+        check("Bldg 4 37 Park Pl", "37|park pl|");
+        check("12 Floor Street", "12|level st|");
+        check("Hauptstraße 28", "28|hauptstr|");
+        check("Hauptstr. 28", "28|hauptstr|");
         check("Highway 66", "|hwy 66|");
         check("120 Route 66", "120|rte 66|");
     }
@@ -286,7 +315,7 @@ mod tests {
     fn names_that_look_like_something_else() {
         check("12 St. John's Road", "12|st johns rd|");
         check("12 Saint Johns Rd", "12|st johns rd|");
-        check("12 Mount St Helens Drive", "12|mount st helens dr|");
+        check("12 Mount St Helens Drive", "12|mt st helens dr|");
         check("12 Flat Rock Road", "12|unit rock rd|");
         check("12 Court House Road", "12|ct house rd|");
         check("12 Church Street", "12|church st|");

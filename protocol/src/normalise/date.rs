@@ -1,6 +1,7 @@
 //! Dates of birth in the forms that files hold (SPEC 4.8).
 
 use super::FieldState;
+use super::han_numbers::in_figures;
 use super::lunar::{self, Marked};
 use super::month_names;
 use crate::schema::{DateOrder, Part};
@@ -19,7 +20,7 @@ impl Date {
             return Self::solar(month_names::digits(clean).or_else(|| digits(clean, order))?, false);
         }
         let Some(Marked { figures, leap }) = Marked::read(clean) else {
-            let figures = || digits(&lunar::in_figures(clean), order);
+            let figures = || digits(&in_figures(clean), order);
             return Self::solar(digits(clean, order).or_else(figures)?, false);
         };
         Self::solar(lunar::solar_day(&digits(&figures, order)?, leap)?, true)

@@ -3,6 +3,8 @@
 use icu_calendar::types::Month;
 use icu_calendar::{Date, Iso};
 
+use super::han_numbers::{in_figures, numeral};
+
 /// Years that tables of the calendar cover.
 const YEARS: std::ops::RangeInclusive<i32> = 1901..=2099;
 const MARKS: [&str; 8] = ["农历", "農曆", "阴历", "陰曆", "旧历", "舊曆", "夏历", "夏曆"];
@@ -31,7 +33,7 @@ impl Marked {
         let plain = MARKS.iter().fold(clean.replace(LEAP, ""), |plain, mark| plain.replace(mark, ""));
         let plain = plain.replace(NEW_YEAR, "正月初一").replace("正月正月", "正月");
         let plain = plain.replace("正月", "一月").replace("冬月", "十一月").replace(['腊', '臘'], "十二");
-        Some(Self { figures: in_figures(plain.trim()).trim_end().to_owned(), leap })
+        Some(Self { figures: in_figures(plain.trim()), leap })
     }
 }
 
@@ -57,44 +59,6 @@ pub fn solar_day(digits: &str, leap: bool) -> Option<String> {
     let year = u32::try_from(solar.year().extended_year()).expect("from 1901 on");
     let number = 10_000 * year + 100 * u32::from(solar.month().ordinal) + u32::from(solar.day_of_month().0);
     Some(number.to_string())
-}
-
-/// Runs of Han numerals as numbers: 一九四九 → 1949, 十一 → 11, 廿九 → 29, 初三 → 3.
-pub fn in_figures(text: &str) -> String {
-    let mut figures = String::new();
-    let mut run = Vec::new();
-    for c in text.chars().chain(['\n']) {
-        match numeral(c) {
-            Some(number) => run.push(number),
-            None => {
-                if !run.is_empty() {
-                    figures.push_str(&number(&std::mem::take(&mut run)));
-                }
-                figures.push(c);
-            }
-        }
-    }
-    figures
-}
-
-fn numeral(c: char) -> Option<u32> {
-    match c {
-        '零' | '○' => Some(0),
-        '廿' => Some(20),
-        '卅' => Some(30),
-        _ => "〇一二三四五六七八九十".chars().position(|known| known == c).and_then(|at| u32::try_from(at).ok()),
-    }
-}
-
-fn number(run: &[u32]) -> String {
-    match *run {
-        [10] => "10".into(),
-        [10, ones] => (10 + ones).to_string(),
-        [tens, 10] => (10 * tens).to_string(),
-        [tens, 10, ones] => (10 * tens + ones).to_string(),
-        [tens @ (20 | 30), ones] => (tens + ones).to_string(),
-        _ => run.iter().map(u32::to_string).collect(),
-    }
 }
 
 #[cfg(test)]

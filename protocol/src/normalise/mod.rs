@@ -5,6 +5,7 @@
 mod address;
 mod address_cn;
 mod date;
+mod han_numbers;
 mod id_numbers;
 mod lunar;
 mod missing;
@@ -93,10 +94,10 @@ impl Value {
         let value = match kind {
             Kind::NameCn => name_cn::NameCn::read(&clean).map(Self::NameCn),
             Kind::ResidentId => id_numbers::IdNumbers::read(&clean).map(Self::ResidentId),
-            Kind::Date => date::Date::read(&clean, reading.order).map(Self::Date),
-            Kind::Sex => sex(&clean).map(Self::Code),
+            Kind::Date => date::Date::read(text::whole(&clean), reading.order).map(Self::Date),
+            Kind::Sex => sex(text::whole(&clean)).map(Self::Code),
             Kind::Phone => phone::Phones::read(&clean).map(Self::Phone),
-            Kind::Digits => western::digits(&clean).map(Self::Digits),
+            Kind::Digits => western::digits(text::whole(&clean)).map(Self::Digits),
             Kind::AddressCn => address_cn::AddressCn::read(&clean).map(Self::AddressCn),
             Kind::Address => address::Address::read(&clean).map(Self::Address),
             Kind::Words => western::words(&clean).map(Self::Words),

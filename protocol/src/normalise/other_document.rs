@@ -13,6 +13,12 @@ impl OtherDocument {
     // SPEC 4.6  known by letters and length alone; one digit throughout fills a form, and a day belongs in another column
     pub fn read(clean: &str) -> Option<Self> {
         let text: String = clean.chars().filter(|c| !is_separator(*c)).collect();
+        // Macau's cards had strokes before they had brackets: 1/234567/8
+        let strokes: Vec<&str> = text.split('/').collect();
+        let text = match strokes[..] {
+            [one, six, check] if (one.len(), six.len()) == (1, 6) => format!("{one}{six}({check})"),
+            _ => text,
+        };
         if let Some(card) = Self::identity_card(&text) {
             return Some(card);
         }
@@ -134,6 +140,7 @@ mod tests {
         check("A123456789", "taiwan-card a123456789");
         check("A800000014", "taiwan-card a800000014");
         check("1234567(8)", "macau-card 12345678");
+        check("1/234567/8", "macau-card 12345678");
         for wrong in ["A123456(7)", "A1234567", "A123456788", "2234567(8)", "A323456789", "1234567(x)", "()", "(3)"] {
             check(wrong, "");
         }

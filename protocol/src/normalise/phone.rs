@@ -96,12 +96,8 @@ fn without_extension(text: &str) -> &str {
     let marks = EXTENSIONS.iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at);
     let cut = marks.filter(|at| digits(&text[..*at]).len() >= FEWEST_DIGITS).min();
     let text = cut.map_or(text, |at| &text[..at]).trim_end();
-    if let Some((number, fraction)) = text.rsplit_once('.')
-        && number.bytes().all(|c| c.is_ascii_digit())
-        && number.len() >= FEWEST_DIGITS
-        && !fraction.is_empty()
-        && fraction.bytes().all(|c| c == b'0')
-    {
+    let number = text::whole(text);
+    if number.len() < text.len() && number.len() >= FEWEST_DIGITS {
         return number;
     }
     match text.rsplit_once('-') {

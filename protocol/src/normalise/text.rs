@@ -34,12 +34,62 @@ fn invisible(c: char) -> bool {
         || (c.is_control() && !c.is_whitespace())
 }
 
-/// Letters without their marks: decomposed (NFKD), the marks left out.
+// SPEC 4.9  letters without their marks: decomposed (NFKD), the marks left out; letters that do not decompose as they are written without
 pub fn without_marks(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
     }
-    text.nfkd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)).collect()
+    let mut plain = String::with_capacity(text.len());
+    for c in text.nfkd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)) {
+        match PLAIN.iter().find(|(letter, _)| *letter == c) {
+            Some((_, letters)) => plain.push_str(letters),
+            None => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Latin letters that are one with their mark, and how they are written without (as passports do, ICAO Doc 9303-3, section 6,
+/// but for ø, which registers without it write o).
+const PLAIN: [(char, &str); 12] = [
+    ('ł', "l"),
+    ('ø', "o"),
+    ('đ', "d"),
+    ('ð', "d"),
+    ('ħ', "h"),
+    ('ı', "i"),
+    ('ŧ', "t"),
+    ('ŋ', "n"),
+    ('ß', "ss"),
+    ('æ', "ae"),
+    ('œ', "oe"),
+    ('þ', "th"),
+];
+
+/// The text outside of brackets of all kinds.
+pub fn without_brackets(text: &str) -> String {
+    let mut depth = 0u32;
+    let outside = text.chars().filter(|c| match c {
+        '(' | '[' | '〔' | '【' => {
+            depth += 1;
+            false
+        }
+        ')' | ']' | '〕' | '】' => {
+            depth = depth.saturating_sub(1);
+            false
+        }
+        _ => depth == 0,
+    });
+    outside.collect()
+}
+
+/// A whole number that a program has written with a fraction, `2.0`, without it.
+pub fn whole(text: &str) -> &str {
+    let digits = |text: &str, is: fn(u8) -> bool| !text.is_empty() && text.bytes().all(is);
+    match text.split_once('.') {
+        Some((number, fraction)) if digits(number, |c| c.is_ascii_digit()) && digits(fraction, |c| c == b'0') => number,
+        _ => text,
+    }
 }
 
 // SPEC 4.11  bigrams with one pad at each end
@@ -83,6 +133,23 @@ mod tests {
             let text = c.to_string();
             let slowly: String = text.nfkc().flat_map(char::to_lowercase).collect();
             assert!(slowly == text && !invisible(c) && !c.is_whitespace(), "{:x}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn letters_lose_their_marks() {
+        assert_eq!(
+            without_marks("łukasz strauß đặng bjørn œuvre þór işık ħal"),
+            "lukasz strauss dang bjorn oeuvre thor isik hal"
+        );
+    }
+
+    #[test]
+    fn a_fraction_of_noughts_is_none() {
+        for (text, expect) in
+            [("2.0", "2"), ("19850419.00", "19850419"), ("2.5", "2.5"), (".0", ".0"), ("2.", "2."), ("1.0.0", "1.0.0")]
+        {
+            assert_eq!(whole(text), expect);
         }
     }
 

@@ -1,14 +1,30 @@
 //! Names and words in Latin letters, digits, e-mail addresses (SPEC 4.9).
 
-use super::text::without_marks;
+use super::text::{without_brackets, without_marks};
 use crate::schema::Part;
 
-// SPEC 4.9  letters without marks, digits kept, everything else a space
+// SPEC 4.9  letters without marks, digits kept, everything else a space; brackets, titles and suffixes go where something is left
 pub fn words(clean: &str) -> Option<String> {
     let plain = without_marks(clean);
-    let words: Vec<&str> = plain.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let all = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    let mut words = all(&without_brackets(&plain));
+    if words.is_empty() {
+        words = all(&plain);
+    }
+    while words.len() > 1 && TITLES.contains(&words[0].as_str()) {
+        words.remove(0);
+    }
+    while words.len() > 1 && words.last().is_some_and(|last| SUFFIXES.contains(&last.as_str())) {
+        words.pop();
+    }
     (!words.is_empty()).then(|| words.join(" "))
 }
+
+/// Words before a name, and behind it, that are none of it.
+const TITLES: [&str; 9] = ["mr", "mrs", "ms", "miss", "mx", "dr", "prof", "rev", "sir"];
+const SUFFIXES: [&str; 8] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq"];
 
 pub fn digits(clean: &str) -> Option<String> {
     let digits: String = clean.chars().filter(char::is_ascii_digit).collect();
@@ -93,7 +109,23 @@ mod tests {
 
     #[test]
     fn words_lose_their_marks() {
-        assert_eq!(words("o'brien-müller  jr.").unwrap(), "o brien muller jr");
+        assert_eq!(words("o'brien-müller").unwrap(), "o brien muller");
         assert_eq!(words("--"), None);
+    }
+
+    #[test]
+    fn titles_suffixes_and_brackets_are_no_name() {
+        for name in [
+            "dr. john smith jr.",
+            "mr john smith iii",
+            "john smith (née jones)",
+            "john smith [deceased]",
+            "john smith, phd",
+        ] {
+            assert_eq!(words(name).unwrap(), "john smith");
+        }
+        for alone in ["jr", "dr", "(smith)"] {
+            assert_eq!(words(alone).unwrap(), alone.trim_matches(['(', ')']));
+        }
     }
 }

@@ -9,7 +9,7 @@ mod trouble;
 mod worst;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use hedui_protocol::manifest::Item;
@@ -82,7 +82,9 @@ impl Terms {
 
 impl Check {
     pub fn run(self, clock: &Clock) -> Outcome {
-        refuse_to_overwrite(&[&self.data.data], [&self.html, &self.worst].into_iter().flatten())?;
+        let terms = [self.terms.manifest.as_deref(), self.terms.schema.as_deref().map(Path::new)];
+        let inputs: Vec<&Path> = terms.into_iter().flatten().chain([self.data.data.as_path()]).collect();
+        refuse_to_overwrite(&inputs, [&self.html, &self.worst].into_iter().flatten())?;
         let (schema, items) = self.terms.load()?;
         if schema.profile == Profile::Clk {
             return Err(Failure::usage("cells of the profile `clk` are not read here")
