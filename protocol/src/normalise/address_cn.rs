@@ -30,20 +30,23 @@ pub struct AddressCn {
 impl AddressCn {
     // SPEC 4.10  read piece by piece between commas: the road is in the first that has one
     pub fn read(clean: &str) -> Option<Self> {
-        let folded: String = clean.chars().map(fold).filter(|c| !c.is_whitespace()).collect();
-        let figures = in_figures_before(&folded, |c| COUNTED.contains(&c));
-        let pieces: Vec<Vec<char>> =
-            figures.split([',', ';', '、', '。']).map(|piece| piece.chars().collect()).collect();
-        let at = pieces.iter().position(|piece| road(piece).is_some());
-        let road = at.and_then(|at| road(&pieces[at])).unwrap_or_default();
-        let numbers = figures.split(|c: char| !c.is_ascii_digit()).filter(|n| (1..=NUMBER).contains(&n.len()));
-        let numbers: Vec<String> = numbers.map(|n| n.trim_start_matches('0').to_owned()).collect();
+        let folded: Vec<char> = clean.chars().map(fold).filter(|c| !c.is_whitespace()).collect();
+        let figures = if folded.iter().any(|c| numeral(*c).is_some()) {
+            in_figures_before(&folded.iter().collect::<String>(), |c| COUNTED.contains(&c)).chars().collect()
+        } else {
+            folded.clone()
+        };
+        let pieces: Vec<&[char]> = figures.split(|c| matches!(c, ',' | ';' | '、' | '。')).collect();
+        let found = pieces.iter().enumerate().find_map(|(at, piece)| road(piece).map(|road| (at, road)));
+        let (at, road) = found.map_or((None, String::new()), |(at, road)| (Some(at), road));
+        let numbers = figures.split(|c| !c.is_ascii_digit()).filter(|n| (1..=NUMBER).contains(&n.len()));
+        let numbers: Vec<String> = numbers.map(|n| n.iter().skip_while(|c| **c == '0').collect()).collect();
         // the road first: the regions follow, from the smallest to the largest
         let mut behind = pieces.iter().skip(1).filter(|_| at == Some(0));
         let above: Vec<char> = pieces[..=at.unwrap_or(pieces.len() - 1)].concat();
         let district = district(&above).or_else(|| behind.find_map(|piece| district(piece)));
         let nothing = road.is_empty() && numbers.is_empty() && district.is_none();
-        (!nothing).then(|| Self { road, district, numbers, text: folded.chars().collect() })
+        (!nothing).then(|| Self { road, district, numbers, text: folded })
     }
 
     pub fn part(&self, part: Part) -> Option<String> {

@@ -24,11 +24,21 @@ pub fn in_figures_before(text: &str, counts: impl Fn(char) -> bool) -> String {
 
 pub fn numeral(c: char) -> Option<u32> {
     match c {
-        '零' | '○' => Some(0),
+        '零' | '○' | '〇' => Some(0),
         '廿' => Some(20),
         '卅' => Some(30),
         '百' => Some(100),
-        _ => "〇一二三四五六七八九十".chars().position(|known| known == c).and_then(|at| u32::try_from(at).ok()),
+        '一' => Some(1),
+        '二' => Some(2),
+        '三' => Some(3),
+        '四' => Some(4),
+        '五' => Some(5),
+        '六' => Some(6),
+        '七' => Some(7),
+        '八' => Some(8),
+        '九' => Some(9),
+        '十' => Some(10),
+        _ => None,
     }
 }
 

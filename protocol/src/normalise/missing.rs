@@ -31,6 +31,10 @@ pub fn says_missing(clean: &str) -> bool {
     if clean.len() > LONGEST {
         return false;
     }
+    // none of the words has a digit
+    if clean.bytes().any(|c| c.is_ascii_digit()) {
+        return WHOLE.contains(&clean);
+    }
     let bare: String = clean.chars().filter(|c| !is_mark(*c)).map(fold).collect();
     bare.is_empty() || LISTED.contains(bare.as_str()) || WHOLE.contains(&clean)
 }
@@ -39,8 +43,10 @@ pub fn says_missing(clean: &str) -> bool {
 fn is_mark(c: char) -> bool {
     match c {
         '?' | '*' => false,
-        ' ' => true,
-        _ => c.is_ascii_punctuation() || "·•。、〈〉《》「」『』【】〔〕–—‐‘’“”".contains(c),
+        ' ' | '·' | '•' | '。' | '、' | '〈' | '〉' | '《' | '》' | '「' | '」' | '『' | '』' | '【' | '】' | '〔'
+        | '〕' => true,
+        '–' | '—' | '‐' | '‘' | '’' | '“' | '”' => true,
+        _ => c.is_ascii_punctuation(),
     }
 }
 

@@ -93,6 +93,9 @@ impl Piece {
 
 // SPEC 4.9  what follows a word or sign for an extension goes, and a short last group behind a whole number, and `.0`
 fn without_extension(text: &str) -> &str {
+    if text.bytes().all(|c| c.is_ascii_digit()) {
+        return text;
+    }
     let marks = EXTENSIONS.iter().flat_map(|mark| text.match_indices(mark)).map(|(at, _)| at);
     let cut = marks.filter(|at| digits(&text[..*at]).len() >= FEWEST_DIGITS).min();
     let text = cut.map_or(text, |at| &text[..at]).trim_end();
