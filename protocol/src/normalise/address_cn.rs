@@ -46,7 +46,7 @@ impl AddressCn {
         let above: Vec<char> = pieces[..=at.unwrap_or(pieces.len() - 1)].concat();
         let district = district(&above).or_else(|| behind.find_map(|piece| district(piece)));
         let nothing = road.is_empty() && numbers.is_empty() && district.is_none();
-        (!nothing).then(|| Self { road, district, numbers, text: folded })
+        (!nothing).then_some(Self { road, district, numbers, text: folded })
     }
 
     pub fn part(&self, part: Part) -> Option<String> {
