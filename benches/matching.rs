@@ -1,10 +1,14 @@
-//! What a comparison of two filters costs, kernel by kernel, and what solving costs.
+//! What a comparison of two filters costs, kernel by kernel, what solving costs, and a lookup in the join's index.
 //!
 //! `cargo bench --bench matching` prints times and pairs a second. `benches/peers/run` compares whole commands with peers.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hedui::matching::Matcher;
 use hedui::matching::exhaustive::{Comparison, Filters, Kernel, Limit, Measure};
+use hedui::matching::index::Index;
 use hedui::matching::solve::{Candidate, Groups, OneToOne, optimal};
+use hedui_protocol::encodings::{Encodings, Shape, Token};
+use hedui_protocol::schema::Schema;
 
 const PROBES: usize = 1024;
 const RECORDS: usize = 8192;
@@ -174,5 +178,40 @@ fn solvers(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(matching, kernels, rivals, solvers);
+/// Rows with a token for each pass of `resident-cn`: of four passes shared by some ten rows, of the others one person's.
+fn encodings(person: u64) -> Encodings {
+    let token = |pass: u8| {
+        let value = if pass < 4 { person % (ROWS / 10) } else { person };
+        let hash = blake3::hash(&[&value.to_le_bytes()[..], &[pass]].concat());
+        (pass, Token(hash.as_bytes()[..16].try_into().expect("sixteen of 32 bytes")))
+    };
+    Encodings { tokens: (0..19).map(token).collect(), filters: vec![] }
+}
+
+const ROWS: u64 = 100_000;
+
+/// What grows with an agency is in `benches/growth.rs`.
+fn join(c: &mut Criterion) {
+    let schema = Schema::parse(Schema::preset("resident-cn").expect("shipped")).expect("shipped");
+    let rows: Vec<Encodings> = (0..ROWS).map(encodings).collect();
+    let index = Index::of_encodings(rows.iter()).expect("memory takes it");
+    let matcher = Matcher::new(&index, &schema, Shape { passes: 19, filter_bytes: vec![] });
+    let subjects: Vec<Encodings> = (0..1000).map(|at| encodings(at * 2 * ROWS / 1000)).collect();
+    let all: Vec<&Encodings> = subjects.iter().collect();
+    let found = matcher.matches_of_all(&all).iter().filter(|matches| !matches.is_empty()).count();
+    assert!(found >= 500, "half of the subjects are in the set");
+    let mut group = c.benchmark_group("join, 100,000 rows");
+    group.throughput(Throughput::Elements(ROWS)).sample_size(10);
+    group.bench_function("index in memory", |bench| {
+        bench.iter(|| Index::of_encodings(rows.iter()).expect("memory takes it").rows());
+    });
+    group.throughput(Throughput::Elements(all.len() as u64)).sample_size(20);
+    group.bench_function("1,000 subjects together", |bench| bench.iter(|| matcher.matches_of_all(&all).len()));
+    group.bench_function("1,000 subjects one by one", |bench| {
+        bench.iter(|| all.iter().map(|subject| matcher.matches(subject).len()).sum::<usize>());
+    });
+    group.finish();
+}
+
+criterion_group!(matching, kernels, rivals, solvers, join);
 criterion_main!(matching);

@@ -107,7 +107,7 @@ impl Building {
         for part in 0..parts {
             let table = RowTable::new(Bytes::map(&self.path(&rows_file(part)))?).ok_or_else(damaged)?;
             rows = rows.checked_add(table.count()).ok_or_else(|| io::Error::other("more than 2^32 rows"))?;
-            runs.push(WrittenRun::new(Bytes::map(&self.path(&run_file(part)))?).ok_or_else(damaged)?);
+            runs.push(WrittenRun::open(&self.path(&run_file(part)))?.ok_or_else(damaged)?);
         }
         let mut out = Hashing::create(&self.path(POSTINGS))?;
         let merged = merge(&runs, rows, room, &mut out)?;

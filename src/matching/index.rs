@@ -59,7 +59,7 @@ impl Index {
         let rows = RowTable::new(Bytes::Memory(rows.finish()?)).expect("written just now");
         let (mut written, mut table) = (Vec::new(), Vec::new());
         run.write(&mut written)?;
-        let run = WrittenRun::new(Bytes::Memory(written)).expect("written just now");
+        let run = WrittenRun::new(written).expect("written just now");
         merge(&[run], rows.count(), ROOM, &mut table)?;
         Ok(Self::new(vec![rows], Bytes::Memory(table)).expect("written just now"))
     }

@@ -8,7 +8,13 @@
 //! among the row's; then for each bucket where it begins (u32), and the end; then how many entries there are (u64), bits that
 //! number a bucket (u8), bytes of a row (u8).
 
+#[cfg(feature = "server")]
+use std::fs::File;
 use std::io::{self, Write};
+#[cfg(feature = "server")]
+use std::os::unix::fs::FileExt as _;
+#[cfg(feature = "server")]
+use std::path::Path;
 
 use hedui_protocol::encodings::{Encodings, Token};
 use rayon::prelude::*;
@@ -71,30 +77,63 @@ fn by_key(entries: &[Entry], keys: usize, key: impl Fn(&Entry) -> usize) -> (Vec
     (sorted, starts)
 }
 
-/// A run as it was written.
+/// A run as it was written. One in a file is read a first byte at a time: merging takes no more memory for it.
 pub struct WrittenRun {
-    bytes: Bytes,
+    bytes: RunBytes,
     starts: Vec<u32>,
 }
 
+enum RunBytes {
+    Memory(Vec<u8>),
+    #[cfg(feature = "server")]
+    File(File),
+}
+
+const STARTS: usize = 4 * (FIRST_BYTES + 1);
+
 impl WrittenRun {
     /// None where the bytes are no run.
-    pub fn new(bytes: Bytes) -> Option<Self> {
-        let entries = bytes.len().checked_sub(4 * (FIRST_BYTES + 1))?;
-        let starts: Vec<u32> =
-            bytes[entries..].as_chunks::<4>().0.iter().map(|start| u32::from_le_bytes(*start)).collect();
-        let whole = starts.is_sorted() && starts[0] == 0 && starts[FIRST_BYTES] as usize * ENTRY == entries;
-        whole.then_some(Self { bytes, starts })
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        let entries = bytes.len().checked_sub(STARTS)?;
+        let starts = starts_of(&bytes[entries..], entries as u64)?;
+        Some(Self { bytes: RunBytes::Memory(bytes), starts })
     }
 
-    fn of_first_byte(&self, byte: usize) -> &[Entry] {
+    /// None where the file is no run.
+    #[cfg(feature = "server")]
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
+        let Some(entries) = file.metadata()?.len().checked_sub(STARTS as u64) else { return Ok(None) };
+        let mut starts = [0; STARTS];
+        file.read_exact_at(&mut starts, entries)?;
+        Ok(starts_of(&starts, entries).map(|starts| Self { bytes: RunBytes::File(file), starts }))
+    }
+
+    /// Appends the entries that begin with this byte.
+    fn read(&self, byte: usize, into: &mut Vec<Entry>) -> io::Result<()> {
         let (from, to) = (self.starts[byte] as usize, self.starts[byte + 1] as usize);
-        self.bytes[from * ENTRY..to * ENTRY].as_chunks::<ENTRY>().0
+        match &self.bytes {
+            RunBytes::Memory(bytes) => into.extend(bytes[from * ENTRY..to * ENTRY].as_chunks::<ENTRY>().0),
+            #[cfg(feature = "server")]
+            RunBytes::File(file) => {
+                let before = into.len();
+                into.resize(before + to - from, [0; ENTRY]);
+                file.read_exact_at(into[before..].as_flattened_mut(), (from * ENTRY) as u64)?;
+            }
+        }
+        Ok(())
     }
 
     fn entries(&self) -> u64 {
         u64::from(self.starts[FIRST_BYTES])
     }
+}
+
+/// Where each first byte begins among so many bytes of entries, and the end.
+fn starts_of(bytes: &[u8], entries: u64) -> Option<Vec<u32>> {
+    let starts: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|start| u32::from_le_bytes(*start)).collect();
+    let whole = starts.is_sorted() && starts[0] == 0 && u64::from(starts[FIRST_BYTES]) * ENTRY as u64 == entries;
+    whole.then_some(starts)
 }
 
 /// What a merge has seen.
@@ -154,7 +193,8 @@ pub fn merge(runs: &[WrittenRun], rows: u32, room: u64, mut out: impl Write) -> 
         (room / (entries / FIRST_BYTES as u64 * 3 * ENTRY as u64).max(1)).clamp(1, FIRST_BYTES as u64) as usize;
     let all: Vec<usize> = (0..FIRST_BYTES).collect();
     for some in all.chunks(together.min(4 * rayon::current_num_threads())) {
-        for group in some.par_iter().map(|byte| Group::of(runs, *byte, layout)).collect::<Vec<_>>() {
+        let groups = some.par_iter().map(|byte| Group::of(runs, *byte, layout));
+        for group in groups.collect::<io::Result<Vec<_>>>()? {
             out.write_all(&group.bytes)?;
             let before = *starts.last().expect("one at least");
             starts.extend(group.starts[1..].iter().map(|start| before + start));
@@ -177,8 +217,9 @@ struct Group {
 }
 
 impl Group {
-    fn of(runs: &[WrittenRun], byte: usize, layout: Layout) -> Self {
-        let entries: Vec<Entry> = runs.iter().flat_map(|run| run.of_first_byte(byte)).copied().collect();
+    fn of(runs: &[WrittenRun], byte: usize, layout: Layout) -> io::Result<Self> {
+        let mut entries = Vec::new();
+        runs.iter().try_for_each(|run| run.read(byte, &mut entries))?;
         let buckets = 1usize << (layout.bits - 8);
         let (mut sorted, starts) = by_key(&entries, buckets, |entry| layout.bucket(entry) & (buckets - 1));
         drop(entries);
@@ -190,7 +231,7 @@ impl Group {
             largest_cohort = cohorts.map(<[Entry]>::len).max().unwrap_or(0).max(largest_cohort);
             entries.iter().for_each(|entry| layout.write(entry, &mut bytes));
         }
-        Self { bytes, starts, largest_cohort: largest_cohort as u64 }
+        Ok(Self { bytes, starts, largest_cohort: largest_cohort as u64 })
     }
 }
 
@@ -290,7 +331,7 @@ mod tests {
                 }
                 let mut bytes = Vec::new();
                 run.write(&mut bytes).unwrap();
-                WrittenRun::new(Bytes::Memory(bytes)).unwrap()
+                WrittenRun::new(bytes).unwrap()
             })
             .collect();
         let mut bytes = Vec::new();
@@ -363,7 +404,7 @@ mod tests {
         let mut bytes = Vec::new();
         run.write(&mut bytes).unwrap();
         for length in [0, 1, bytes.len() - 4, bytes.len() - 1] {
-            assert!(WrittenRun::new(Bytes::Memory(bytes[..length].to_vec())).is_none(), "{length}");
+            assert!(WrittenRun::new(bytes[..length].to_vec()).is_none(), "{length}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod check_report;
 mod clk;
 mod faults;
 mod harness;
+mod indexing;
 mod interrupts;
 mod journey;
 mod pairing;
