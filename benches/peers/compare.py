@@ -13,6 +13,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -125,6 +126,18 @@ def numkong(a, b, threshold):
     return time.perf_counter() - start, found
 
 
+def numkong_counts(a, b):
+    """The bits that each pair shares, and nothing made of them: its bare kernel."""
+    import numkong as library
+
+    start = time.perf_counter()
+    for low in range(0, len(b), 4096):
+        side = library.dots_pack(b[low:low + 4096], dtype="uint1")
+        for top in range(0, len(a), 256):
+            library.dots_packed(a[top:top + 256], side)
+    return time.perf_counter() - start
+
+
 PEERS = {"anonlink": anonlink, "faiss": faiss, "NumKong": numkong}
 
 
@@ -144,10 +157,11 @@ def measure(args, size, threshold):
             a, b = make(size, size)
             write(Path(files[0]), a)
             write(Path(files[1]), b)
-        ours, twice, peers = [], [], {who: [] for who in PEERS}
+        ours, twice, comparing, counting, peers = [], [], [], [], {who: [] for who in PEERS}
         for _ in range(args.repeat):
             seconds, out, figures = hedui(args.hedui, files, folder / "pairs.csv", threshold)
             ours.append(seconds)
+            comparing.append(figures["compare_seconds"])
             pairs = read_pairs(out)
             twice.append(hedui(args.hedui, files, out, threshold, threads=2)[0])
             for who, run in PEERS.items():
@@ -155,6 +169,12 @@ def measure(args, size, threshold):
                     seconds, theirs = run(a, b, threshold)
                     same(pairs, theirs, who)
                     peers[who].append(seconds)
+            if len(a) <= args.peers_up_to:
+                counting.append(numkong_counts(a, b))
+    pairs_asked = len(a) * len(b)
+    print(f"{len(a):,} × {len(b):,}, Dice ≥ {threshold}: comparing alone {pairs_asked / statistics.median(comparing) / 1e9:.2f} G/s"
+          + (f", NumKong's bare kernel {pairs_asked / statistics.median(counting) / 1e9:.2f} G/s" if counting else ""),
+          file=sys.stderr, flush=True)
     row = {"sizes": (len(a), len(b)), "threshold": threshold, "pairs": len(pairs), "kernel": figures["kernel"],
            "mib": figures["max_rss"] >> 20, "hedui": statistics.median(ours), "two": statistics.median(twice)}
     row |= {who: statistics.median(times) for who, times in peers.items() if times}

@@ -44,8 +44,7 @@ pub struct Records {
 
 impl Records {
     pub fn new(filters: &Filters, kernel: Kernel) -> Self {
-        let sorted = ByWeight::new(filters);
-        let order = Order::of(filters);
+        let (sorted, order) = rayon::join(|| ByWeight::new(filters), || Order::of(filters));
         let starts: Vec<usize> = (0..filters.len()).step_by(64 * kernel.words).collect();
         let block = |from: &usize| {
             let to = sorted.weights.len().min(from + 64 * kernel.words);
@@ -119,7 +118,8 @@ impl Comparison {
     /// All pairs of one filter of `a` and one of `b`.
     pub fn between(a: &Filters, b: &Filters, limit: Limit, kernel: Kernel) -> Self {
         assert!(a.is_empty() || b.is_empty() || a.length() == b.length(), "filters of one length are compared");
-        Self { probes: Some(ByWeight::new(a)), records: Records::new(b, kernel), limit }
+        let (probes, records) = rayon::join(|| ByWeight::new(a), || Records::new(b, kernel));
+        Self { probes: Some(probes), records, limit }
     }
 
     /// All pairs of two filters of one set, each once; `a` is the lower row.
