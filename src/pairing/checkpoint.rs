@@ -39,14 +39,24 @@ impl Checkpoint {
         let mut theirs = [0; FINGERPRINT];
         let mut done = HashSet::new();
         let mut end = FINGERPRINT as u64;
+        let refused = || {
+            Failure::refused(format!("{}: this is another comparison's checkpoint", folder.display())).hint(
+                "the files, the threshold, the measure or `--self` differ; name another folder, or remove this one",
+            )
+        };
         if length < FINGERPRINT as u64 {
+            // a kill may have cut the fingerprint short; anything else is somebody's file
+            let begun = &mut theirs[..length as usize];
+            file.read_exact(begun).map_err(|e| failed("read", e))?;
+            if !ours.starts_with(begun) {
+                return Err(refused());
+            }
             file.rewind().and_then(|()| file.write_all(&ours)).map_err(|e| failed("write", e))?;
         } else {
             let mut input = BufReader::new(&file);
             input.read_exact(&mut theirs).map_err(|e| failed("read", e))?;
             if theirs != ours {
-                return Err(Failure::refused(format!("{}: this is another comparison's checkpoint", folder.display()))
-                    .hint("the files, the threshold, the measure or `--self` differ; name another folder, or remove this one"));
+                return Err(refused());
             }
             while let Some(tile) = read_entry(&mut input, length - end).map_err(|e| failed("read", e))? {
                 end += entry(&tile).len() as u64;

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::matching::exhaustive::{Filters, Kernel, Limit, MOST_BITS, Measure, Threshold};
 use crate::matching::solve::{Best, Candidate, Groups, OneToOne, Top, optimal};
 use crate::options::Size;
-use crate::staging::refuse_to_overwrite;
+use crate::staging::{NewFile, refuse_to_overwrite};
 use crate::terminal::{self, Interrupt};
 use output::{Ids, PairWriter, write_groups};
 use sorter::{CandidateSorter, Sorted};
@@ -155,6 +155,8 @@ impl Match {
     fn check(&self) -> Outcome {
         let wrong = |message: &str| Err(Failure::usage(message));
         refuse_to_overwrite(&self.files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), [&self.out])?;
+        // what cannot be written is said before hours of comparing
+        NewFile::create(&self.out)?;
         if self.files.len() == 1 && !self.within {
             return wrong("one file is compared with itself where `--self` says so");
         }

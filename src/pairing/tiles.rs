@@ -13,7 +13,7 @@ use crate::matching::solve::Candidate;
 use crate::terminal::{self, Interrupt};
 
 /// Tiles done that may wait for being taken.
-const WAITING: usize = 64;
+const WAITING: usize = 2;
 
 /// What is compared with what.
 pub struct Plan {

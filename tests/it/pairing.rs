@@ -225,6 +225,24 @@ fn a_checkpoint_of_another_comparison_is_refused() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("another comparison's checkpoint"));
     std::fs::remove_dir(files.out("pairs.csv")).unwrap();
     assert!(command("0.8").output().unwrap().status.success());
+    // nor is a file of somebody's taken for one that a kill cut short
+    std::fs::create_dir(&checkpoint).unwrap();
+    let notes = std::path::Path::new(&checkpoint).join("tiles");
+    std::fs::write(&notes, "notes").unwrap();
+    assert_eq!(command("0.8").output().unwrap().status.code(), Some(1));
+    assert_eq!(std::fs::read(&notes).unwrap(), b"notes");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said_before_anything_is_compared() {
+    let files = Files::new((300, 300));
+    let checkpoint = files.out("checkpoint");
+    let out = files.out("nowhere/pairs.csv");
+    let mut command = hedui();
+    command.args(["match", &files.a, &files.b, "--bits", "1024", "--threshold", "0.8", "--out", &out]);
+    let said = command.args(["--checkpoint", &checkpoint]).output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(!std::path::Path::new(&checkpoint).exists(), "nothing was begun");
 }
 
 #[test]
