@@ -64,10 +64,8 @@ impl Link {
         let started = Instant::now();
         let interrupt = Interrupt::listen();
         let inputs = [&self.files.a, &self.files.b, &self.key.key_file, Path::new(&self.schema)];
-        refuse_to_overwrite(
-            &[&inputs[..], &self.truth.as_deref().into_iter().collect::<Vec<_>>()].concat(),
-            [&self.out],
-        )?;
+        let inputs: Vec<&Path> = inputs.into_iter().chain(self.truth.as_deref()).collect();
+        refuse_to_overwrite(&inputs, [&self.out])?;
         let schema = load_schema(&self.schema, self.profile)?;
         warn(&self.schema, &schema);
         // both files are the caller's own: one local project, one local agency

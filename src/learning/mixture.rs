@@ -3,8 +3,8 @@
 //! A pair shows one outcome a field ([`Shown`]). Pairs are of classes, in each of which fields err independently of each
 //! other (Winkler, "Using the EM algorithm for weight computation in the Fellegi-Sunter model", 1988): strangers, whose
 //! outcomes random pairs of the files show and whose number is known; strangers who share a home or a birthday; and
-//! matches, kept well or badly. A value is missing as often in matches as in random pairs. Only pairs that meet in some pass are seen; matches that meet in none are inferred from
-//! what the others show (the expectation step counts them too).
+//! matches, kept well or badly. A value is missing as often in matches as in random pairs. Only pairs that meet in some pass
+//! are seen; matches that meet in none are inferred from what the others show (the expectation step counts them too).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};

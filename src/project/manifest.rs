@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::{Failure, Outcome};
 use crate::options::{ManifestFile, read_schema};
 use crate::signatures;
+use crate::staging::refuse_existing;
 
 /// `hedui manifest …`
 #[derive(Subcommand, Debug)]
@@ -98,9 +99,7 @@ impl New {
         };
         let text = toml::to_string(&terms).map_err(Failure::refused)?;
         let manifest = Manifest::parse(text.as_bytes()).map_err(Failure::refused)?;
-        if self.out.exists() {
-            return Err(Failure::refused(format!("{}: exists already", self.out.display())));
-        }
+        refuse_existing(&self.out)?;
         std::fs::write(&self.out, text).map_err(|e| Failure::file("write", &self.out, &e))?;
         println!("{}", manifest.id());
         Ok(())

@@ -5,7 +5,7 @@ use hedui_protocol::passes::{FieldState, Normaliser};
 use hedui_protocol::schema::{Decision, Field, Kind, Profile, Schema};
 
 use super::shape;
-use crate::table::{Row, Table};
+use crate::table::{Row, Table, plain_name};
 
 /// A column's values decide where this share of them reads as a kind.
 const SURE: f64 = 0.7;
@@ -19,9 +19,8 @@ pub struct Guess {
 }
 
 pub fn by_name(field: &Field, table: &Table, _: &[Row], taken: &[bool]) -> Option<Guess> {
-    let plain = |name: &str| name.to_lowercase().replace([' ', '_', '-'], "");
-    let names: Vec<String> = std::iter::once(&field.name).chain(&field.columns).map(|name| plain(name)).collect();
-    let column = (0..table.header.len()).find(|at| !taken[*at] && names.contains(&plain(&table.header[*at])))?;
+    let names: Vec<String> = std::iter::once(&field.name).chain(&field.columns).map(|name| plain_name(name)).collect();
+    let column = (0..table.header.len()).find(|at| !taken[*at] && names.contains(&plain_name(&table.header[*at])))?;
     Some(Guess { column, why: "by its name".into() })
 }
 

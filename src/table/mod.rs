@@ -118,8 +118,8 @@ impl Table {
 
     /// The position of a column by a name that may be written in other case, or with other marks between its words.
     pub fn position_like(&self, column: &str) -> Option<usize> {
-        let plain = |name: &str| name.to_lowercase().replace([' ', '_', '-'], "");
-        self.position(column).or_else(|| self.header.iter().position(|name| plain(name) == plain(column)))
+        let sought = plain_name(column);
+        self.position(column).or_else(|| self.header.iter().position(|name| plain_name(name) == sought))
     }
 
     /// As [`Self::position`], or an error. It does not list the columns: without a header they are somebody's data.
@@ -131,6 +131,11 @@ impl Table {
             ))
         })
     }
+}
+
+/// A column's name without what people write differently in it.
+pub fn plain_name(name: &str) -> String {
+    name.to_lowercase().replace([' ', '_', '-'], "")
 }
 
 fn display_name(path: &Path) -> String {

@@ -22,8 +22,8 @@ impl NameCn {
         let kept: Vec<char> = text::without_brackets(clean).chars().map(fold).collect();
         let uncertain = kept.iter().copied().any(is_uncertain);
         let mut han: Vec<char> = kept.iter().copied().filter(|c| is_han(*c)).collect();
-        let ends = |title: &&&str| han.len() > 2 && han[han.len() - 2..].iter().copied().eq(title.chars());
-        if TITLES.iter().find(ends).is_some() {
+        let is_behind = |title: &&str| han.len() > 2 && han[han.len() - 2..].iter().copied().eq(title.chars());
+        if TITLES.iter().any(is_behind) {
             han.truncate(han.len() - 2);
         }
         let letters: Vec<String> = words_of_letters(&kept);
