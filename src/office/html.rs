@@ -24,7 +24,7 @@ pub fn page(report: &HouseholdReport, manifest: &Manifest) -> String {
         person(&mut page, member, manifest);
     }
     page.finish(
-        "每一行只说明相应机构在所列日期的记录;「疑似」不释放任何数据,须另行确认。仅限本次救助使用。<br>\
+        "每一行只说明相应机构在所列日期的记录；「疑似」不释放任何数据，须另行确认。仅限本次救助使用。<br>\
          Each row speaks of one agency's record on the day given. A possible match releases nothing and must be confirmed \
          by other means. For this application only.",
     )
@@ -79,7 +79,7 @@ fn agency(page: &mut Page, answer: &AgencyAnswer, manifest: &Manifest) {
         page.put(format_args!("<tr><td>{name}<td>{state}<td><td><td>{unopened}<td></tr>"));
     }
     if answer.incomplete {
-        let words = "记录过多,未全部列出 more records than an answer has room for";
+        let words = "记录过多，未全部列出 more records than an answer has room for";
         page.put(format_args!("<tr><td>{name}<td><span class=\"tag over\">{words}</span><td><td><td><td></tr>"));
     }
     for record in &answer.records {

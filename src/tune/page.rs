@@ -36,7 +36,7 @@ pub fn page(report: &Report) -> String {
     }
     page.put("</dl>");
     if report.is_of_few() {
-        page.put("<p>候选对太少,估计不可靠:区间很宽,建议可能偏差很大。<br>So few pairs say little: the intervals are wide, and the advice may be far off.</p>");
+        page.put("<p>候选对太少，估计不可靠：区间很宽，建议可能偏差很大。<br>So few pairs say little: the intervals are wide, and the advice may be far off.</p>");
     }
     page.put("<h2>建议 Advice</h2>");
     let advice = &report.recommended;
@@ -59,7 +59,7 @@ pub fn page(report: &Report) -> String {
     page.put("<h2>各轮次 <small>Passes</small></h2>");
     passes(&mut page, report);
     page.finish(
-        "得分单位为比特;区间为 95 %。估计来自字段之间的一致情况,不使用真值;审核样本(--reviewed)可缩小区间。<br>\
+        "得分单位为比特；区间为 95 %。估计来自字段之间的一致情况，不使用真值；审核样本（--reviewed）可缩小区间。<br>\
          Scores are in bits; intervals are of 95 %. Estimated from how fields agree, without a truth; a reviewed sample \
          (--reviewed) narrows the intervals.",
     )
@@ -193,16 +193,16 @@ fn curve(page: &mut Page, report: &Report) {
     );
 }
 
-/// The advised thresholds.
+/// The advised thresholds, each named on a line of its own on the side where there is room.
 fn marks(svg: &mut String, axis: &Axis, report: &Report) {
     let (possible, probable) = (report.recommended.possible.threshold, report.recommended.probable.threshold);
-    for (name, threshold, anchor) in [("possible", possible, "end"), ("probable", probable, "start")] {
+    for (name, threshold, y) in [("possible", possible, 15), ("probable", probable, 30)] {
         let x = axis.at(threshold);
-        let beside = if anchor == "end" { x - 4.0 } else { x + 4.0 };
+        let (anchor, beside) = if x > WIDTH / 2.0 { ("end", x - 4.0) } else { ("start", x + 4.0) };
         put(svg, format_args!("<line class=mark x1=\"{x:.1}\" y1=\"4\" x2=\"{x:.1}\" y2=\"{}\"/>", HEIGHT - BOTTOM));
         put(
             svg,
-            format_args!("<text x=\"{beside:.1}\" y=\"15\" text-anchor=\"{anchor}\">{name} {threshold:.1}</text>"),
+            format_args!("<text x=\"{beside:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{name} {threshold:.1}</text>"),
         );
     }
 }

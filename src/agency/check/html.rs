@@ -27,23 +27,23 @@ const STYLE: &str = "
 /// Every state from usable to lost: the order of a bar's parts, and their colours.
 const STATES: [(FieldState, usize, &str, &str); 9] = [
     (FieldState::Valid, 0, "可用", "usable"),
-    (FieldState::FifteenDigits, 1, "已换算为十八位,可用", "brought to eighteen; usable"),
-    (FieldState::OtherDocument, 8, "护照、通行证等,按整个号码比对", "a passport, a permit: compared as a whole"),
+    (FieldState::FifteenDigits, 1, "已换算为十八位，可用", "brought to eighteen; usable"),
+    (FieldState::OtherDocument, 8, "护照、通行证等，按整个号码比对", "a passport, a permit: compared as a whole"),
     (
         FieldState::Repairable,
         2,
-        "号码有一处错误,只能按可能的更正去找",
+        "号码有一处错误，只能按可能的更正去找",
         "one thing is wrong with the number; found only by its likely repairs",
     ),
-    (FieldState::Heaped, 3, "多为填表默认值,只用年份", "what forms fill in; only the year is used"),
+    (FieldState::Heaped, 3, "多为填表默认值，只用年份", "what forms fill in; only the year is used"),
     (
         FieldState::Uncertain,
         4,
-        "有 ?、□、* 等或私用区字,只能部分使用",
+        "有 ?、□、* 等或私用区字，只能部分使用",
         "? □ * or a private-use character; of use in part",
     ),
-    (FieldState::Malformed, 5, "不能读成这种字段,不可用", "does not read as this kind of field; of no use"),
-    (FieldState::Destroyed, 6, "末几位已丢失,不可用;须重新导出", "the last digits are gone; of no use, export again"),
+    (FieldState::Malformed, 5, "不能读成这种字段，不可用", "does not read as this kind of field; of no use"),
+    (FieldState::Destroyed, 6, "末几位已丢失，不可用；须重新导出", "the last digits are gone; of no use, export again"),
     (FieldState::Missing, 7, "空白或“无”“不详”", "empty, or words for nothing"),
 ];
 
@@ -74,7 +74,7 @@ pub fn page(report: &Report, file: &str, schema: &Schema, today: Date) -> String
         put_findable(&mut page, report);
     }
     page.finish(
-        "本报告只有计数和行号,不含任何值。各部分按比例绘制,过窄的部分加宽到可见。生僻字指 GBK 20,902 字以外的汉字,许多系统写不出;\
+        "本报告只有计数和行号，不含任何值。各部分按比例绘制，过窄的部分加宽到可见。生僻字指 GBK 20,902 字以外的汉字，许多系统写不出；\
          私用区字离开造字的系统就没有意义。<br>\
          This report holds counts and row numbers, never a value. Parts are drawn to scale; those too narrow to be seen \
          are widened until they are. Rare characters are those beyond the 20,902 of GBK, which many systems cannot write; \
@@ -149,7 +149,7 @@ fn put_field(page: &mut Page, field: &FieldReport, rows: u64) {
 fn put_passes(page: &mut Page, report: &Report, schema: &Schema) {
     page.put(
         "<h2>各轮次最多能找到的行 <small>Rows that each pass can find at most</small></h2>\
-         <p class=\"quiet\">一个轮次比较几个字段;其中之一空缺、读不出或没有所比较的部分,这一轮必定找不到该行。能找到的行是上限,不是预测:对方写法相同才会找到。<br>\
+         <p class=\"quiet\">一个轮次比较几个字段；其中之一空缺、读不出或没有所比较的部分，这一轮必定找不到该行。能找到的行是上限，不是预测：对方写法相同才会找到。<br>\
          A pass compares some fields; a row where one of them is empty, unreadable or without the part that is compared is \
          lost to it for certain. What it can find is an upper bound and no forecast: it finds a row only if the other side \
          wrote the same.</p>",
@@ -184,7 +184,7 @@ fn put_findable(page: &mut Page, report: &Report) {
         [("没有 none", 6), ("1–2 个 one or two", 5), ("3–5 个 three to five", 4), ("6 个以上 six or more", 0)];
     page.put(
         "<h2>每行可用的轮次 <small>Passes that can find a row</small></h2>\
-         <p class=\"quiet\">可用轮次少的行,只要对方有一处写法不同,就最先漏掉。<br>\
+         <p class=\"quiet\">可用轮次少的行，只要对方有一处写法不同，就最先漏掉。<br>\
          Rows that few passes can find are the first to be missed when a value differs on the other side.</p>",
     );
     let parts = GROUPS.iter().zip(report.findable()).map(|((words, colour), rows)| Part {
