@@ -1,4 +1,5 @@
-//! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary).
+//! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary; what is read may have ids of
+//! any type that reads as text, or none, and CLKs of any binary type).
 
 use std::fmt::Display;
 use std::fs::File;
@@ -7,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::FixedSizeBinaryBuilder;
-use arrow_array::{Array as _, ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, RecordBatch, StringArray};
+use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -128,23 +131,37 @@ fn read_parquet(path: &Path) -> Outcome<Clks> {
     let unreadable = |e: &dyn Display| wrong(path, format!("does not read as Parquet: {e}"));
     let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
-    let (mut bytes, mut ids, mut length) = (Vec::new(), Vec::new(), 0);
+    let (mut bytes, mut ids, mut length) = (Vec::new(), Vec::new(), None);
+    let has_ids = builder.schema().column_with_name("id").is_some();
     for batch in builder.build().map_err(|e| unreadable(&e))? {
         let batch = batch.map_err(|e| unreadable(&e))?;
-        let column = |name: &str| batch.column_by_name(name);
-        let id = column("id").and_then(|column| column.as_any().downcast_ref::<StringArray>());
-        let clk = column("clk").and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>());
-        let (Some(id), Some(clk)) = (id, clk) else {
-            return Err(wrong(path, "the columns are not `id` (text) and `clk` (fixed-size binary)"));
+        let column = |name: &str, like: &DataType| {
+            let column =
+                batch.column_by_name(name).ok_or_else(|| wrong(path, format!("there is no column `{name}`")))?;
+            let other = |_| {
+                wrong(path, format!("column `{name}` is of type {}, which does not read as {like}", column.data_type()))
+            };
+            let column = cast(column, like).map_err(other)?;
+            if column.null_count() > 0 {
+                Err(wrong(path, format!("a value of `{name}` is missing")))
+            } else {
+                Ok(column)
+            }
         };
-        if id.null_count() + clk.null_count() > 0 {
-            return Err(wrong(path, "an id or a CLK is missing"));
+        for clk in column("clk", &DataType::LargeBinary)?.as_binary::<i64>().iter().flatten() {
+            let first = *length.get_or_insert(clk.len());
+            if clk.len() != first {
+                let row = bytes.len() / first.max(1);
+                return Err(wrong(path, format!("CLK {row} has {} bytes, the first has {first}", clk.len())));
+            }
+            bytes.extend_from_slice(clk);
         }
-        length = usize::try_from(clk.value_length()).unwrap_or(0);
-        ids.extend(id.iter().flatten().map(str::to_owned));
-        clk.iter().flatten().for_each(|clk| bytes.extend_from_slice(clk));
+        if has_ids {
+            ids.extend(column("id", &DataType::LargeUtf8)?.as_string::<i64>().iter().flatten().map(str::to_owned));
+        }
     }
-    if length == 0 { Err(wrong(path, "there are no CLKs")) } else { Ok(Clks { length, bytes, ids: Some(ids) }) }
+    let length = length.filter(|length| *length > 0).ok_or_else(|| wrong(path, "there are no CLKs"))?;
+    Ok(Clks { length, bytes, ids: has_ids.then_some(ids) })
 }
 
 /// Writes CLKs one after another; the file appears whole, readable by its owner.
@@ -269,16 +286,52 @@ mod tests {
     }
 
     #[test]
-    fn parquet_as_most_tools_write_it_is_read() {
+    fn parquet_as_other_tools_write_it_is_read() {
+        use arrow_array::{BinaryArray, DictionaryArray, Int64Array, LargeStringArray, types::Int32Type};
+        use parquet::basic::{Compression, GzipLevel, ZstdLevel};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.parquet");
-        let snappy = parquet::basic::Compression::SNAPPY;
-        let properties = parquet::file::properties::WriterProperties::builder().set_compression(snappy).build();
         let clks = [[7u8; 16], [8; 16]];
-        let lines = batch(16, clks.iter().map(|clk| ("id".to_owned(), clk.as_slice())));
-        let mut out = ArrowWriter::try_new(File::create(&path).unwrap(), lines.schema(), Some(properties)).unwrap();
-        out.write(&lines).unwrap();
-        out.close().unwrap();
-        assert_eq!(Clks::read(&path, Form::Parquet, None).unwrap().bytes, clks.concat());
+        let clk: ArrayRef = Arc::new(BinaryArray::from_iter_values(clks));
+        let dictionary: DictionaryArray<Int32Type> = ["5", "6"].into_iter().collect();
+        let ids: [Option<ArrayRef>; 4] = [
+            Some(Arc::new(Int64Array::from(vec![5, 6]))),
+            Some(Arc::new(LargeStringArray::from(vec!["5", "6"]))),
+            Some(Arc::new(dictionary)),
+            None,
+        ];
+        let codecs = [
+            Compression::SNAPPY,
+            Compression::ZSTD(ZstdLevel::default()),
+            Compression::GZIP(GzipLevel::default()),
+            Compression::LZ4_RAW,
+        ];
+        let write = |columns: Vec<(&str, ArrayRef)>, codec| {
+            let properties = parquet::file::properties::WriterProperties::builder().set_compression(codec).build();
+            let lines = RecordBatch::try_from_iter(columns).unwrap();
+            let mut out = ArrowWriter::try_new(File::create(&path).unwrap(), lines.schema(), Some(properties)).unwrap();
+            out.write(&lines).unwrap();
+            out.close().unwrap();
+            Clks::read(&path, Form::Parquet, None)
+        };
+        for (id, codec) in ids.into_iter().zip(codecs) {
+            let expect = if id.is_some() { ["5", "6"] } else { ["0", "1"] };
+            let read =
+                write(id.map(|id| ("id", id)).into_iter().chain([("clk", clk.clone())]).collect(), codec).unwrap();
+            assert_eq!((&read.bytes, [read.id(0), read.id(1)]), (&clks.concat(), expect.map(str::to_owned)));
+        }
+        let refused = |name: &str, column: ArrayRef, words: &str| {
+            let said = write(vec![(name, column)], Compression::UNCOMPRESSED).unwrap_err();
+            let said = format!("{said:?}");
+            assert!(said.contains(words), "{said}");
+        };
+        refused("filter", clk, "there is no column `clk`");
+        refused("clk", Arc::new(Int64Array::from(vec![5, 6])), "column `clk` is of type Int64");
+        refused(
+            "clk",
+            Arc::new(BinaryArray::from_opt_vec(vec![Some(b"12345678"), None])),
+            "a value of `clk` is missing",
+        );
+        refused("clk", Arc::new(BinaryArray::from_vec(vec![b"12345678", b"1"])), "CLK 1 has 1 bytes, the first has 8");
     }
 }

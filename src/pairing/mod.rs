@@ -1,5 +1,6 @@
 //! `hedui match`: every pair of CLKs over a threshold, and who belongs to whom.
 
+mod assign;
 mod checkpoint;
 mod output;
 mod sorter;
@@ -15,12 +16,12 @@ use serde::Serialize;
 use crate::clk::file::{Clks, Form};
 use crate::failure::{Failure, Outcome};
 use crate::matching::exhaustive::{Filters, Kernel, Limit, MOST_BITS, Measure, Threshold};
-use crate::matching::solve::{Best, Candidate, Groups, OneToOne, Top, optimal};
+use crate::matching::solve::{self, Best, Candidate, Groups, OneToOne, Top};
 use crate::options::Size;
 use crate::staging::{NewFile, refuse_to_overwrite};
 use crate::terminal::{self, Interrupt};
-use output::{Ids, PairWriter, write_groups};
-use sorter::{CandidateSorter, Sorted};
+use output::{Ids, PairWriter, TableForm, write_groups};
+use sorter::{Sorted, Sorter};
 use tiles::Plan;
 
 #[derive(Args, Debug)]
@@ -41,15 +42,16 @@ pub struct Match {
     #[arg(long, value_enum, default_value_t = Solver::All)]
     solve: Solver,
     /// Keep only pairs among the K surest of both their records
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
     /// No group holds two records of one file
     #[arg(long)]
     one_a_file: bool,
     /// Threads that compare; as many as there are cores
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Memory at most, as 500M or 2G; what does not fit is sorted on disk, beside the output
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Memory at most, as 500M or 2G; pairs that do not fit are sorted on disk, beside the output. Groups in the making,
+    /// and the pairs between them, come on top
     #[arg(long, value_name = "SIZE", default_value = "2G")]
     memory: Size,
     /// A folder that keeps what is done: the same command goes on from there
@@ -94,8 +96,8 @@ struct Figures {
     comparisons: u64,
     /// Of those the ones that an earlier run had done, by the checkpoint.
     resumed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pairs: Option<u64>,
+    /// That are in the output, or of which groups were made.
+    pairs: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<u64>,
     /// From the start of the program to the file written, and of that comparing.
@@ -121,21 +123,22 @@ impl Match {
         let bits = filters[0].length() as u32;
         let limit = Limit { measure, threshold: self.threshold, bits };
         let plan = Plan { filters, limit, within: self.within, kernel };
-        let held = plan.memory() + ids.memory();
+        let threads =
+            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, Into::into), usize::from);
+        let held = plan.memory(threads).max(self.solver_memory(&plan)) + ids.memory();
         let room = self.memory.bytes().checked_sub(held).filter(|room| *room >= sorter::LEAST).ok_or_else(|| {
             let least = (held + sorter::LEAST).div_ceil(1 << 20);
             Failure::refused(format!("--memory {}: these CLKs take {least}M", self.memory)).hint("allow more")
         })?;
-        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(Failure::refused)?;
-        let mut sorter = CandidateSorter::new(room, &self.out);
+        let mut sorter = Sorter::new(room, &self.out);
         let comparing = Instant::now();
         let work = plan.run(&pool, self.checkpoint.as_deref(), &interrupt, |found| {
             sorter.add(found.into_iter().map(|pair| Candidate { records: ids.ranks(&pair), ..pair }))
         })?;
         drop(plan);
         let compare_seconds = comparing.elapsed().as_secs_f64();
-        let (pairs, groups) = self.write(sorter.finish()?, &ids, &interrupt)?;
+        let (pairs, groups) = self.write(sorter.finish()?, room, &ids, &interrupt)?;
         self.checkpoint.as_deref().map(checkpoint::remove).transpose()?;
         self.tell(&Figures {
             comparisons: work.comparisons,
@@ -156,6 +159,7 @@ impl Match {
         let wrong = |message: &str| Err(Failure::usage(message));
         refuse_to_overwrite(&self.files.iter().map(PathBuf::as_path).collect::<Vec<_>>(), [&self.out])?;
         // what cannot be written is said before hours of comparing
+        TableForm::of(&self.out)?;
         NewFile::create(&self.out)?;
         if self.files.len() == 1 && !self.within {
             return wrong("one file is compared with itself where `--self` says so");
@@ -182,7 +186,7 @@ impl Match {
     }
 
     fn kernel(&self) -> Outcome<Kernel> {
-        let Some(name) = &self.kernel else { return Ok(Kernel::fastest()) };
+        let Some(name) = self.kernel.as_ref().filter(|name| !name.is_empty()) else { return Ok(Kernel::fastest()) };
         Kernel::all().into_iter().find(|kernel| kernel.name == name).ok_or_else(|| {
             let able: Vec<&str> = Kernel::all().iter().map(|kernel| kernel.name).collect();
             Failure::usage(format!("this processor does not run the kernel `{name}`; it runs {}", able.join(", ")))
@@ -210,23 +214,43 @@ impl Match {
         Ok((filters, Ids::new(ids)))
     }
 
-    fn write(&self, sorted: Sorted, ids: &Ids, interrupt: &Interrupt) -> Outcome<(Option<u64>, Option<u64>)> {
+    /// Bytes that solving takes at most, when the filters are gone: sets and tables of records, as they grow.
+    fn solver_memory(&self, plan: &Plan) -> u64 {
+        let (a_record, besides) = match self.solve {
+            Solver::All => (0, 0),
+            Solver::Best | Solver::Greedy => (32, 0),
+            Solver::Optimal => (128, solve::MEMORY),
+        };
+        let top = if self.top.is_some() { 64 } else { 0 };
+        plan.filters.iter().map(|filters| filters.len() as u64).sum::<u64>() * (a_record + top) + besides
+    }
+
+    /// The pairs, and if groups are made their number.
+    fn write(
+        &self,
+        sorted: Sorted<Candidate>,
+        room: u64,
+        ids: &Ids,
+        interrupt: &Interrupt,
+    ) -> Outcome<(u64, Option<u64>)> {
         let mut top = self.top.map(Top::new);
         let sorted =
             sorted.filter(|pair| pair.as_ref().map_or(true, |pair| top.as_mut().is_none_or(|top| top.keeps(pair))));
         let sorted = sorted.map(|pair| interrupt.check().and(pair));
         if self.gives_groups() {
             let mut groups = Groups::new(self.one_a_file);
+            let mut pairs = 0;
             for pair in sorted {
                 groups.add(&pair?);
+                pairs += 1;
             }
-            return Ok((None, Some(write_groups(&self.out, &groups.finish(), &self.files, ids)?)));
+            return Ok((pairs, Some(write_groups(&self.out, &groups.finish(), &self.files, ids)?)));
         }
         let mut writer = PairWriter::create(&self.out, ids)?;
         let (mut best, mut one_to_one) = (Best::default(), OneToOne::default());
         match self.solve {
             Solver::Optimal => {
-                let solved = optimal(&sorted.collect::<Outcome<Vec<Candidate>>>()?);
+                let solved = assign::assign(sorted, room, &self.out)?;
                 if solved.too_large > 0 {
                     terminal::note(format!(
                         "{} of the groups of linked records are too large for `optimal`; they were solved greedily",
@@ -249,7 +273,7 @@ impl Match {
                 }
             }
         }
-        Ok((Some(writer.finish()?), None))
+        Ok((writer.finish()?, None))
     }
 
     fn tell(&self, figures: &Figures) {
@@ -260,8 +284,8 @@ impl Match {
         let Figures { comparisons, resumed, pairs, groups, seconds, compare_seconds, kernel, threads, max_rss } =
             figures;
         let found = match groups {
-            Some(groups) => format!("{groups} groups"),
-            None => format!("{} pairs", pairs.unwrap_or(0)),
+            Some(groups) => format!("{groups} groups of {pairs} pairs"),
+            None => format!("{pairs} pairs"),
         };
         println!("{found} in {seconds:.2} s: {}", self.out.display());
         let rate = (comparisons - resumed) as f64 / compare_seconds.max(1e-9) / 1e6;

@@ -71,6 +71,25 @@ impl OfFile {
     }
 }
 
+/// How a table lies in its file.
+#[derive(Clone, Copy, Debug)]
+pub enum TableForm {
+    Csv,
+    Parquet,
+}
+
+impl TableForm {
+    /// By the file's name.
+    pub fn of(path: &Path) -> Outcome<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
+            _ => Err(Failure::usage(format!("{}: the name does not say which form it has", path.display()))
+                .hint("end the name in .csv or .parquet")),
+        }
+    }
+}
+
 /// A table in the making: columns of three names.
 struct TableWriter {
     sink: Sink,
@@ -85,15 +104,11 @@ enum Sink {
 impl TableWriter {
     /// `empty` has the table's columns, and no line.
     fn create(path: &Path, empty: &RecordBatch) -> Outcome<Self> {
-        let sink = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Sink::Csv(Box::new(arrow_csv::Writer::new(NewFile::create(path)?))),
-            Some("parquet") => {
+        let sink = match TableForm::of(path)? {
+            TableForm::Csv => Sink::Csv(Box::new(arrow_csv::Writer::new(NewFile::create(path)?))),
+            TableForm::Parquet => {
                 let out = ArrowWriter::try_new(NewFile::create(path)?, empty.schema(), None);
                 Sink::Parquet(Box::new(out.map_err(|e| failed(path, e))?))
-            }
-            _ => {
-                return Err(Failure::usage(format!("{}: the name does not say which form it has", path.display()))
-                    .hint("end the name in .csv or .parquet"));
             }
         };
         let mut table = Self { sink, path: path.to_owned() };

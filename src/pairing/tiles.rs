@@ -12,7 +12,9 @@ use crate::matching::exhaustive::{Comparison, Filters, Kernel, Limit};
 use crate::matching::solve::Candidate;
 use crate::terminal::{self, Interrupt};
 
-/// Tiles done that may wait for being taken.
+/// Pairs that are handed over together: a tile may find more than memory holds.
+const PIECE: usize = 1 << 14;
+/// Pieces that may wait for being taken.
 const WAITING: usize = 2;
 
 /// What is compared with what.
@@ -32,10 +34,14 @@ pub struct Work {
     pub resumed: u64,
 }
 
-/// A tile that is done, with what it found.
-pub struct Done {
+/// What a tile has found, or a part of it: the pieces of a tile come in order, those of several in turns.
+pub struct Piece {
     pub files: [u16; 2],
     pub tile: u32,
+    /// From 0 in each tile.
+    pub number: u32,
+    /// The tile is done.
+    pub last: bool,
     pub pairs: Vec<Candidate>,
 }
 
@@ -64,13 +70,15 @@ impl Plan {
         self.comparisons().iter().map(pairs).sum()
     }
 
-    /// Bytes that the filters take: as they are, and those of two files sorted, one of them turned as well.
-    pub fn memory(&self) -> u64 {
+    /// Bytes that the filters take: as they are, and those of two files sorted, one of them turned as well; and pieces:
+    /// one that each thread fills, those that wait, and one that is being taken.
+    pub fn memory(&self, threads: usize) -> u64 {
         let sizes: Vec<u64> = self.filters.iter().map(|all| (all.len() * all.length() / 8) as u64).collect();
-        sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0)
+        let pieces = (threads + WAITING + 1) * PIECE * size_of::<Candidate>();
+        sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0) + pieces as u64
     }
 
-    /// Compares all, and hands over what each tile finds.
+    /// Compares all, and hands over what is found.
     pub fn run(
         &self,
         pool: &ThreadPool,
@@ -92,13 +100,15 @@ impl Plan {
             std::thread::scope(|scope| {
                 let (send, receive) = sync_channel(WAITING);
                 scope.spawn(|| pool.install(|| compare(&comparison, files, &left, send)));
-                for done in receive {
+                for piece in receive {
                     interrupt.check()?;
                     if let Some(checkpoint) = &mut checkpoint {
-                        checkpoint.add(&done)?;
+                        checkpoint.add(&piece)?;
                     }
-                    progress.inc(comparison.pairs_of(done.tile as usize));
-                    found(done.pairs)?;
+                    if piece.last {
+                        progress.inc(comparison.pairs_of(piece.tile as usize));
+                    }
+                    found(piece.pairs)?;
                 }
                 Ok(())
             })?;
@@ -109,13 +119,21 @@ impl Plan {
 }
 
 /// Does the tiles until nobody takes them any more.
-fn compare(comparison: &Comparison, files: [u16; 2], tiles: &[u32], send: SyncSender<Done>) {
+fn compare(comparison: &Comparison, files: [u16; 2], tiles: &[u32], send: SyncSender<Piece>) {
     let all = tiles.par_iter().try_for_each_with(send, |send, tile| {
-        let mut pairs = Vec::new();
+        let mut piece = Piece { files, tile: *tile, number: 0, last: false, pairs: Vec::new() };
+        let mut sent = Ok(());
         comparison.tile(*tile as usize, |pair| {
-            pairs.push(Candidate { score: pair.score, files, records: [pair.a, pair.b] });
+            if piece.pairs.len() == PIECE {
+                let full = Piece { pairs: std::mem::take(&mut piece.pairs), ..piece };
+                piece.number += 1;
+                if sent.is_ok() {
+                    sent = send.send(full);
+                }
+            }
+            piece.pairs.push(Candidate { score: pair.score, files, records: [pair.a, pair.b] });
         });
-        send.send(Done { files, tile: *tile, pairs })
+        sent.and_then(|()| send.send(Piece { last: true, ..piece }))
     });
     // the receiver ends early where it was interrupted or could not write, and says so itself
     drop(all);

@@ -111,6 +111,20 @@ fn every_form_and_every_bound_gives_the_same_pairs() {
     assert_eq!(numbers, expect);
 }
 
+#[test]
+fn pairs_beyond_the_memory_allowed_are_on_disk() {
+    let files = Files::new((300, 20_000));
+    for (solve, allowed, expect) in [("all", 50, 300 * 20_000), ("greedy", 50, 300), ("optimal", 130, 300)] {
+        let memory = format!("{allowed}M");
+        let more = ["--threshold", "0", "--threads", "2", "--memory", &memory, "--solve", solve];
+        let (figures, csv) = files.compare(&[&files.a, &files.b], "pairs.csv", &more);
+        assert_eq!((csv.lines().count() - 1, figures["pairs"].as_u64()), (expect, Some(expect as u64)));
+        let used = figures["max_rss"].as_u64().unwrap() >> 20;
+        // the program itself takes some twenty
+        assert!(used < allowed + 25, "{solve}: {used} MiB, where the pairs alone take 137");
+    }
+}
+
 fn parquet_pairs(path: &str) -> Vec<(String, String, f64)> {
     use arrow_array::cast::AsArray as _;
     let file = std::fs::File::open(path).unwrap();
@@ -217,6 +231,14 @@ fn a_checkpoint_of_another_comparison_is_refused() {
         command.args(plan(threshold));
         command
     };
+    // nor by two at once
+    std::fs::create_dir(&checkpoint).unwrap();
+    let held = std::fs::File::create(std::path::Path::new(&checkpoint).join("tiles")).unwrap();
+    held.lock().unwrap();
+    let said = command("0.8").output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("another run is using it"));
+    drop(held);
+    std::fs::remove_dir_all(&checkpoint).unwrap();
     // something to resume: the output cannot be written, so the checkpoint stays
     std::fs::create_dir(files.out("pairs.csv")).unwrap();
     assert!(!command("0.8").output().unwrap().status.success());
@@ -276,7 +298,12 @@ fn what_cannot_be_compared_is_told() {
     refused(&[&files.a, "--self", "--solve", "best", "--bits", "1024"], 2, "for two files");
     refused(&[&files.a, &files.b, "--one-a-file", "--bits", "1024"], 2, "speaks of groups");
     refused(&[&files.a, &files.b, "--bits", "1024", "--kernel", "abacus"], 2, "it runs portable");
-    refused(&[&files.a, &files.b, "--bits", "1024", "--memory", "1M"], 1, "these CLKs take 33M");
+    refused(&[&files.a, &files.b, "--bits", "1024", "--threads", "2", "--memory", "1M"], 1, "these CLKs take 34M");
+    refused(&[&files.a, &files.b, "--bits", "1024", "--threads", "0"], 2, "0 is not in 1..=65535");
+    refused(&[&files.a, &files.b, "--bits", "1024", "--top", "0"], 2, "0 is not in 1..");
+    let text = files.out("pairs.txt");
+    run(&["match", &files.a, &files.b, "--bits", "1024", "--threshold", "0.8", "--out", &text])
+        .refused(2, "end the name in .csv or .parquet");
     let short = files.project.write("short.bin", [0; 64]);
     let json = files.out("short.json");
     run(&["clk", "convert", &short, &json, "--bits", "512"]).done();

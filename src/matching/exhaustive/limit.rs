@@ -37,7 +37,12 @@ impl FromStr for Threshold {
             || format!("`{text}` is no similarity: a number from 0 to 1 with at most {} decimals", Self::DECIMALS);
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.len() + decimals.len() == 0 || !digits(whole) || !digits(decimals) || decimals.len() > Self::DECIMALS {
+        if whole.len() + decimals.len() == 0 || !digits(whole) || !digits(decimals) {
+            return Err(wrong());
+        }
+        // .90 is .9
+        let decimals = decimals.trim_end_matches('0');
+        if decimals.len() > Self::DECIMALS {
             return Err(wrong());
         }
         let number = |text: &str| if text.is_empty() { Ok(0) } else { text.parse::<u64>().map_err(|_| wrong()) };

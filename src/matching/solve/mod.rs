@@ -4,7 +4,7 @@ mod greedy;
 mod optimal;
 
 pub use greedy::{Groups, Member};
-pub use optimal::{Optimal, optimal};
+pub use optimal::{Components, MEMORY, Optimal, optimal};
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -69,7 +69,7 @@ impl OneToOne {
 
 /// Keeps, of candidates that come surest first, those among the first `most` of both their records.
 ///
-/// A record's pairs with each other file are counted apart, as anonlink counts them.
+/// A record's pairs with each other file are counted apart.
 pub struct Top {
     most: u32,
     seen: HashMap<(Record, u16), u32>,
