@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Addresses, Config};
+use super::{Addresses, Config, Database, PartsAt, Role};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -23,6 +23,20 @@ pub struct Run {
     /// Where the server keeps everything (mode 0700; made if need be)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// What this server does of the work that servers on one database share
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
+    /// A PostgreSQL, as postgres://USER@HOST/NAME, which several servers may share; the password stands in ~/.pgpass or in
+    /// the file that PGPASSFILE names. Without it: SQLite in the folder
+    #[arg(long, value_name = "URL")]
+    database: Option<Database>,
+    /// A bucket for the parts, as s3://BUCKET/PREFIX; its credentials come from a file or from AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY. Without it: a folder in the folder
+    #[arg(long, value_name = "URL")]
+    parts: Option<PartsAt>,
+    /// Settings of the bucket (TOML, mode 0600): access_key_id, secret_access_key, session_token, region, endpoint, ca
+    #[arg(long, value_name = "FILE", requires = "parts")]
+    parts_config: Option<PathBuf>,
     /// Address for agencies and offices; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -40,9 +54,11 @@ pub struct Run {
 }
 
 pub fn run(verb: Verb, clock: Clock) -> Outcome {
-    let Verb::Run(Run { data, listen, operator_listen, manifest, memory, tls }) = verb;
+    let Verb::Run(Run { data, role, database, parts, parts_config, listen, operator_listen, manifest, memory, tls }) =
+        verb;
     let (identity, index_memory) = (tls.identity(), memory.bytes());
-    let config = Config { data, listen, operator_listen, manifest, identity, index_memory };
+    let config =
+        Config { data, role, database, parts, parts_config, listen, operator_listen, manifest, identity, index_memory };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
     let ended = runtime.block_on(super::run(config, clock, announce));

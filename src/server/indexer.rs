@@ -31,6 +31,8 @@ pub enum Built {
 
 /// Builds the index of a batch, or opens the one that is there.
 pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader) -> ServerResult<Built> {
+    // two that build one batch's index would spoil each other's files
+    let _alone = linkage.indexing.lock().await;
     let shared = Arc::clone(linkage);
     let folder = linkage.indexes.folder(batch);
     match blocking(move || shared.indexes.open(batch)).await {
@@ -48,7 +50,7 @@ pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader)
         (together, left) = left.split_at(fitting(left, linkage.index_memory));
         let mut parts = Vec::new();
         for part in together {
-            parts.push((part.number, first_row(header, part.number)?, linkage.parts.get(batch, part.number).await?));
+            parts.push((part.number, first_row(header, part.number)?, linkage.parts.get(batch, part).await?));
         }
         let maker = Arc::clone(&maker);
         blocking(move || parts.into_par_iter().try_for_each(|(part, row, bytes)| maker.part(part, row, bytes))).await?;

@@ -1,64 +1,19 @@
-//! Parts as they arrive: checked row by row, stored under their hash, unseen until the batch is committed.
+//! Parts as they arrive: checked row by row before they are stored.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use bytes::Bytes;
 use hedui_protocol::encodings::{Encodings, Shape};
-use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::ids::ContentHash;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{PartInfo, StoredRecord, WRAP_BYTES, locked_bytes};
 use hedui_protocol::problem::ProblemKind;
-use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt as _};
-
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{ServerResult, refuse};
-use crate::failure::{Failure, Outcome};
 use crate::parts::PartReader;
-use crate::staging::private_folder;
 
 /// Largest part.
 pub const PART_BYTES: u64 = 512 << 20;
-/// Memory for parts that are arriving or being checked, in units of [`UNIT`].
-const ROOM: u32 = 1024;
-const UNIT: u64 = 1 << 20;
-
-/// The data plane: immutable parts.
-pub struct Parts {
-    store: Box<dyn ObjectStore>,
-    room: Semaphore,
-}
-
-impl Parts {
-    pub fn open(folder: &Path) -> Outcome<Self> {
-        private_folder(folder)?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?.with_fsync(true);
-        Ok(Self { store: Box::new(store), room: Semaphore::new(ROOM as usize) })
-    }
-
-    /// Waits until there is memory for `bytes` more; holding the permit keeps it.
-    pub async fn room(&self, bytes: u64) -> SemaphorePermit<'_> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(ROOM).clamp(1, ROOM);
-        self.room.acquire_many(units).await.expect("the semaphore is never closed")
-    }
-
-    /// Whole or not at all; storing the same part again changes nothing.
-    pub async fn put(&self, batch: BatchId, number: u32, bytes: Bytes) -> ServerResult<()> {
-        self.store.put(&location(batch, number), bytes.into()).await?;
-        Ok(())
-    }
-
-    pub async fn get(&self, batch: BatchId, number: u32) -> ServerResult<Bytes> {
-        Ok(self.store.get(&location(batch, number)).await?.bytes().await?)
-    }
-}
-
-fn location(batch: BatchId, number: u32) -> object_store::path::Path {
-    format!("{batch}/{number:05}.parquet").into()
-}
-
 /// SPEC 10.2  Whether a part is the one that the header announced, and every row of it reads.
 pub fn check_part(manifest: &Manifest, agency: &Agency, info: &PartInfo, bytes: &Bytes) -> ServerResult<()> {
     let number = info.number;

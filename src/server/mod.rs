@@ -9,6 +9,7 @@ mod http;
 mod indexer;
 mod indexes;
 mod ingest;
+mod parts;
 mod project;
 mod release;
 mod run;
@@ -21,23 +22,54 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use rustix::fs::FlockOperation;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::random;
 use crate::staging::{private_folder, write_private};
 use crate::transport::tls::Identity;
 use indexes::Indexes;
-use ingest::Parts;
+use parts::Parts;
+pub use parts::PartsAt;
 use project::Project;
+pub use store::Database;
 use store::Store;
 use tickets::Tickets;
 use worker::Wake;
 
+/// What one server does of the work that several share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answer parties
+    Api,
+    /// Index and match
+    Worker,
+    All,
+}
+
+impl Role {
+    fn answers_parties(self) -> bool {
+        self != Self::Worker
+    }
+
+    fn works(self) -> bool {
+        self != Self::Api
+    }
+}
+
 /// What the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub role: Role,
     pub data: PathBuf,
+    /// None: a file in the data folder.
+    pub database: Option<Database>,
+    /// None: a folder in the data folder.
+    pub parts: Option<PartsAt>,
+    /// How a bucket is reached.
+    pub parts_config: Option<PathBuf>,
     pub listen: SocketAddr,
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
@@ -49,7 +81,8 @@ pub struct Config {
 /// Where the server listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    pub parties: SocketAddr,
+    /// None: this server only works.
+    pub parties: Option<SocketAddr>,
     pub operator: SocketAddr,
 }
 
@@ -62,6 +95,7 @@ pub struct Linkage {
     clock: Clock,
     tickets: Tickets,
     wake: Wake,
+    indexing: tokio::sync::Mutex<()>,
     index_memory: u64,
 }
 
@@ -72,18 +106,27 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     private_folder(&config.data)?;
     let _lock = lock(&config.data)?;
     remember_manifest(&config.data, &project)?;
+    let database = config.database.clone().unwrap_or_else(|| Database::Sqlite(config.data.join("hedui.sqlite")));
+    let parts = config.parts.clone().unwrap_or_else(|| PartsAt::Folder(config.data.join("parts")));
+    let unreachable = |e| Failure::try_again(format!("{database}: {e}"));
+    let store = Store::open(&database, &holder(&config.data)?).await.map_err(unreachable)?;
+    belongs_to(&store, &database, &project).await?;
     let linkage = Arc::new(Linkage {
-        store: Store::open(&config.data.join("hedui.sqlite")).await.map_err(Failure::refused)?,
-        parts: Parts::open(&config.data.join("parts"))?,
+        store,
+        parts: Parts::open(&parts, config.parts_config.as_deref())?,
         indexes: Indexes::open_folder(config.data.join("index"))?,
         project,
         clock,
         tickets: Tickets::default(),
         wake: Wake::default(),
+        indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
     });
-    worker::recover(&linkage).await.map_err(Failure::refused)?;
-    let workers = worker::start(&linkage);
+    let mut workers = Vec::new();
+    if config.role.works() {
+        worker::recover(&linkage).await.map_err(Failure::refused)?;
+        workers = worker::start(&linkage);
+    }
     let served = http::serve(&config, Arc::clone(&linkage), ready).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     served
@@ -96,6 +139,31 @@ fn lock(data: &Path) -> Outcome<File> {
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Failure::refused(format!("{}: another server runs on this folder", data.display())))?;
     Ok(file)
+}
+
+/// The name by which this server claims jobs: its data folder's, for good.
+fn holder(data: &Path) -> Outcome<String> {
+    let path = data.join("holder.id");
+    match std::fs::read_to_string(&path) {
+        Ok(known) => Ok(known),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let fresh = format!("{:032x}", u128::from_be_bytes(random::bytes()?));
+            write_private(&path, fresh.as_bytes())?;
+            Ok(fresh)
+        }
+        Err(e) => Err(Failure::file("read", &path, &e)),
+    }
+}
+
+/// A database belongs to one manifest for good, whichever server asks.
+async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Outcome {
+    let id = project.manifest.id();
+    let known = store.belongs_to(id).await.map_err(Failure::refused)?;
+    if known == id.to_string() {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{database}: holds the data of manifest {known}, not of {id}"))
+        .hint("another manifest needs another database"))
 }
 
 /// A data folder belongs to one manifest for good.

@@ -13,7 +13,7 @@ use super::Linkage;
 use super::error::{ServerError, ServerResult};
 use super::indexes::ReadyIndex;
 use super::release::Desk;
-use super::store::{CommissionOutcome, MatchRow};
+use super::store::{AgencySet, CommissionOutcome, MatchRow};
 use crate::matching::Matcher;
 
 /// Subjects that are looked up together: a commission of a city in one go through the index, and what they meet in memory.
@@ -27,7 +27,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// None while an agency's set is committed but not indexed yet.
+    /// None while an agency's set is committed but not indexed yet, or not here.
     pub async fn gather(
         linkage: &Linkage,
         ticket: Arc<Granted>,
@@ -36,10 +36,15 @@ impl Ready {
         let mut indexes = BTreeMap::new();
         for agency in ticket.agencies() {
             // a batch is visible once it is committed: what was filed after that is matched against it
-            if linkage.store.is_indexing(agency).await? {
-                return Ok(None);
-            }
-            indexes.insert(agency.to_owned(), linkage.indexes.of(agency));
+            let index = match linkage.store.set_of(agency).await? {
+                AgencySet::None => None,
+                AgencySet::Indexing => return Ok(None),
+                AgencySet::Indexed(batch) => match linkage.indexes.of(agency).filter(|index| index.batch == batch) {
+                    None => return Ok(None),
+                    here => here,
+                },
+            };
+            indexes.insert(agency.to_owned(), index);
         }
         Ok(Some(Self { ticket, encodings, indexes }))
     }

@@ -1,6 +1,7 @@
 //! The tasks that do queued work: one builds indexes, one matches commissions. Any may die; a lease ends, and the work
 //! is taken up again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::run::Ready;
 use super::store::{Job, JobKind};
 
 /// Seconds that a job is a worker's before another may take it.
-const LEASE: i64 = 60;
+const LEASE: i64 = 20;
 /// Seconds until a failed job is tried again, times the attempts so far.
 const RETRY: i64 = 5;
 const LONGEST_RETRY: i64 = 300;
@@ -43,13 +44,7 @@ impl Wake {
 
 /// Opens the indexes of a server that starts again; a damaged one is built anew.
 pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
-    linkage.store.end_leases().await?;
-    for (batch, header) in linkage.store.indexed_batches().await? {
-        match indexer::build(linkage, batch, &header).await? {
-            Built::Ready(ready) => linkage.indexes.switch(&header.agency, ready),
-            Built::Refused(reason) => tracing::error!("Batch {batch} of `{}` has no index: {reason}", header.agency),
-        }
-    }
+    follow(linkage, &mut HashSet::new()).await?;
     linkage.indexes.remove_others()?;
     Ok(())
 }
@@ -57,7 +52,35 @@ pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
 pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let index = tokio::spawn(work(Arc::clone(linkage), JobKind::Index, 1));
     let commission = tokio::spawn(work(Arc::clone(linkage), JobKind::Commission, TOGETHER));
-    vec![index, commission]
+    let followed = Arc::clone(linkage);
+    let following = tokio::spawn(async move {
+        let mut refused = HashSet::new();
+        loop {
+            tokio::time::sleep(IDLE).await;
+            if let Err(why) = follow(&followed, &mut refused).await {
+                tracing::error!("An index that another server built could not be built here: {why}");
+            }
+        }
+    });
+    vec![index, commission, following]
+}
+
+/// Brings this server's indexes to what the books say: another server may have indexed a set.
+async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
+    for (batch, header) in linkage.store.indexed_batches().await? {
+        let here = linkage.indexes.of(&header.agency).is_some_and(|index| index.batch == batch);
+        if here || refused.contains(&batch) {
+            continue;
+        }
+        match indexer::build(linkage, batch, &header).await? {
+            Built::Ready(ready) => linkage.indexes.switch(&header.agency, ready),
+            Built::Refused(reason) => {
+                tracing::error!("Batch {batch} of `{}` has no index: {reason}", header.agency);
+                refused.insert(batch);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn work(linkage: Arc<Linkage>, kind: JobKind, most: i64) {
@@ -108,14 +131,14 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
     };
     if !matches!(status.state, BatchState::Committed | BatchState::Indexed) {
         indexer::give_up(linkage, batch)?;
-        return linkage.store.index_is_done(batch).await;
+        return linkage.store.index_is_done(job).await;
     }
     match indexer::build(linkage, batch, &header).await? {
         Built::Ready(ready) => {
             // first for matching, then in the books: a commission waits until the books say so
             let current = linkage.indexes.of(&header.agency);
             linkage.indexes.switch(&header.agency, ready);
-            if linkage.store.batch_indexed(batch, &header.agency).await? {
+            if linkage.store.batch_indexed(job, batch, &header.agency).await? {
                 tracing::info!("Indexed {} records of `{}` as batch {batch}", header.records, header.agency);
             } else if let Some(current) = current {
                 linkage.indexes.switch(&header.agency, current);
@@ -124,7 +147,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
             linkage.indexes.remove_others()?;
         }
         Built::Refused(reason) => {
-            linkage.store.batch_refused(batch, &reason).await?;
+            linkage.store.batch_refused(job, batch, &reason).await?;
             tracing::warn!("Refused batch {batch} of `{}`: {reason}", header.agency);
         }
     }
@@ -139,7 +162,7 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
         let ticket = linkage.granted(commission).await?;
         let encodings = linkage.store.commission_encodings(commission).await?;
         match Ready::gather(linkage, ticket, encodings).await? {
-            Some(gathered) => ready.push(gathered),
+            Some(gathered) => ready.push((job.clone(), gathered)),
             // an index is being built
             None => linkage.store.give_back(job, 1, linkage.clock.now()).await?,
         }
@@ -149,7 +172,8 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
     }
     let (shared, now, count) = (Arc::clone(linkage), linkage.clock.now(), ready.len());
     let matching = tokio::task::spawn_blocking(move || {
-        ready.into_par_iter().map(|ready| ready.run(&shared, now)).collect::<ServerResult<Vec<_>>>()
+        let matched = ready.into_par_iter().map(|(job, ready)| Ok((job, ready.run(&shared, now)?)));
+        matched.collect::<ServerResult<Vec<_>>>()
     });
     let outcomes = matching.await.map_err(ServerError::failed)??;
     linkage.store.store_outcomes(&outcomes).await?;

@@ -13,7 +13,7 @@ struct Checked {
 
 impl Checked {
     fn new(more: &[&str]) -> Self {
-        let project = Project { folder: tempfile::tempdir().unwrap() };
+        let project = Project { folder: tempfile::tempdir().unwrap(), stores: None };
         run(&["synth", "--out", &project.text("city"), "--people", "3000", "--seed", "5"]).done();
         let (data, html, worst) =
             (project.text("city/bank.csv"), project.text("report.html"), project.text("worst.csv"));

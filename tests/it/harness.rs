@@ -5,6 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::bucket::Bucket;
+use crate::postgres::Postgres;
+
 pub const AGENCIES: [&str; 2] = ["bank", "vehicle"];
 pub const OFFICE: &str = "civil-affairs";
 /// An office that asks nothing, and must see nothing.
@@ -51,7 +54,29 @@ pub fn run(arguments: &[&str]) -> Said {
 /// The files of one project.
 pub struct Project {
     pub folder: tempfile::TempDir,
+    /// None: its server keeps everything in its folder.
+    pub stores: Option<Stores>,
 }
+
+/// A PostgreSQL and a bucket that servers share.
+pub struct Stores {
+    pub postgres: Postgres,
+    pub bucket: Bucket,
+    pub database: String,
+}
+
+/// Runs each test twice: with SQLite and a folder, and with PostgreSQL and a bucket.
+macro_rules! on_both_stores {
+    ($($test:ident),* $(,)?) => {
+        mod on_a_folder {
+            $(#[test] fn $test() { super::$test($crate::harness::Project::new()); })*
+        }
+        mod on_shared_stores {
+            $(#[test] fn $test() { super::$test($crate::harness::Project::new().on_shared_stores()); })*
+        }
+    };
+}
+pub(crate) use on_both_stores;
 
 impl Project {
     /// Keys, certificates and a manifest that all parties have signed.
@@ -63,8 +88,20 @@ impl Project {
         project
     }
 
+    /// Its servers use a PostgreSQL and a bucket.
+    pub fn on_shared_stores(self) -> Self {
+        let (postgres, bucket) = (Postgres::start(), Bucket::start());
+        let database = postgres.database("hedui");
+        Self { stores: Some(Stores { postgres, bucket, database }), ..self }
+    }
+
+    fn store_arguments(&self) -> Vec<String> {
+        let Some(Stores { bucket, database, .. }) = &self.stores else { return Vec::new() };
+        [vec!["--database".into(), database.clone()], bucket.arguments(self)].concat()
+    }
+
     pub fn unsigned() -> Self {
-        let project = Self { folder: tempfile::tempdir().unwrap() };
+        let project = Self { folder: tempfile::tempdir().unwrap(), stores: None };
         let key = |kind: &str, name: &str| {
             let file = project.text(name);
             run(&["key", "new", "--kind", kind, &file]).done().stdout.trim().to_owned()
@@ -259,17 +296,16 @@ pub struct Server {
 
 impl Server {
     pub fn start(project: &Project, listen: &str) -> Self {
+        Self::spawn(project, Self::command(project, "server", listen))
+    }
+
+    /// A server with `folder` for its files.
+    pub fn command(project: &Project, folder: &str, listen: &str) -> Command {
         let mut command = hedui();
-        command.args([
-            "server",
-            "run",
-            "--data",
-            &project.text("server"),
-            "--manifest",
-            &project.text("manifest.toml"),
-        ]);
+        let (data, manifest) = (project.text(folder), project.text("manifest.toml"));
+        command.args(["server", "run", "--data", &data, "--manifest", &manifest]).args(project.store_arguments());
         command.args(["--listen", listen, "--operator-listen", "127.0.0.1:0"]).args(tls(project, "server"));
-        Self::spawn(project, command)
+        command
     }
 
     pub fn spawn(project: &Project, mut command: Command) -> Self {
@@ -281,7 +317,8 @@ impl Server {
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| {
             panic!("the server did not start: {}", std::fs::read_to_string(&log).unwrap_or_default())
         });
-        let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap());
+        // a worker has no address for parties
+        let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap_or_default());
         Self { child, parties: url("parties"), operator: url("operator"), log }
     }
 

@@ -1,6 +1,6 @@
 //! The main job as its users do it: two agencies, an office, a server, all real processes.
 
-use crate::harness::{Project, Said, run};
+use crate::harness::{Project, Said, on_both_stores, run};
 
 const OFFICE: &str = "id,name,id_no,dob,sex,phone,address,household_no,relation,consent_no,consent_scope,consent_status\n\
 O1,欧阳若曦,990101198001011237,1980-01-01,男,12000000001,云岸市甲区长河路1号101室,H1,本人,SQ1,BV,valid\n\
@@ -34,9 +34,15 @@ pub fn files(project: &Project) -> (String, String, String) {
     (write("office.csv", OFFICE), write("bank.csv", BANK), write("vehicle.csv", VEHICLE))
 }
 
-#[test]
-fn a_household_is_verified_and_nothing_else_is_told() {
-    let project = Project::new();
+on_both_stores! {
+    a_household_is_verified_and_nothing_else_is_told,
+    a_request_that_is_repeated_files_nothing_twice,
+    a_wrong_file_declines_nothing_for_good,
+    what_was_fetched_survives_a_wrong_certificate_and_a_refusal,
+    a_withdrawn_commission_releases_nothing_more,
+}
+
+fn a_household_is_verified_and_nothing_else_is_told(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
     for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
@@ -79,9 +85,7 @@ fn a_household_is_verified_and_nothing_else_is_told() {
     assert!(page.contains("70123.45") && page.contains("存款") && !page.contains("55.00"));
 }
 
-#[test]
-fn a_request_that_is_repeated_files_nothing_twice() {
-    let project = Project::new();
+fn a_request_that_is_repeated_files_nothing_twice(project: Project) {
     let (office, bank, _) = files(&project);
     let server = project.server();
     project.encode("bank", &bank, "bank").done();
@@ -108,9 +112,7 @@ fn a_request_that_is_repeated_files_nothing_twice() {
     assert_eq!(of_h1.count(), 3);
 }
 
-#[test]
-fn a_wrong_file_declines_nothing_for_good() {
-    let project = Project::new();
+fn a_wrong_file_declines_nothing_for_good(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
     project.encode("vehicle", &vehicle, "vehicle").done();
@@ -138,9 +140,7 @@ fn a_wrong_file_declines_nothing_for_good() {
     drop(bank);
 }
 
-#[test]
-fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal() {
-    let project = Project::new();
+fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal(project: Project) {
     let (office, bank, _) = files(&project);
     let server = project.server();
     project.encode("bank", &bank, "bank").done();
@@ -170,9 +170,7 @@ fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal() {
     assert_eq!(answers().lines().count(), before.lines().count());
 }
 
-#[test]
-fn a_withdrawn_commission_releases_nothing_more() {
-    let project = Project::new();
+fn a_withdrawn_commission_releases_nothing_more(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
     for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {

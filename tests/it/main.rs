@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod blind;
+mod bucket;
 mod check_report;
 mod clk;
 mod faults;
@@ -11,7 +12,9 @@ mod indexing;
 mod interrupts;
 mod journey;
 mod pairing;
+mod postgres;
 mod readme;
 mod release_rules;
 mod schemas;
+mod shared_stores;
 mod tune;

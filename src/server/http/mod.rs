@@ -37,10 +37,16 @@ type State = axum::extract::State<Arc<Linkage>>;
 /// Serves parties and operator until SIGINT or SIGTERM.
 pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&Addresses)) -> Outcome {
     let tls = config.identity.server()?;
-    let parties = TlsListener::bind(config.listen, Arc::clone(&tls)).await?;
+    let parties = match config.role.answers_parties() {
+        true => Some(TlsListener::bind(config.listen, Arc::clone(&tls)).await?),
+        false => None,
+    };
     let operator = TlsListener::bind(config.operator_listen, tls).await?;
-    let addresses = Addresses { parties: parties.address(), operator: operator.address() };
-    tracing::info!("Serving parties on {} and the operator on {}", addresses.parties, addresses.operator);
+    let addresses = Addresses { parties: parties.as_ref().map(TlsListener::address), operator: operator.address() };
+    if let Some(address) = addresses.parties {
+        tracing::info!("Serving parties on {address}");
+    }
+    tracing::info!("Serving the operator on {}", addresses.operator);
     ready(&addresses);
 
     let (stop, stopped) = watch::channel(false);
@@ -55,9 +61,18 @@ pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&A
     let party_routes = party_routes(Arc::clone(&linkage)).into_make_service_with_connect_info::<Caller>();
     let operator_routes = operator::routes(linkage).into_make_service_with_connect_info::<Caller>();
     let both = async {
-        let parties = axum::serve(parties, party_routes).with_graceful_shutdown(until(stopped.clone()));
+        let until_stopped = until(stopped.clone());
+        let parties = async {
+            match parties {
+                Some(parties) => axum::serve(parties, party_routes).with_graceful_shutdown(until_stopped).await,
+                None => {
+                    until_stopped.await;
+                    Ok(())
+                }
+            }
+        };
         let operator = axum::serve(operator, operator_routes).with_graceful_shutdown(until(stopped.clone()));
-        tokio::try_join!(parties.into_future(), operator.into_future())
+        tokio::try_join!(parties, operator.into_future())
     };
     // clients that keep their connections open do not keep the server
     let patience = async {

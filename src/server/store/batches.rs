@@ -7,8 +7,17 @@ use hedui_protocol::sign::Signed;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{JobKind, Store, Tx};
+use super::{Job, JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+
+/// What an agency has submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgencySet {
+    None,
+    /// A set is committed and not indexed yet.
+    Indexing,
+    Indexed(BatchId),
+}
 
 impl Store {
     /// Creates a batch, or finds the one that is there.
@@ -81,10 +90,13 @@ impl Store {
     /// The batch is indexed: it takes the place of the agency's former set, unless a later commit has taken it already.
     ///
     /// Returns whether it is the agency's set now.
-    pub async fn batch_indexed(&self, batch: BatchId, agency: &str) -> ServerResult<bool> {
+    pub async fn batch_indexed(&self, job: &Job, batch: BatchId, agency: &str) -> ServerResult<bool> {
         let mut tx = self.write().await?;
+        if !self.finish(&mut tx, job).await? {
+            return Ok(false);
+        }
         let later: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM batches WHERE agency = $1 AND state = 'indexed'
+            "SELECT place FROM batches WHERE agency = $1 AND state = 'indexed'
              AND place > (SELECT place FROM batches WHERE batch = $2) LIMIT 1",
         )
         .bind(agency)
@@ -103,24 +115,24 @@ impl Store {
             .await?;
             Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
         }
-        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
         tx.commit().await?;
         Ok(later.is_none())
     }
 
     /// The batch cannot be matched against; the agency's former set stays.
-    pub async fn batch_refused(&self, batch: BatchId, reason: &str) -> ServerResult<()> {
+    pub async fn batch_refused(&self, job: &Job, batch: BatchId, reason: &str) -> ServerResult<()> {
         let mut tx = self.write().await?;
-        Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
-        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
+        if self.finish(&mut tx, job).await? {
+            Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
 
     /// There is nothing to index any more.
-    pub async fn index_is_done(&self, batch: BatchId) -> ServerResult<()> {
+    pub async fn index_is_done(&self, job: &Job) -> ServerResult<()> {
         let mut tx = self.write().await?;
-        Self::done(&mut tx, JobKind::Index, &batch.to_string()).await?;
+        self.finish(&mut tx, job).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -135,14 +147,18 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the agency has a set that is committed and not indexed yet.
-    pub async fn is_indexing(&self, agency: &str) -> ServerResult<bool> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM batches WHERE agency = $1 AND state = 'committed' LIMIT 1")
+    /// What an agency's commissions are matched against.
+    pub async fn set_of(&self, agency: &str) -> ServerResult<AgencySet> {
+        let rows =
+            sqlx::query("SELECT batch, state FROM batches WHERE agency = $1 AND state IN ('committed', 'indexed')")
                 .bind(agency)
-                .fetch_optional(&self.pool)
+                .fetch_all(&self.pool)
                 .await?;
-        Ok(found.is_some())
+        if rows.iter().any(|row| row.get::<&str, _>("state") == "committed") {
+            return Ok(AgencySet::Indexing);
+        }
+        let Some(row) = rows.first() else { return Ok(AgencySet::None) };
+        row.get::<&str, _>("batch").parse().map(AgencySet::Indexed).map_err(ServerError::failed)
     }
 
     /// Every agency's indexed batch: what a restarted server opens.

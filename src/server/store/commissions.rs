@@ -99,7 +99,7 @@ impl Store {
         {
             sqlx::query(forget).bind(&id).execute(&mut *tx).await?;
         }
-        Self::done(&mut tx, JobKind::Commission, &id).await?;
+        Self::cancel(&mut tx, JobKind::Commission, &id).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Store, Tx};
 use crate::server::error::ServerResult;
@@ -48,11 +48,15 @@ impl Store {
     }
 
     /// Takes up to `most` jobs whose turn has come, the oldest first, for `lease` seconds.
+    ///
+    /// Who asks has none of this kind in hand: what is still in its name, from before a crash or a database that was away, is
+    /// to be done as well.
     pub async fn claim(&self, kind: JobKind, most: i64, lease: i64, now: Timestamp) -> ServerResult<Vec<Job>> {
+        let mut tx = self.write().await?;
         let rows = sqlx::query(
-            "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1
+            "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1, holder = $5
              WHERE kind = $1 AND target IN (
-                 SELECT target FROM jobs WHERE kind = $1 AND state <> 'done' AND lease_until <= $2
+                 SELECT target FROM jobs WHERE kind = $1 AND state <> 'done' AND (lease_until <= $2 OR state = 'running' AND holder = $5)
                  ORDER BY place LIMIT $4
              ) RETURNING target, attempts, place",
         )
@@ -60,48 +64,66 @@ impl Store {
         .bind(now.as_second())
         .bind(now.as_second() + lease)
         .bind(most)
-        .fetch_all(&self.pool)
+        .bind(&self.holder)
+        .fetch_all(&mut *tx)
         .await?;
-        let job = |row: &SqliteRow| {
-            (row.get("place"), Job { kind, target: row.get("target"), attempts: row.get("attempts") })
-        };
+        tx.commit().await?;
+        let job =
+            |row: &AnyRow| (row.get("place"), Job { kind, target: row.get("target"), attempts: row.get("attempts") });
         let mut jobs: Vec<(i64, Job)> = rows.iter().map(job).collect();
         jobs.sort_by_key(|(place, _)| *place);
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
     }
 
-    /// Keeps a running job for `lease` more seconds.
+    /// Keeps a running job for `lease` more seconds. Changes nothing where another has taken it over.
     pub async fn renew(&self, job: &Job, lease: i64, now: Timestamp) -> ServerResult<()> {
-        self.lease_until(job, now.as_second() + lease).await
+        self.set(job, "running", now.as_second() + lease).await
     }
 
     /// Gives a job back, to be taken up again `after` seconds from now.
     pub async fn give_back(&self, job: &Job, after: i64, now: Timestamp) -> ServerResult<()> {
-        self.lease_until(job, now.as_second() + after).await
+        self.set(job, "waiting", now.as_second() + after).await
     }
 
-    async fn lease_until(&self, job: &Job, until: i64) -> ServerResult<()> {
-        sqlx::query("UPDATE jobs SET lease_until = $3 WHERE kind = $1 AND target = $2 AND state = 'running'")
-            .bind(job.kind.word())
-            .bind(&job.target)
-            .bind(until)
-            .execute(&self.pool)
-            .await?;
+    async fn set(&self, job: &Job, state: &str, until: i64) -> ServerResult<()> {
+        sqlx::query(
+            "UPDATE jobs SET state = $5, lease_until = $4
+             WHERE kind = $1 AND target = $2 AND attempts = $3 AND state = 'running'",
+        )
+        .bind(job.kind.word())
+        .bind(&job.target)
+        .bind(job.attempts)
+        .bind(until)
+        .bind(state)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
-    pub(super) async fn done(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
+    /// Ends a job, in the transaction that writes what it came to; false where it is this worker's no more, and nothing
+    /// may be written. Who takes a job over counts one attempt more: the count is the fence.
+    pub(super) async fn finish(&self, tx: &mut Tx, job: &Job) -> ServerResult<bool> {
+        let finished = sqlx::query(
+            "UPDATE jobs SET state = 'done' WHERE kind = $1 AND target = $2 AND attempts = $3 AND state = 'running'",
+        )
+        .bind(job.kind.word())
+        .bind(&job.target)
+        .bind(job.attempts)
+        .execute(&mut **tx)
+        .await?;
+        if finished.rows_affected() == 0 {
+            tracing::warn!("A job was finished that is another's by now; what it came to is left to that one");
+        }
+        Ok(finished.rows_affected() == 1)
+    }
+
+    /// Ends a job, whoever has it.
+    pub(super) async fn cancel(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
         sqlx::query("UPDATE jobs SET state = 'done' WHERE kind = $1 AND target = $2")
             .bind(kind.word())
             .bind(target)
             .execute(&mut **tx)
             .await?;
-        Ok(())
-    }
-
-    /// A server that starts holds its folder alone: leases of the one before have ended.
-    pub async fn end_leases(&self) -> ServerResult<()> {
-        sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'running'").execute(&self.pool).await?;
         Ok(())
     }
 

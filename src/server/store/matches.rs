@@ -3,11 +3,11 @@
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, RecordId, SubjectId};
 use jiff::Timestamp;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use sqlx::{Any, AssertSqlSafe, Row as _};
 
-use super::{JobKind, Store};
+use super::{Job, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
 /// One match, with the slot that the office will receive for it as things stand.
@@ -90,10 +90,13 @@ const ROWS: usize = 1000;
 pub(super) const FORGOTTEN: &[u8] = b"[]";
 
 impl Store {
-    /// Stores what commissions came to; one that was withdrawn meanwhile keeps nothing.
-    pub async fn store_outcomes(&self, outcomes: &[Outcome]) -> ServerResult<()> {
+    /// Stores what commissions came to, of those whose jobs are still this worker's; what was withdrawn keeps nothing.
+    pub async fn store_outcomes(&self, outcomes: &[(Job, Outcome)]) -> ServerResult<()> {
         let mut tx = self.write().await?;
-        for Outcome { commission, against, matches } in outcomes {
+        for (job, Outcome { commission, against, matches }) in outcomes {
+            if !self.finish(&mut tx, job).await? {
+                continue;
+            }
             let id = commission.to_string();
             let matched =
                 "UPDATE commissions SET state = 'matched', encodings = $2 WHERE commission = $1 AND state = 'queued'";
@@ -108,10 +111,9 @@ impl Store {
                         .await?;
                 }
                 for rows in matches.chunks(ROWS) {
-                    insert(&id, rows).build().execute(&mut *tx).await?;
+                    insert(&mut tx, &id, rows).await?;
                 }
             }
-            Self::done(&mut tx, JobKind::Commission, &id).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -122,16 +124,16 @@ impl Store {
         if subjects.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT subject, agency, record, place, band, release, until, slot FROM matches WHERE commission = ",
+        let select = format!(
+            "SELECT subject, agency, record, place, band, release, until, slot FROM matches
+             WHERE commission = $1 AND subject IN ({}) ORDER BY subject, agency, place",
+            places(2, subjects.len())
         );
-        query.push_bind(commission.to_string()).push(" AND subject IN (");
-        let mut names = query.separated(", ");
+        let mut query = sqlx::query(AssertSqlSafe(select)).bind(commission.to_string());
         for subject in subjects {
-            names.push_bind(subject.to_string());
+            query = query.bind(subject.to_string());
         }
-        query.push(") ORDER BY subject, agency, place");
-        query.build().fetch_all(&self.pool).await?.iter().map(match_row).collect()
+        query.fetch_all(&self.pool).await?.iter().map(match_row).collect()
     }
 
     /// What each subject's matches at each agency have come to.
@@ -141,7 +143,7 @@ impl Store {
             .fetch_all(&self.pool)
             .await?;
         let release =
-            |row: &SqliteRow| Ok((parsed(row.get("subject"))?, row.get("agency"), Release::of(row.get("release"))?));
+            |row: &AnyRow| Ok((parsed(row.get("subject"))?, row.get("agency"), Release::of(row.get("release"))?));
         rows.iter().map(release).collect()
     }
 
@@ -163,12 +165,12 @@ impl Store {
              ORDER BY c.filed_at, m.commission, m.subject, m.place LIMIT $2 OFFSET $4",
         )
         .bind(agency)
-        .bind(most)
+        .bind(i64::from(most))
         .bind(now.as_second())
-        .bind(skip)
+        .bind(i64::from(skip))
         .fetch_all(&self.pool)
         .await?;
-        let pending = |row: &SqliteRow| {
+        let pending = |row: &AnyRow| {
             Ok(Pending {
                 commission: parsed(row.get("commission"))?,
                 subject: parsed(row.get("subject"))?,
@@ -236,11 +238,11 @@ impl AnswerRow {
     }
 }
 
-fn bind_all<'q>(query: Query<'q, Sqlite, SqliteArguments>, key: &[String; 4]) -> Query<'q, Sqlite, SqliteArguments> {
+fn bind_all<'q>(query: Query<'q, Any, AnyArguments>, key: &[String; 4]) -> Query<'q, Any, AnyArguments> {
     key.iter().fold(query, |query, part| query.bind(part.clone()))
 }
 
-fn match_row(row: &SqliteRow) -> ServerResult<MatchRow> {
+fn match_row(row: &AnyRow) -> ServerResult<MatchRow> {
     Ok(MatchRow {
         subject: parsed(row.get("subject"))?,
         agency: row.get("agency"),
@@ -253,23 +255,37 @@ fn match_row(row: &SqliteRow) -> ServerResult<MatchRow> {
     })
 }
 
-fn insert<'r>(commission: &'r str, rows: &'r [MatchRow]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
-        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) ",
+/// Columns of `matches`.
+const COLUMNS: usize = 9;
+
+async fn insert(tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResult<()> {
+    let row = |number: usize| format!("({})", places(1 + COLUMNS * number, COLUMNS));
+    let rows_of_places: Vec<String> = (0..rows.len()).map(row).collect();
+    let insert = format!(
+        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) VALUES {}",
+        rows_of_places.join(", ")
     );
-    query.push_values(rows, |mut values, row| {
-        values
-            .push_bind(commission.to_owned())
-            .push_bind(row.subject.to_string())
-            .push_bind(row.agency.clone())
-            .push_bind(row.record.to_string())
-            .push_bind(i64::from(row.place))
-            .push_bind(band_word(row.band))
-            .push_bind(row.release.word())
-            .push_bind(row.until.as_second())
-            .push_bind(row.slot.clone());
-    });
-    query
+    let mut query = sqlx::query(AssertSqlSafe(insert));
+    for row in rows {
+        query = query
+            .bind(commission.to_owned())
+            .bind(row.subject.to_string())
+            .bind(row.agency.clone())
+            .bind(row.record.to_string())
+            .bind(i64::from(row.place))
+            .bind(band_word(row.band))
+            .bind(row.release.word())
+            .bind(row.until.as_second())
+            .bind(row.slot.clone());
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// `$from, …`: places of bound values.
+fn places(from: usize, count: usize) -> String {
+    let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> ServerResult<T> {

@@ -1,21 +1,24 @@
-//! The control plane in SQL: SQLite today, written so that PostgreSQL takes the same statements.
+//! The control plane in SQL: SQLite beside the server, or a PostgreSQL that several servers share. The statements are the same.
 //!
 //! One method is one transaction, and every write may be repeated. Ids are text, times are seconds since 1970.
 
 mod batches;
 mod commissions;
+mod database;
 mod jobs;
 mod matches;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use hedui_protocol::ids::ManifestId;
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, Executor as _, Transaction};
 
+pub use batches::AgencySet;
 pub use commissions::{Filed, FiledState};
+pub use database::Database;
 pub use jobs::{Job, JobKind};
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
 
@@ -23,30 +26,67 @@ use super::error::ServerResult;
 
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    database: Database,
+    /// In whose name jobs are claimed: the same after a restart.
+    holder: String,
 }
 
-type Tx = Transaction<'static, Sqlite>;
+type Tx = Transaction<'static, Any>;
+
+/// Connections to the database; in SQLite all but one of them read.
+const CONNECTIONS: u32 = 8;
+/// How long a database may be away before a request fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How SQLite is used: what was acknowledged survives a power cut.
+const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+/// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
+const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 
 impl Store {
-    /// Opens the database, makes it if need be, and brings its tables up to date.
-    pub async fn open(path: &Path) -> ServerResult<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // what was acknowledged survives a power cut
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(30));
-        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
+    /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date.
+    pub async fn open(database: &Database, holder: &str) -> ServerResult<Self> {
+        sqlx::any::install_default_drivers();
+        let sqlite = database.is_sqlite();
+        let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
+            move |connection, _| {
+                Box::pin(async move {
+                    if sqlite {
+                        connection.execute(SQLITE).await?;
+                    }
+                    Ok(())
+                })
+            },
+        );
+        let pool = pool.connect(&database.url()).await?;
         sqlx::migrate!("src/server/store/migrations").run(&pool).await.map_err(sqlx::Error::from)?;
-        Ok(Self { pool })
+        Ok(Self { pool, database: database.clone(), holder: holder.to_owned() })
     }
 
     /// A transaction that will write: it waits for its turn at the start, not in the middle.
     async fn write(&self) -> ServerResult<Tx> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+        if self.database.is_sqlite() {
+            return Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?);
+        }
+        let mut tx = self.pool.begin().await?;
+        tx.execute(WRITE_TURN).await?;
+        Ok(tx)
+    }
+
+    /// A database belongs to one manifest for good. The one that it belongs to.
+    pub async fn belongs_to(&self, manifest: ManifestId) -> ServerResult<String> {
+        let mut tx = self.write().await?;
+        let known: Option<String> = sqlx::query_scalar("SELECT manifest FROM project").fetch_optional(&mut *tx).await?;
+        let id = match known {
+            Some(known) => known,
+            None => {
+                let id = manifest.to_string();
+                sqlx::query("INSERT INTO project (manifest) VALUES ($1)").bind(&id).execute(&mut *tx).await?;
+                id
+            }
+        };
+        tx.commit().await?;
+        Ok(id)
     }
 
     /// Whether the database answers.

@@ -3,7 +3,7 @@
 use hedui_protocol::basis::Basis;
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, ContentHash, KeyCheck, ManifestId, RecordId, SubjectId};
-use hedui_protocol::messages::{BatchState, CommissionRequest, CommissionState};
+use hedui_protocol::messages::{BatchState, BatchStatus, CommissionRequest, CommissionState};
 use hedui_protocol::part::{BatchHeader, PartInfo};
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use jiff::Timestamp;
@@ -41,19 +41,56 @@ fn request() -> CommissionRequest {
     CommissionRequest { basis: basis(), ticket, encodings: vec![] }
 }
 
-async fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("test.sqlite")).await.unwrap();
-    (folder, store)
+#[path = "../../../tests/it/postgres.rs"]
+mod postgres;
+
+/// Runs each test on both databases.
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let database = super::Database::Sqlite(folder.path().join("核对 test.sqlite"));
+                    super::$test(database).await;
+                }
+            )*
+        }
+
+        #[tokio::test]
+        async fn on_postgres() {
+            let server = postgres::Postgres::start();
+            $(
+                let url = server.database(stringify!($test));
+                $test(url.parse().unwrap()).await;
+            )*
+        }
+    };
+}
+
+contract! {
+    a_batch_is_created_filled_committed_and_replaced,
+    two_batches_of_one_second_are_indexed_in_the_order_of_their_commits,
+    a_lease_that_ends_is_taken_over,
+    who_lost_a_lease_writes_nothing,
+    many_claim_at_once_and_each_job_is_ones,
+    a_commission_is_matched_once_and_answered_once,
+    a_withdrawn_commission_keeps_nothing,
+    a_database_belongs_to_one_manifest,
+    what_an_earlier_version_wrote_is_brought_up_to_date,
+}
+
+async fn store(database: &Database) -> Store {
+    Store::open(database, "one").await.unwrap()
 }
 
 async fn state(store: &Store, batch: BatchId) -> BatchState {
     store.batch(batch).await.unwrap().unwrap().1.state
 }
 
-#[tokio::test]
-async fn a_batch_is_created_filled_committed_and_replaced() {
-    let (_folder, store) = store().await;
+async fn a_batch_is_created_filled_committed_and_replaced(database: Database) {
+    let store = store(&database).await;
     let (header, signed) = header("bank");
     let (first, second) = (BatchId([1; 32]), BatchId([2; 32]));
     for _sent_again in 0..2 {
@@ -65,23 +102,25 @@ async fn a_batch_is_created_filled_committed_and_replaced() {
     for _sent_again in 0..2 {
         store.commit_batch(first, at(2)).await.unwrap();
     }
-    assert!(store.is_indexing("bank").await.unwrap());
-    assert_eq!(store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap().len(), 1, "one job for two commits");
-    assert!(store.batch_indexed(first, "bank").await.unwrap());
-    assert!(!store.is_indexing("bank").await.unwrap());
+    assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexing);
+    assert_eq!(store.set_of("tax").await.unwrap(), AgencySet::None);
+    let jobs = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap();
+    assert_eq!(jobs.len(), 1, "one job for two commits");
+    assert!(store.batch_indexed(&jobs[0], first, "bank").await.unwrap());
+    assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(first));
 
     store.create_batch(second, &header, &signed, at(4)).await.unwrap();
     store.commit_batch(second, at(4)).await.unwrap();
-    store.batch_indexed(second, "bank").await.unwrap();
+    let job = store.claim(JobKind::Index, 9, 60, at(4)).await.unwrap().remove(0);
+    store.batch_indexed(&job, second, "bank").await.unwrap();
     assert_eq!((state(&store, first).await, state(&store, second).await), (BatchState::Replaced, BatchState::Indexed));
     assert_eq!(store.indexed_batches().await.unwrap().len(), 1);
     store.commit_batch(first, at(5)).await.unwrap();
     assert_eq!(state(&store, first).await, BatchState::Replaced, "a commit that is sent again late changes nothing");
 }
 
-#[tokio::test]
-async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits() {
-    let (_folder, store) = store().await;
+async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits(database: Database) {
+    let store = store(&database).await;
     let (header, signed) = header("bank");
     let (earlier, later) = (BatchId([2; 32]), BatchId([1; 32]));
     for batch in [earlier, later] {
@@ -91,24 +130,119 @@ async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits() {
     let jobs = store.claim(JobKind::Index, 9, 60, at(1)).await.unwrap();
     assert_eq!(jobs[0].target, earlier.to_string());
     // the earlier one failed at first, and is done after the later one
-    assert!(store.batch_indexed(later, "bank").await.unwrap());
-    assert!(!store.batch_indexed(earlier, "bank").await.unwrap(), "a later set stands");
+    assert!(store.batch_indexed(&jobs[1], later, "bank").await.unwrap());
+    assert!(!store.batch_indexed(&jobs[0], earlier, "bank").await.unwrap(), "a later set stands");
     assert_eq!((state(&store, earlier).await, state(&store, later).await), (BatchState::Replaced, BatchState::Indexed));
 }
 
-#[tokio::test]
-async fn a_lease_that_ends_is_taken_over() {
-    let (_folder, store) = store().await;
+async fn a_lease_that_ends_is_taken_over(database: Database) {
+    let store = store(&database).await;
     let (header, signed) = header("bank");
     store.create_batch(BatchId([1; 32]), &header, &signed, at(1)).await.unwrap();
     store.commit_batch(BatchId([1; 32]), at(1)).await.unwrap();
     let job = store.claim(JobKind::Index, 1, 60, at(100)).await.unwrap().remove(0);
-    assert!(store.claim(JobKind::Index, 1, 60, at(159)).await.unwrap().is_empty(), "it is another's");
+    let other = Store::open(&database, "another").await.unwrap();
+    assert!(other.claim(JobKind::Index, 1, 60, at(159)).await.unwrap().is_empty(), "it is another's");
     store.renew(&job, 60, at(150)).await.unwrap();
-    assert!(store.claim(JobKind::Index, 1, 60, at(209)).await.unwrap().is_empty(), "it was renewed");
-    assert_eq!(store.claim(JobKind::Index, 1, 60, at(210)).await.unwrap()[0].attempts, 2);
-    store.end_leases().await.unwrap();
-    assert_eq!(store.claim(JobKind::Index, 1, 60, at(211)).await.unwrap().len(), 1, "a restarted server holds none");
+    assert!(other.claim(JobKind::Index, 1, 60, at(209)).await.unwrap().is_empty(), "it was renewed");
+    let taken = other.claim(JobKind::Index, 1, 60, at(210)).await.unwrap().remove(0);
+    assert_eq!(taken.attempts, 2);
+    let again = other.claim(JobKind::Index, 1, 60, at(211)).await.unwrap().remove(0);
+    assert_eq!(again.attempts, 3, "whoever starts again takes up what it had");
+    other.give_back(&again, 5, at(212)).await.unwrap();
+    assert!(other.claim(JobKind::Index, 1, 60, at(216)).await.unwrap().is_empty(), "it waits");
+    assert_eq!(store.claim(JobKind::Index, 1, 60, at(217)).await.unwrap().len(), 1);
+}
+
+async fn who_lost_a_lease_writes_nothing(database: Database) {
+    let (store, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
+    let (header, signed) = header("bank");
+    let (batch, id) = (BatchId([1; 32]), CommissionId([9; 32]));
+    store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+    store.commit_batch(batch, at(1)).await.unwrap();
+    store.file_commission(id, "office", &request(), at(1)).await.unwrap();
+    let claim = async |store: &Store, kind, now| store.claim(kind, 1, 60, at(now)).await.unwrap().remove(0);
+    let (index, commission) = (claim(&store, JobKind::Index, 1).await, claim(&store, JobKind::Commission, 1).await);
+    let taken = claim(&other, JobKind::Index, 61).await;
+    claim(&other, JobKind::Commission, 61).await;
+    assert!(!store.batch_indexed(&index, batch, "bank").await.unwrap());
+    store.batch_refused(&index, batch, "no").await.unwrap();
+    store.index_is_done(&index).await.unwrap();
+    store.renew(&index, 600, at(62)).await.unwrap();
+    assert_eq!(state(&store, batch).await, BatchState::Committed);
+    let outcome = CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
+    store.store_outcomes(&[(commission, outcome)]).await.unwrap();
+    assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Queued);
+    assert!(store.releases(id).await.unwrap().is_empty());
+    assert!(other.batch_indexed(&taken, batch, "bank").await.unwrap());
+}
+
+async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
+    let store = store(&database).await;
+    for number in 0..40 {
+        store.file_commission(CommissionId([number; 32]), "office", &request(), at(1)).await.unwrap();
+    }
+    let mut claims = tokio::task::JoinSet::new();
+    for worker in 0..8 {
+        let store = Store::open(&database, &format!("worker {worker}")).await.unwrap();
+        claims.spawn(async move { store.claim(JobKind::Commission, 5, 60, at(2)).await.unwrap() });
+    }
+    let mut all: Vec<String> = claims.join_all().await.into_iter().flatten().map(|job| job.target).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 40);
+    let again = store.claim(JobKind::Commission, 99, 60, at(62)).await.unwrap();
+    assert_eq!(again.iter().map(|job| job.attempts).collect::<Vec<_>>(), [2; 40], "each was claimed once before");
+}
+
+async fn a_database_belongs_to_one_manifest(database: Database) {
+    let (store, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
+    let (ours, another) = (ManifestId([1; 32]), ManifestId([2; 32]));
+    assert_eq!(store.belongs_to(ours).await.unwrap(), ours.to_string());
+    assert_eq!(other.belongs_to(another).await.unwrap(), ours.to_string());
+}
+
+/// A database as the first version left it, with something in every table.
+async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(1).connect(&database.url()).await.unwrap();
+    let all = sqlx::migrate!("src/server/store/migrations");
+    let first =
+        sqlx::migrate::Migrator { migrations: all.migrations[..1].to_vec().into(), ..sqlx::migrate::Migrator::DEFAULT };
+    first.run(&pool).await.unwrap();
+    let (header, signed) = header("bank");
+    let (batch, id) = (BatchId([1; 32]).to_string(), CommissionId([9; 32]).to_string());
+    let bind = |statement: &'static str| sqlx::query(statement);
+    bind("INSERT INTO batches (batch, agency, header, state, created_at, committed_at, place) VALUES ($1, 'bank', $2, 'committed', 1, 1, 1)")
+        .bind(&batch).bind(serde_json::to_vec(&signed).unwrap()).execute(&pool).await.unwrap();
+    bind("INSERT INTO parts (batch, number, stored_at) VALUES ($1, 0, 1), ($1, 1, 1)")
+        .bind(&batch)
+        .execute(&pool)
+        .await
+        .unwrap();
+    bind("INSERT INTO commissions (commission, office, ticket, ticket_signature, encodings, state, filed_at) VALUES ($1, 'office', $2, $3, $4, 'matched', 1)")
+        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(request().ticket.signature)).bind(b"[]".to_vec()).execute(&pool).await.unwrap();
+    bind("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, 'bank', $2)")
+        .bind(&id)
+        .bind(&batch)
+        .execute(&pool)
+        .await
+        .unwrap();
+    bind("INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) VALUES ($1, $2, 'bank', $3, 0, 'probable', 'pending', 100, $4)")
+        .bind(&id).bind(SubjectId([1; 16]).to_string()).bind(RecordId([2; 16]).to_string()).bind(vec![1u8, 2, 3]).execute(&pool).await.unwrap();
+    bind("INSERT INTO jobs (kind, target, state, lease_until, attempts, place) VALUES ('index', $1, 'running', 60, 1, 1)").bind(&batch).execute(&pool).await.unwrap();
+    pool.close().await;
+
+    let store = store(&database).await;
+    assert_eq!(
+        store.batch(BatchId([1; 32])).await.unwrap().unwrap(),
+        (header, BatchStatus { batch: BatchId([1; 32]), state: BatchState::Committed, missing: vec![], reason: None })
+    );
+    assert_eq!(store.ticket(CommissionId([9; 32])).await.unwrap(), request().ticket);
+    assert_eq!(store.matched_against(CommissionId([9; 32])).await.unwrap(), [("bank".to_owned(), true)]);
+    assert_eq!(store.matches(CommissionId([9; 32]), &[SubjectId([1; 16])]).await.unwrap(), [found(Release::Pending)]);
+    let job = store.claim(JobKind::Index, 1, 60, at(60)).await.unwrap().remove(0);
+    assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank").await.unwrap());
 }
 
 fn found(release: Release) -> MatchRow {
@@ -117,9 +251,8 @@ fn found(release: Release) -> MatchRow {
     MatchRow { subject, agency, record, place: 0, band, release, until: at(100), slot }
 }
 
-#[tokio::test]
-async fn a_commission_is_matched_once_and_answered_once() {
-    let (_folder, store) = store().await;
+async fn a_commission_is_matched_once_and_answered_once(database: Database) {
+    let store = store(&database).await;
     let id = CommissionId([9; 32]);
     assert_eq!(store.file_commission(id, "office", &request(), at(1)).await.unwrap(), FiledState::New);
     assert_eq!(store.file_commission(id, "office", &request(), at(1)).await.unwrap(), FiledState::Known);
@@ -128,8 +261,9 @@ async fn a_commission_is_matched_once_and_answered_once() {
         against: vec![("bank".into(), None)],
         matches: vec![found(Release::Pending)],
     };
+    let job = store.claim(JobKind::Commission, 1, 60, at(1)).await.unwrap().remove(0);
     for _taken_over in 0..2 {
-        store.store_outcomes(&[outcome()]).await.unwrap();
+        store.store_outcomes(&[(job.clone(), outcome())]).await.unwrap();
     }
     let subjects = [SubjectId([1; 16]), SubjectId([2; 16])];
     assert_eq!(store.matches(id, &subjects).await.unwrap(), [found(Release::Pending)]);
@@ -154,17 +288,18 @@ async fn a_commission_is_matched_once_and_answered_once() {
     assert_eq!(store.releases(id).await.unwrap(), [(subjects[0], "bank".into(), Release::Answered)]);
 }
 
-#[tokio::test]
-async fn a_withdrawn_commission_keeps_nothing() {
-    let (_folder, store) = store().await;
+async fn a_withdrawn_commission_keeps_nothing(database: Database) {
+    let store = store(&database).await;
     let id = CommissionId([9; 32]);
     store.file_commission(id, "office", &request(), at(1)).await.unwrap();
-    let matches = || vec![found(Release::Deposit)];
-    store.store_outcomes(&[CommissionOutcome { commission: id, against: vec![], matches: matches() }]).await.unwrap();
+    let outcome = || CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
+    let job = store.claim(JobKind::Commission, 1, 60, at(1)).await.unwrap().remove(0);
+    store.store_outcomes(&[(job.clone(), outcome())]).await.unwrap();
+    assert_eq!(store.releases(id).await.unwrap().len(), 1);
     store.withdraw(id, &request().ticket).await.unwrap();
     assert!(store.releases(id).await.unwrap().is_empty());
     // a worker that was at it when the withdrawal came
-    store.store_outcomes(&[CommissionOutcome { commission: id, against: vec![], matches: matches() }]).await.unwrap();
+    store.store_outcomes(&[(job, outcome())]).await.unwrap();
     assert!(store.releases(id).await.unwrap().is_empty());
     assert_eq!(store.ticket(id).await.unwrap(), request().ticket);
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Withdrawn);

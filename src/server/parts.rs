@@ -1,0 +1,224 @@
+//! The data plane: immutable parts, in the server's folder or in a bucket that several servers share.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::part::PartInfo;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use url::{Host, Url};
+
+use super::error::{ServerError, ServerResult};
+use crate::failure::{Failure, Outcome};
+use crate::keyfile;
+use crate::staging::private_folder;
+
+/// Memory for parts that are arriving or being checked, in units of [`UNIT`].
+const ROOM: u32 = 1024;
+const UNIT: u64 = 1 << 20;
+/// Larger parts go to a bucket in pieces of this size, each of which is tried again by itself.
+const PIECE: usize = 8 << 20;
+/// For one request to a bucket, a piece or a part.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where parts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartsAt {
+    Folder(PathBuf),
+    /// By the S3 protocol.
+    Bucket {
+        bucket: String,
+        prefix: String,
+    },
+}
+
+impl FromStr for PartsAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| url.scheme() == "s3" && url.query().is_none() && url.username().is_empty());
+        let bucket = url.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
+        let (Some(url), Some(bucket)) = (url, bucket) else {
+            return Err(
+                "not a bucket: `s3://BUCKET` or `s3://BUCKET/PREFIX`, and without one a folder of the server's".into(),
+            );
+        };
+        Ok(Self::Bucket { bucket, prefix: url.path().trim_matches('/').to_owned() })
+    }
+}
+
+impl fmt::Display for PartsAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Bucket { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::Bucket { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+pub struct Parts {
+    store: Box<dyn ObjectStore>,
+    /// A part larger than a piece goes there in pieces.
+    in_pieces: bool,
+    room: Semaphore,
+}
+
+impl Parts {
+    /// `config` says how a bucket is reached and by whose credentials, as far as the environment does not.
+    pub fn open(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
+        let (store, in_pieces): (Box<dyn ObjectStore>, bool) = match at {
+            PartsAt::Folder(folder) => {
+                private_folder(folder)?;
+                let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?;
+                (Box::new(store.with_fsync(true)), false)
+            }
+            PartsAt::Bucket { bucket, prefix } => {
+                let store = client(bucket, config)?.build().map_err(Failure::refused)?;
+                (Box::new(PrefixStore::new(store, prefix.as_str())), true)
+            }
+        };
+        Ok(Self { store, in_pieces, room: Semaphore::new(ROOM as usize) })
+    }
+
+    /// Waits until there is memory for `bytes` more; holding the permit keeps it.
+    pub async fn room(&self, bytes: u64) -> SemaphorePermit<'_> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(ROOM).clamp(1, ROOM);
+        self.room.acquire_many(units).await.expect("the semaphore is never closed")
+    }
+
+    /// Whole or not at all; storing the same part again changes nothing.
+    pub async fn put(&self, batch: BatchId, number: u32, bytes: Bytes) -> ServerResult<()> {
+        let location = location(batch, number);
+        if self.in_pieces && bytes.len() > PIECE {
+            let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&location).await?, PIECE);
+            upload.put(bytes);
+            upload.finish().await?;
+        } else {
+            self.store.put(&location, bytes.into()).await?;
+        }
+        Ok(())
+    }
+
+    /// A part as it was stored: what has another hash is an error.
+    pub async fn get(&self, batch: BatchId, part: &PartInfo) -> ServerResult<Bytes> {
+        let bytes = self.store.get(&location(batch, part.number)).await?.bytes().await?;
+        let hash = bytes.clone();
+        let hash = tokio::task::spawn_blocking(move || ContentHash::of(&hash)).await.map_err(ServerError::failed)?;
+        if hash != part.hash {
+            return Err(ServerError::Failed(format!(
+                "part {} of batch {batch} is damaged: its hash differs",
+                part.number
+            )));
+        }
+        Ok(bytes)
+    }
+}
+
+fn location(batch: BatchId, number: u32) -> object_store::path::Path {
+    format!("{batch}/{number:05}.parquet").into()
+}
+
+/// A client of a bucket: by the environment (`AWS_ACCESS_KEY_ID` and so on), and over that by a file.
+fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
+    // reqwest takes the process's provider; that there is one already is fine
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = AmazonS3Builder::from_env();
+    let mut options = ClientOptions::new().with_timeout(TIMEOUT).with_connect_timeout(Duration::from_secs(5));
+    if let Some(path) = config {
+        let wrong = |why: &str| Failure::refused(format!("{}: {why}", path.display()));
+        let bytes = keyfile::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not a text"))?;
+        // toml's own message would show the line, and with it a secret
+        let table: toml::Table = text.parse().map_err(|_| wrong("not TOML: lines of `name = \"value\"`"))?;
+        for (name, value) in table {
+            let value = value.as_str().ok_or_else(|| wrong(&format!("`{name}` is no text in quotes")))?;
+            match name.as_str() {
+                "ca" => {
+                    let ca = Path::new(value);
+                    let pem = std::fs::read(ca).map_err(|e| Failure::file("read", ca, &e))?;
+                    let authority =
+                        Certificate::from_pem(&pem).map_err(|e| Failure::refused(format!("{value}: {e}")))?;
+                    options = options.with_root_certificate(authority);
+                }
+                "access_key_id"
+                | "secret_access_key"
+                | "session_token"
+                | "region"
+                | "endpoint"
+                | "virtual_hosted_style_request" => {
+                    let key = name.parse::<AmazonS3ConfigKey>().expect("names that object_store knows");
+                    builder = builder.with_config(key, value);
+                }
+                _ => {
+                    return Err(wrong(&format!("`{name}` is no setting of a bucket")).hint(
+                        "access_key_id, secret_access_key, session_token, region, endpoint, virtual_hosted_style_request, ca",
+                    ));
+                }
+            }
+        }
+    }
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+    if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.starts_with("http:")) {
+        if !is_loopback(&endpoint) {
+            return Err(Failure::refused("a bucket is spoken to by TLS alone: its endpoint begins with https://"));
+        }
+        options = options.with_allow_http(true);
+    }
+    Ok(builder.with_client_options(options).with_bucket_name(bucket))
+}
+
+fn is_loopback(url: &str) -> bool {
+    match Url::parse(url).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::staging::write_private;
+
+    #[test]
+    fn a_bucket_is_named_by_its_url() {
+        let at = |bucket: &str, prefix: &str| PartsAt::Bucket { bucket: bucket.into(), prefix: prefix.into() };
+        assert_eq!("s3://parts".parse(), Ok(at("parts", "")));
+        assert_eq!("s3://parts/city/2026/".parse(), Ok(at("parts", "city/2026")));
+        for wrong in ["parts", "/var/parts", "s3://", "s3://key@parts", "s3://parts?secret=x", "https://parts"] {
+            assert!(wrong.parse::<PartsAt>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read_from_a_private_file_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bucket.toml");
+        let said = |text: &str| {
+            let _ = std::fs::remove_file(&path);
+            write_private(&path, text.as_bytes()).unwrap();
+            client("parts", Some(&path)).map(drop).unwrap_err().message
+        };
+        assert!(said("secret_access_key = hunter2").contains("not TOML"));
+        assert!(said("secret = \"hunter2\"").contains("`secret` is no setting"));
+        assert!(said("region = 7").contains("`region` is no text"));
+        assert!(said("endpoint = \"http://10.0.0.7:9000\"").contains("TLS alone"));
+        for text in ["secret_access_key = hunter2", "secret = \"hunter2\""] {
+            assert!(!said(text).contains("hunter2"));
+        }
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, "region = \"x\"").unwrap();
+        assert!(client("parts", Some(&path)).unwrap_err().message.contains("readable by others"));
+    }
+}

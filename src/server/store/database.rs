@@ -1,0 +1,111 @@
+//! Which database: a file, or a PostgreSQL by its URL.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use url::Url;
+
+/// Where the control plane is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite(PathBuf),
+    Postgres(Url),
+}
+
+impl Database {
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// As sqlx wants it.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => {
+                format!("sqlite://{}?mode=rwc", percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC))
+            }
+            Self::Postgres(url) => url.to_string(),
+        }
+    }
+}
+
+/// A PostgreSQL. Its URL stands on a command line: a password in it would be everybody's.
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = "not a database: `postgres://USER@HOST/NAME`, and without one a file in the server's folder";
+        let url = Url::parse(text).map_err(|_| wrong.to_owned())?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(wrong.to_owned());
+        }
+        let parameter =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        if url.password().is_some() || parameter("password").is_some() {
+            return Err(
+                "a password does not belong on a command line: put it into ~/.pgpass, or PGPASSFILE names the file"
+                    .into(),
+            );
+        }
+        let host =
+            parameter("host").or_else(|| url.host_str().map(|host| host.replace("%2F", "/"))).unwrap_or_default();
+        let loopback = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let local = host.is_empty() || host == "localhost" || host.starts_with('/') || loopback;
+        let mode = parameter("sslmode");
+        if !local && !matches!(mode.as_deref(), Some("verify-full" | "verify-ca")) {
+            return Err("over a network the database is spoken to by TLS alone: add `?sslmode=verify-full` (and `&sslrootcert=FILE` \
+                        for an authority of your own)".into());
+        }
+        Ok(Self::Postgres(url))
+    }
+}
+
+/// Without a user's name.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "SQLite in {}", path.display()),
+            Self::Postgres(url) => write!(f, "PostgreSQL at {}", url.host_str().unwrap_or("this machine")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_on_the_command_line_and_plain_text_over_a_network_are_refused() {
+        let refused = |text: &str, words: &str| {
+            let why = text.parse::<Database>().unwrap_err();
+            assert!(why.contains(words), "{text}: {why}");
+        };
+        refused("hedui.sqlite", "not a database");
+        refused("mysql://localhost/hedui", "not a database");
+        refused("postgres://hedui:hunter2@localhost/hedui", "a password");
+        refused("postgres://hedui@localhost/hedui?password=hunter2", "a password");
+        refused("postgres://hedui@db.example/hedui", "TLS alone");
+        refused("postgres://hedui@localhost/hedui?host=10.0.0.7", "TLS alone");
+        refused("postgres://hedui@10.0.0.7/hedui?sslmode=require", "TLS alone");
+        for fine in [
+            "postgres://hedui@localhost/hedui",
+            "postgresql://hedui@127.0.0.1:5433/hedui",
+            "postgres://hedui@[::1]/hedui",
+            "postgres:///hedui?host=/run/postgresql",
+            "postgres://hedui@%2Frun%2Fpostgresql/hedui",
+            "postgres://hedui@db.example/hedui?sslmode=verify-full&sslrootcert=ca.pem",
+        ] {
+            let parsed = fine.parse::<Database>().unwrap();
+            assert!(!parsed.to_string().contains("hedui@"), "{parsed}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_any_letters_is_one_file() {
+        let url = Database::Sqlite(PathBuf::from("/var/核对 ?#%/x.sqlite")).url();
+        assert!(url.starts_with("sqlite://%2Fvar%2F") && url.ends_with("%2Fx%2Esqlite?mode=rwc"), "{url}");
+    }
+}

@@ -1,0 +1,103 @@
+//! Several servers on one PostgreSQL and one bucket, and what happens when these fail.
+
+use std::time::{Duration, Instant};
+
+use crate::bucket::SECRET;
+use crate::harness::{Project, Said, Server, Stores, hedui, run, tls};
+use crate::journey::files;
+
+fn stores(project: &Project) -> &Stores {
+    project.stores.as_ref().unwrap()
+}
+
+fn answered(project: &Project, server: &Server) {
+    project.office("fetch", server, &[]).done();
+    project.office("report", server, &[]).done();
+    let told = &project.report("H1")["members"][0]["agencies"][0];
+    assert_eq!(told["records"][0]["items"][0]["payload"]["values"]["balance"], "70123.45");
+}
+
+#[test]
+fn servers_share_the_work_and_one_that_is_killed_is_not_missed() {
+    let project = Project::new().on_shared_stores();
+    let (office, bank, vehicle) = files(&project);
+    let start = |folder: &str, role: &str| {
+        let mut command = Server::command(&project, folder, "127.0.0.1:0");
+        command.args(["--role", role]);
+        Server::spawn(&project, command)
+    };
+    let (one, two) = (start("one", "api"), start("two", "api"));
+    let (mut worker, _other) = (start("worker", "worker"), start("other", "worker"));
+    assert_eq!(worker.parties, "https://", "a worker answers no party");
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &one).done();
+    project.encode("vehicle", &vehicle, "vehicle").done();
+    project.submit("vehicle", "vehicle", &two).done();
+    assert_eq!(stores(&project).bucket.parts().len(), 2);
+    project.office("request", &one, &[&office]).done();
+    answered(&project, &two);
+    worker.kill();
+    project.office("request", &two, &[&office, "--again"]).done();
+    answered(&project, &two);
+    project.answer("vehicle", &vehicle, &one).done();
+    answered(&project, &one);
+    let report = project.report("H2");
+    assert_eq!(report["members"][0]["agencies"][1]["records"][0]["band"], "probable", "{report}");
+    // a worker with an empty folder derives all from the database and the bucket
+    drop(start("third", "worker"));
+    let log = std::fs::read_to_string(&one.log).unwrap();
+    assert!(!log.contains(SECRET) && !log.contains("欧阳若曦"));
+}
+
+#[test]
+fn a_database_that_restarts_and_a_bucket_that_fails_lose_nothing() {
+    let mut project = Project::new().on_shared_stores();
+    let (office, bank, _) = files(&project);
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    stores(&project).bucket.fail(3);
+    project.submit("bank", "bank", &server).done();
+    assert_eq!(stores(&project).bucket.failures_left(), 0, "it was tried again");
+    project.stores.as_mut().unwrap().postgres.restart();
+    project.office("request", &server, &[&office]).done();
+    project.stores.as_mut().unwrap().postgres.restart();
+    answered(&project, &server);
+}
+
+#[test]
+fn a_part_that_was_changed_in_the_bucket_is_noticed() {
+    let project = Project::new().on_shared_stores();
+    let (_, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    let server = project.server();
+    project.submit("bank", "bank", &server).done();
+    drop(server);
+    let part = &stores(&project).bucket.parts()[0];
+    let mut bytes = std::fs::read(part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(part, bytes).unwrap();
+    let said = Server::command(&project, "fresh", "127.0.0.1:0").output().unwrap();
+    Said::of(&said).refused(1, "is damaged: its hash differs");
+}
+
+#[test]
+fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
+    let project = Project::new().on_shared_stores();
+    drop(project.server());
+    let check = run(&["key", "show", "--kind", "linkage", &project.text("linkage.key")]).done().stdout;
+    project.manifest("second.toml", "2026-12", check.trim()).done();
+    let command = Server::command(&project, "another", "127.0.0.1:0");
+    let arguments: Vec<_> =
+        command.get_args().map(|a| a.to_str().unwrap().replace("manifest.toml", "second.toml")).collect();
+    Said::of(&hedui().args(arguments).output().unwrap()).refused(1, "holds the data of manifest");
+    let nobody = "postgres://hedui@127.0.0.1:1/hedui";
+    let since = Instant::now();
+    let mut command = hedui();
+    let manifest = project.text("manifest.toml");
+    command.args(["server", "run", "--data", &project.text("none"), "--manifest", &manifest, "--database", nobody]);
+    command.args(["--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+    command.args(tls(&project, "server"));
+    Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1");
+    assert!(since.elapsed() < Duration::from_secs(40));
+}
