@@ -64,6 +64,15 @@ impl Children {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Copies all that the server holds, wherever, into its folder.
+    pub fn backup(&mut self, server: &Server) -> Outcome {
+        self.step("operator: backup");
+        let out = text(&self.files.server.join("backup"));
+        let places = server.places.iter().map(String::as_str);
+        self.run("operator", &["server", "backup", "--out", &out].into_iter().chain(places).collect::<Vec<_>>())?;
+        Ok(())
+    }
+
     /// `hedui agency VERB` for one agency; gives the seconds it took.
     pub fn agency(&mut self, name: &str, server: &Server, verb: &str) -> Outcome<f64> {
         let (files, folder) = (self.files.clone(), text(&self.files.encoded.join(name)));
@@ -178,17 +187,22 @@ pub struct Server {
     started: Instant,
     pub parties: String,
     pub operator: String,
+    /// Where it keeps things.
+    places: Vec<String>,
 }
 
 impl Server {
-    pub fn start(children: &mut Children) -> Outcome<Self> {
+    /// `stores`: where it keeps what is not in its folder.
+    pub fn start(children: &mut Children, stores: Vec<String>) -> Outcome<Self> {
         children.step("The linkage server");
         let files = children.files();
+        let places = [vec!["--data".to_owned(), text(&files.server)], stores].concat();
         let log = files.logs.join("server.log");
         let log = File::create(&log).map_err(|e| Failure::file("write", &log, &e))?;
         let mut child = Command::new(&children.program)
             .args(["server", "run", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"])
-            .args(["--data", &text(&files.server), "--manifest", &text(&files.manifest)])
+            .args(&places)
+            .args(["--manifest", &text(&files.manifest)])
             .args(tls(files, "server"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -204,7 +218,7 @@ impl Server {
         })?;
         let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap_or_default());
         let (parties, operator) = (url("parties"), url("operator"));
-        Ok(Self { child, started: Instant::now(), parties, operator })
+        Ok(Self { child, started: Instant::now(), parties, operator, places })
     }
 
     /// What a client of `party` needs to reach the server.

@@ -30,6 +30,15 @@ pub struct Demo {
     /// The folder to work in; it must not exist yet. A new temporary folder where it is not given
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// A PostgreSQL for the server, as `hedui server run` takes it; it must be empty
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// A bucket for the parts, as `hedui server run` takes it
+    #[arg(long, value_name = "URL")]
+    parts: Option<String>,
+    /// Settings of the bucket
+    #[arg(long, value_name = "FILE", requires = "parts")]
+    parts_config: Option<PathBuf>,
     /// Print one JSON object on standard output instead of the summary
     #[arg(long)]
     json: bool,
@@ -87,7 +96,7 @@ impl Demo {
         let totals = command::write(&city, &files.city, &interrupt)?;
         let mut children = Children::new(&files, self.json, interrupt.clone())?;
         parties::set_up(&mut children)?;
-        let mut server = Server::start(&mut children)?;
+        let mut server = Server::start(&mut children, self.stores()?)?;
         let figures = self.journey(&mut children, &server, &totals, started)?;
 
         if self.json {
@@ -103,6 +112,20 @@ impl Demo {
         }
         server.stop()?;
         figures.verdict()
+    }
+
+    /// Where the server keeps what is not in its folder.
+    fn stores(&self) -> Outcome<Vec<String>> {
+        let mut arguments = Vec::new();
+        for (option, value) in [("--database", &self.database), ("--parts", &self.parts)] {
+            arguments.extend(value.iter().flat_map(|value| [option.to_owned(), value.clone()]));
+        }
+        if let Some(path) = &self.parts_config {
+            // children run elsewhere than the shell that named the file
+            let path = std::fs::canonicalize(path).map_err(|e| Failure::file("read", path, &e))?;
+            arguments.extend(["--parts-config".to_owned(), parties::text(&path)]);
+        }
+        Ok(arguments)
     }
 
     fn folder(&self) -> Outcome<PathBuf> {
@@ -137,6 +160,10 @@ impl Demo {
         children.office(server, "fetch")?;
         children.office(server, "report")?;
 
+        // what is elsewhere than in the server's folder is brought there, to be searched
+        if self.database.is_some() || self.parts.is_some() {
+            children.backup(server)?;
+        }
         let measured = truth::measure(children.files())?;
         let hits = search::search_server(children, server)?;
         let (released, correct) = (measured.released, measured.correct);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Addresses, Config, Database, PartsAt, Role};
+use super::{Addresses, Config, Database, PartsAt, Places, Role};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -16,16 +16,18 @@ use crate::options::{Size, TlsFiles};
 pub enum Verb {
     /// Run the linkage server on a folder; nothing else needs to be installed
     Run(Run),
+    /// Copy everything that must survive into a new folder, while servers run
+    Backup(Backup),
+    /// Put a backup into an empty place, of the same kind or another
+    Restore(Restore),
 }
 
+/// Where a server keeps things.
 #[derive(Args, Debug)]
-pub struct Run {
-    /// Where the server keeps everything (mode 0700; made if need be)
+pub struct Stores {
+    /// Where the server keeps everything that is not elsewhere (mode 0700; made if need be)
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// What this server does of the work that servers on one database share
-    #[arg(long, value_enum, default_value_t = Role::All)]
-    role: Role,
     /// A PostgreSQL, as postgres://USER@HOST/NAME, which several servers may share; the password stands in ~/.pgpass or in
     /// the file that PGPASSFILE names. Without it: SQLite in the folder
     #[arg(long, value_name = "URL")]
@@ -37,6 +39,27 @@ pub struct Run {
     /// Settings of the bucket (TOML, mode 0600): access_key_id, secret_access_key, session_token, region, endpoint, ca
     #[arg(long, value_name = "FILE", requires = "parts")]
     parts_config: Option<PathBuf>,
+}
+
+impl Stores {
+    fn settle(self) -> Places {
+        let Self { data, database, parts, parts_config } = self;
+        Places {
+            database: database.unwrap_or_else(|| Database::Sqlite(data.join("hedui.sqlite"))),
+            parts: parts.unwrap_or_else(|| PartsAt::Folder(data.join("parts"))),
+            parts_config,
+            data,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    #[command(flatten)]
+    stores: Stores,
+    /// What this server does of the work that servers on one database share
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
     /// Address for agencies and offices; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -53,15 +76,38 @@ pub struct Run {
     tls: TlsFiles,
 }
 
+#[derive(Args, Debug)]
+pub struct Backup {
+    #[command(flatten)]
+    stores: Stores,
+    /// The folder to make; it must not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    #[command(flatten)]
+    stores: Stores,
+}
+
 pub fn run(verb: Verb, clock: Clock) -> Outcome {
-    let Verb::Run(Run { data, role, database, parts, parts_config, listen, operator_listen, manifest, memory, tls }) =
-        verb;
-    let (identity, index_memory) = (tls.identity(), memory.bytes());
-    let config =
-        Config { data, role, database, parts, parts_config, listen, operator_listen, manifest, identity, index_memory };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
-    let ended = runtime.block_on(super::run(config, clock, announce));
+    let ended = runtime.block_on(async {
+        match verb {
+            Verb::Run(Run { stores, role, listen, operator_listen, manifest, memory, tls }) => {
+                let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
+                let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
+                super::run(config, clock, announce).await
+            }
+            Verb::Backup(Backup { stores, out }) => super::back_up(&stores.settle(), &out, clock.now()).await,
+            Verb::Restore(Restore { from, stores }) => super::restore(&from, &stores.settle()).await,
+        }
+    });
     // matching or indexing under way is taken up again at the next start
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended

@@ -3,6 +3,7 @@
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `indexer` derives
 //! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out.
 
+mod backup;
 pub mod command;
 mod error;
 mod http;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 
 use crate::clock::Clock;
@@ -30,6 +32,7 @@ use crate::failure::{Failure, Outcome};
 use crate::random;
 use crate::staging::{private_folder, write_private};
 use crate::transport::tls::Identity;
+use error::ServerError;
 use indexes::Indexes;
 use parts::Parts;
 pub use parts::PartsAt;
@@ -59,17 +62,22 @@ impl Role {
     }
 }
 
+/// Where a server keeps things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The index, and what else is this server's alone.
+    pub data: PathBuf,
+    pub database: Database,
+    pub parts: PartsAt,
+    /// How a bucket is reached.
+    pub parts_config: Option<PathBuf>,
+}
+
 /// What the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub places: Places,
     pub role: Role,
-    pub data: PathBuf,
-    /// None: a file in the data folder.
-    pub database: Option<Database>,
-    /// None: a folder in the data folder.
-    pub parts: Option<PartsAt>,
-    /// How a bucket is reached.
-    pub parts_config: Option<PathBuf>,
     pub listen: SocketAddr,
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
@@ -103,18 +111,16 @@ pub struct Linkage {
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
     let project = Project::load(&config.manifest)?;
     project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
-    private_folder(&config.data)?;
-    let _lock = lock(&config.data)?;
-    remember_manifest(&config.data, &project)?;
-    let database = config.database.clone().unwrap_or_else(|| Database::Sqlite(config.data.join("hedui.sqlite")));
-    let parts = config.parts.clone().unwrap_or_else(|| PartsAt::Folder(config.data.join("parts")));
-    let unreachable = |e| Failure::try_again(format!("{database}: {e}"));
-    let store = Store::open(&database, &holder(&config.data)?).await.map_err(unreachable)?;
-    belongs_to(&store, &database, &project).await?;
+    let Places { data, database, parts, parts_config } = &config.places;
+    private_folder(data)?;
+    let _lock = lock(data)?;
+    remember_manifest(data, &project)?;
+    let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
+    belongs_to(&store, database, &project).await?;
     let linkage = Arc::new(Linkage {
         store,
-        parts: Parts::open(&parts, config.parts_config.as_deref())?,
-        indexes: Indexes::open_folder(config.data.join("index"))?,
+        parts: Parts::open(parts, parts_config.as_deref())?,
+        indexes: Indexes::open_folder(data.join("index"))?,
         project,
         clock,
         tickets: Tickets::default(),
@@ -130,6 +136,30 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     let served = http::serve(&config, Arc::clone(&linkage), ready).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     served
+}
+
+/// Takes a backup of what servers hold that may be running.
+async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
+    if let Database::Sqlite(path) = &places.database
+        && !path.exists()
+    {
+        return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
+    }
+    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
+    // as it is: a server of another version may be using it
+    let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
+    backup::backup(&store, &parts, out, now).await
+}
+
+async fn restore(from: &Path, places: &Places) -> Outcome {
+    private_folder(&places.data)?;
+    let _lock = lock(&places.data)?;
+    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
+    backup::restore(from, &places.database, &parts).await
+}
+
+fn unreachable(database: &Database, why: &ServerError) -> Failure {
+    Failure::try_again(format!("{database}: {why}"))
 }
 
 /// One server a folder.

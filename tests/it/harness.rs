@@ -95,7 +95,7 @@ impl Project {
         Self { stores: Some(Stores { postgres, bucket, database }), ..self }
     }
 
-    fn store_arguments(&self) -> Vec<String> {
+    pub fn store_arguments(&self) -> Vec<String> {
         let Some(Stores { bucket, database, .. }) = &self.stores else { return Vec::new() };
         [vec!["--database".into(), database.clone()], bucket.arguments(self)].concat()
     }

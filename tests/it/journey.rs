@@ -1,6 +1,6 @@
 //! The main job as its users do it: two agencies, an office, a server, all real processes.
 
-use crate::harness::{Project, Said, on_both_stores, run};
+use crate::harness::{Project, Said, hedui, on_both_stores, run};
 
 const OFFICE: &str = "id,name,id_no,dob,sex,phone,address,household_no,relation,consent_no,consent_scope,consent_status\n\
 O1,欧阳若曦,990101198001011237,1980-01-01,男,12000000001,云岸市甲区长河路1号101室,H1,本人,SQ1,BV,valid\n\
@@ -185,12 +185,16 @@ fn a_withdrawn_commission_releases_nothing_more(project: Project) {
 }
 
 #[test]
-fn demo_holds_its_claims_at_a_small_size() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("demo").to_str().unwrap().to_owned();
-    let said = run(&["demo", "--people", "1500", "--seed", "7", "--json", "--out", &out]).done();
-    assert_eq!(said.stdout.lines().count(), 1, "one JSON object and nothing else");
-    let figures: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+fn demo_holds_its_claims_at_a_small_size_wherever_the_server_keeps_things() {
+    let shared = Project::unsigned().on_shared_stores();
+    let [figures, on_shared_stores] = [("demo", vec![]), ("shared", shared.store_arguments())].map(|(name, stores)| {
+        let out = shared.text(name);
+        let mut command = hedui();
+        command.args(["demo", "--people", "1500", "--seed", "7", "--json", "--out", &out]).args(stores);
+        let said = Said::of(&command.output().unwrap()).done();
+        assert_eq!(said.stdout.lines().count(), 1, "one JSON object and nothing else");
+        serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap()
+    });
     for zero in ["payload_mismatches", "unauthorised_released", "server_plaintext_hits"] {
         assert_eq!(figures[zero], 0, "{zero}");
     }
@@ -200,6 +204,12 @@ fn demo_holds_its_claims_at_a_small_size() {
     let pids: std::collections::BTreeSet<u64> =
         figures["processes"].as_array().unwrap().iter().map(|process| process["pid"].as_u64().unwrap()).collect();
     assert!(pids.len() > 10, "real processes");
+    for (name, figure) in figures.as_object().unwrap() {
+        if !matches!(name.as_str(), "agencies" | "processes" | "wall_s") {
+            assert_eq!(*figure, on_shared_stores[name], "{name}");
+        }
+    }
+    assert!(shared.path("shared/server/backup/parts").exists() && !shared.path("shared/server/parts").exists());
 }
 
 #[test]

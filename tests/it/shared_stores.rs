@@ -101,3 +101,65 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
     Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1");
     assert!(since.elapsed() < Duration::from_secs(40));
 }
+
+/// Everything that says where a project's servers keep things.
+fn places(project: &Project, folder: &str, shared: bool) -> Vec<String> {
+    let more = if shared { project.store_arguments() } else { Vec::new() };
+    [vec!["--data".to_owned(), project.text(folder)], more].concat()
+}
+
+#[test]
+fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
+    let mut project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
+        project.encode(agency, data, agency).done();
+        project.submit(agency, agency, &server).done();
+    }
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    let server_verb = |verb: &[&str], places: Vec<String>| {
+        Said::of(&hedui().args(["server"]).args(verb).args(places).output().unwrap())
+    };
+    let first = project.text("first");
+    server_verb(&["backup", "--out", &first], places(&project, "server", false)).done();
+    server_verb(&["backup", "--out", &first], places(&project, "server", false)).refused(1, "exists already");
+    drop(server);
+
+    // from SQLite and a folder to PostgreSQL and a bucket
+    project = project.on_shared_stores();
+    let moved = places(&project, "moved", true);
+    server_verb(&["restore", &first], moved.clone()).done();
+    assert_eq!(stores(&project).bucket.parts().len(), 2);
+    server_verb(&["restore", &first], moved.clone()).refused(1, "the database is not empty");
+    let server = Server::spawn(&project, Server::command(&project, "moved", "127.0.0.1:0"));
+    answered(&project, &server);
+    project.answer("vehicle", &vehicle, &server).done();
+    let second = project.text("second");
+    server_verb(&["backup", "--out", &second], moved).done();
+    drop(server);
+
+    // and back, with what has come meanwhile
+    server_verb(&["restore", &second], places(&project, "back", false)).done();
+    project.stores = None;
+    let server = Server::spawn(&project, Server::command(&project, "back", "127.0.0.1:0"));
+    answered(&project, &server);
+    let report = project.report("H2");
+    assert_eq!(report["members"][0]["agencies"][1]["records"][0]["band"], "probable", "{report}");
+
+    // what is damaged is not put back
+    let part =
+        std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().path().join("00000.parquet");
+    for (file, words) in
+        [(part, "the part is damaged"), (project.path("second/database.jsonl"), "the rows are damaged")]
+    {
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        server_verb(&["restore", &second], places(&project, "damaged", false)).refused(1, words);
+    }
+    server_verb(&["restore", &project.text("state")], places(&project, "damaged", false)).refused(1, "backup.json");
+    server_verb(&["backup", "--out", &project.text("none")], places(&project, "nowhere", false))
+        .refused(1, "there is no server's database here");
+}

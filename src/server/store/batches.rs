@@ -182,7 +182,8 @@ impl Store {
     }
 }
 
-fn header_of(bytes: Vec<u8>) -> ServerResult<BatchHeader> {
+/// A batch's header, from the signed one that is stored.
+pub fn header_of(bytes: Vec<u8>) -> ServerResult<BatchHeader> {
     let signed: Signed = serde_json::from_slice(&bytes).map_err(ServerError::failed)?;
     BatchHeader::parse(&signed.bytes).map_err(ServerError::failed)
 }

@@ -7,7 +7,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row as _};
 
-use super::{Job, Store, Tx};
+use super::{Job, Store, Tx, places};
 use crate::server::error::{ServerError, ServerResult};
 
 /// One match, with the slot that the office will receive for it as things stand.
@@ -280,12 +280,6 @@ async fn insert(tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResul
     }
     query.execute(&mut **tx).await?;
     Ok(())
-}
-
-/// `$from, …`: places of bound values.
-fn places(from: usize, count: usize) -> String {
-    let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
-    places.join(", ")
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> ServerResult<T> {

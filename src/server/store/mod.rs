@@ -5,6 +5,7 @@
 mod batches;
 mod commissions;
 mod database;
+mod dump;
 mod jobs;
 mod matches;
 #[cfg(test)]
@@ -14,11 +15,13 @@ use std::time::Duration;
 
 use hedui_protocol::ids::ManifestId;
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Transaction};
 
-pub use batches::AgencySet;
+pub use batches::{AgencySet, header_of};
 pub use commissions::{Filed, FiledState};
 pub use database::Database;
+pub use dump::{DumpedRow, Value};
 pub use jobs::{Job, JobKind};
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
 
@@ -36,6 +39,8 @@ type Tx = Transaction<'static, Any>;
 
 /// Connections to the database; in SQLite all but one of them read.
 const CONNECTIONS: u32 = 8;
+static MIGRATIONS: Migrator = sqlx::migrate!("src/server/store/migrations");
+
 /// How long a database may be away before a request fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How SQLite is used: what was acknowledged survives a power cut.
@@ -46,6 +51,13 @@ const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 impl Store {
     /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date.
     pub async fn open(database: &Database, holder: &str) -> ServerResult<Self> {
+        let store = Self::connect(database, holder).await?;
+        store.migrate(i64::MAX).await?;
+        Ok(store)
+    }
+
+    /// Opens the database as it is.
+    pub async fn connect(database: &Database, holder: &str) -> ServerResult<Self> {
         sqlx::any::install_default_drivers();
         let sqlite = database.is_sqlite();
         let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
@@ -59,8 +71,15 @@ impl Store {
             },
         );
         let pool = pool.connect(&database.url()).await?;
-        sqlx::migrate!("src/server/store/migrations").run(&pool).await.map_err(sqlx::Error::from)?;
         Ok(Self { pool, database: database.clone(), holder: holder.to_owned() })
+    }
+
+    /// Runs the migrations up to `version` that the database has not had.
+    async fn migrate(&self, version: i64) -> ServerResult<()> {
+        let wanted = MIGRATIONS.migrations.iter().filter(|migration| migration.version <= version).cloned();
+        let migrator = Migrator { migrations: wanted.collect::<Vec<_>>().into(), ..Migrator::DEFAULT };
+        migrator.run(&self.pool).await.map_err(sqlx::Error::from)?;
+        Ok(())
     }
 
     /// A transaction that will write: it waits for its turn at the start, not in the middle.
@@ -94,4 +113,10 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
+}
+
+/// `$from, …`: places of bound values.
+fn places(from: usize, count: usize) -> String {
+    let places: Vec<String> = (from..from + count).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }

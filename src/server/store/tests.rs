@@ -79,6 +79,7 @@ contract! {
     a_withdrawn_commission_keeps_nothing,
     a_database_belongs_to_one_manifest,
     what_an_earlier_version_wrote_is_brought_up_to_date,
+    every_table_is_dumped,
 }
 
 async fn store(database: &Database) -> Store {
@@ -204,33 +205,31 @@ async fn a_database_belongs_to_one_manifest(database: Database) {
 
 /// A database as the first version left it, with something in every table.
 async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
-    sqlx::any::install_default_drivers();
-    let pool = AnyPoolOptions::new().max_connections(1).connect(&database.url()).await.unwrap();
-    let all = sqlx::migrate!("src/server/store/migrations");
-    let first =
-        sqlx::migrate::Migrator { migrations: all.migrations[..1].to_vec().into(), ..sqlx::migrate::Migrator::DEFAULT };
-    first.run(&pool).await.unwrap();
+    let old = Store::connect(&database, "one").await.unwrap();
+    old.migrate(1).await.unwrap();
+    let pool = &old.pool;
     let (header, signed) = header("bank");
     let (batch, id) = (BatchId([1; 32]).to_string(), CommissionId([9; 32]).to_string());
     let bind = |statement: &'static str| sqlx::query(statement);
     bind("INSERT INTO batches (batch, agency, header, state, created_at, committed_at, place) VALUES ($1, 'bank', $2, 'committed', 1, 1, 1)")
-        .bind(&batch).bind(serde_json::to_vec(&signed).unwrap()).execute(&pool).await.unwrap();
+        .bind(&batch).bind(serde_json::to_vec(&signed).unwrap()).execute(pool).await.unwrap();
     bind("INSERT INTO parts (batch, number, stored_at) VALUES ($1, 0, 1), ($1, 1, 1)")
         .bind(&batch)
-        .execute(&pool)
+        .execute(pool)
         .await
         .unwrap();
     bind("INSERT INTO commissions (commission, office, ticket, ticket_signature, encodings, state, filed_at) VALUES ($1, 'office', $2, $3, $4, 'matched', 1)")
-        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(request().ticket.signature)).bind(b"[]".to_vec()).execute(&pool).await.unwrap();
+        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(request().ticket.signature)).bind(b"[]".to_vec()).execute(pool).await.unwrap();
     bind("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, 'bank', $2)")
         .bind(&id)
         .bind(&batch)
-        .execute(&pool)
+        .execute(pool)
         .await
         .unwrap();
     bind("INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) VALUES ($1, $2, 'bank', $3, 0, 'probable', 'pending', 100, $4)")
-        .bind(&id).bind(SubjectId([1; 16]).to_string()).bind(RecordId([2; 16]).to_string()).bind(vec![1u8, 2, 3]).execute(&pool).await.unwrap();
-    bind("INSERT INTO jobs (kind, target, state, lease_until, attempts, place) VALUES ('index', $1, 'running', 60, 1, 1)").bind(&batch).execute(&pool).await.unwrap();
+        .bind(&id).bind(SubjectId([1; 16]).to_string()).bind(RecordId([2; 16]).to_string()).bind(vec![1u8, 2, 3]).execute(pool).await.unwrap();
+    bind("INSERT INTO jobs (kind, target, state, lease_until, attempts, place) VALUES ('index', $1, 'running', 60, 1, 1)").bind(&batch).execute(pool).await.unwrap();
+    assert_eq!(old.version().await.unwrap(), 1);
     pool.close().await;
 
     let store = store(&database).await;
@@ -243,6 +242,20 @@ async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database)
     assert_eq!(store.matches(CommissionId([9; 32]), &[SubjectId([1; 16])]).await.unwrap(), [found(Release::Pending)]);
     let job = store.claim(JobKind::Index, 1, 60, at(60)).await.unwrap().remove(0);
     assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank").await.unwrap());
+}
+
+async fn every_table_is_dumped(database: Database) {
+    let store = store(&database).await;
+    let catalog = match database {
+        Database::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table'",
+        Database::Postgres(_) => "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+    };
+    let all: Vec<String> = sqlx::query_scalar(catalog).fetch_all(&store.pool).await.unwrap();
+    let mut ours: Vec<&str> = all.iter().map(String::as_str).filter(|name| !name.starts_with("_sqlx")).collect();
+    ours.sort_unstable();
+    let mut dumped = dump::TABLES;
+    dumped.sort_unstable();
+    assert_eq!(ours, dumped);
 }
 
 fn found(release: Release) -> MatchRow {

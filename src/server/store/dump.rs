@@ -1,0 +1,123 @@
+//! Everything that the database holds, row by row, in a form that either kind of database takes back.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt as _;
+use hedui_protocol::messages::Blob;
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
+
+use super::{Database, MIGRATIONS, Store, Tx};
+use crate::server::error::{ServerError, ServerResult};
+
+/// Every table, those that others refer to first.
+pub(super) const TABLES: [&str; 7] =
+    ["project", "batches", "parts", "commissions", "matched_against", "matches", "jobs"];
+
+/// A row of a table; what is null is left out.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpedRow {
+    pub table: String,
+    pub row: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Number(i64),
+    Text(String),
+    Bytes { base64: Blob },
+}
+
+impl Store {
+    /// The last migration that the database has had.
+    pub async fn version(&self) -> ServerResult<i64> {
+        Ok(sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&self.pool).await?)
+    }
+
+    /// Hands over every row as they all were at one moment, while others write.
+    pub async fn dump(&self, mut each: impl FnMut(DumpedRow) -> ServerResult<()>) -> ServerResult<()> {
+        let mut tx = match self.database {
+            Database::Sqlite(_) => self.pool.begin().await?,
+            Database::Postgres(_) => self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+        };
+        for table in TABLES {
+            let mut rows = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}"))).fetch(&mut *tx);
+            while let Some(row) = rows.try_next().await? {
+                each(DumpedRow { table: table.to_owned(), row: values(&row)? })?;
+            }
+        }
+        tx.rollback().await?;
+        Ok(())
+    }
+
+    /// Fills an empty database with rows of one that had had the migrations up to `version`, and brings it up to date.
+    pub async fn restore(
+        database: &Database,
+        version: i64,
+        rows: impl Iterator<Item = ServerResult<DumpedRow>>,
+    ) -> ServerResult<()> {
+        let store = Self::connect(database, "restore").await?;
+        let newest = MIGRATIONS.migrations.last().map_or(0, |migration| migration.version);
+        if version > newest {
+            return Err(ServerError::Failed(format!(
+                "the backup is of version {version}, this program knows {newest}"
+            )));
+        }
+        store.migrate(version).await?;
+        let mut tx = store.write().await?;
+        for table in TABLES {
+            // an earlier version may not have had the table
+            let there =
+                sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1"))).fetch_optional(&store.pool).await;
+            if there.is_ok_and(|row| row.is_some()) {
+                return Err(ServerError::Failed("the database is not empty".into()));
+            }
+        }
+        for row in rows {
+            insert(&mut tx, row?).await?;
+        }
+        tx.commit().await?;
+        store.migrate(newest).await
+    }
+}
+
+async fn insert(tx: &mut Tx, row: DumpedRow) -> ServerResult<()> {
+    // names come from a file: only those of this program go into a statement
+    let known = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if !TABLES.contains(&row.table.as_str()) || !row.row.keys().all(|name| known(name)) {
+        return Err(ServerError::Failed("a row of the backup is of no table of this program's".into()));
+    }
+    let names: Vec<&str> = row.row.keys().map(String::as_str).collect();
+    let places = super::places(1, names.len());
+    let insert = format!("INSERT INTO {} ({}) VALUES ({places})", row.table, names.join(", "));
+    let mut query = sqlx::query(AssertSqlSafe(insert));
+    for value in row.row.into_values() {
+        query = match value {
+            Value::Number(number) => query.bind(number),
+            Value::Text(text) => query.bind(text),
+            Value::Bytes { base64 } => query.bind(base64.0),
+        };
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn values(row: &AnyRow) -> ServerResult<BTreeMap<String, Value>> {
+    let mut values = BTreeMap::new();
+    for column in row.columns() {
+        let at = column.ordinal();
+        let raw = row.try_get_raw(at)?;
+        if raw.is_null() {
+            continue;
+        }
+        let value = match raw.type_info().name() {
+            "BLOB" => Value::Bytes { base64: Blob(row.try_get(at)?) },
+            "TEXT" => Value::Text(row.try_get(at)?),
+            _ => Value::Number(row.try_get(at)?),
+        };
+        values.insert(column.name().to_owned(), value);
+    }
+    Ok(values)
+}
