@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 
 use super::{Addresses, Config, Database, PartsAt, Places, Role};
 use crate::clock::Clock;
@@ -20,6 +21,10 @@ pub enum Verb {
     Backup(Backup),
     /// Put a backup into an empty place, of the same kind or another
     Restore(Restore),
+    /// Look everything over and name what is wrong; exit 0 if nothing is
+    Doctor(Doctor),
+    /// Remove parts that no batch needs which is being filled, indexed or matched against
+    Gc(Gc),
 }
 
 /// Where a server keeps things.
@@ -94,6 +99,30 @@ pub struct Restore {
     stores: Stores,
 }
 
+#[derive(Args, Debug)]
+pub struct Doctor {
+    #[command(flatten)]
+    stores: Stores,
+    /// A certificate whose end is looked at; may be given several times
+    #[arg(long, value_name = "FILE")]
+    certificate: Vec<PathBuf>,
+    /// Remove damaged indexes of the folder, whose server must not be running: they are built anew
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Gc {
+    #[command(flatten)]
+    stores: Stores,
+    /// Batches that were begun so many days ago and never committed go as well
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    open_days: u16,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
 pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
@@ -106,6 +135,13 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
             }
             Verb::Backup(Backup { stores, out }) => super::back_up(&stores.settle(), &out, clock.now()).await,
             Verb::Restore(Restore { from, stores }) => super::restore(&from, &stores.settle()).await,
+            Verb::Doctor(Doctor { stores, certificate, repair }) => {
+                super::examine(&stores.settle(), &certificate, repair, clock.now()).await
+            }
+            Verb::Gc(Gc { stores, open_days, dry_run }) => {
+                let open = SignedDuration::from_hours(24 * i64::from(open_days));
+                super::collect(&stores.settle(), open, dry_run, clock.now()).await
+            }
         }
     });
     // matching or indexing under way is taken up again at the next start

@@ -5,7 +5,9 @@
 
 mod backup;
 pub mod command;
+mod doctor;
 mod error;
+mod gc;
 mod http;
 mod indexer;
 mod indexes;
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::FlockOperation;
 
 use crate::clock::Clock;
@@ -138,17 +140,33 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     served
 }
 
-/// Takes a backup of what servers hold that may be running.
-async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
+/// The stores of servers that may be running, as they are.
+async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
     if let Database::Sqlite(path) = &places.database
         && !path.exists()
     {
         return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
     }
     let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-    // as it is: a server of another version may be using it
+    // no migration: a server of another version may be using it
     let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
+    Ok((store, parts))
+}
+
+async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
     backup::backup(&store, &parts, out, now).await
+}
+
+async fn examine(places: &Places, certificates: &[PathBuf], repair: bool, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
+    let _lock = repair.then(|| lock(&places.data)).transpose()?;
+    doctor::Patient { places, store: &store, parts: &parts, certificates, repair }.examine(now).await
+}
+
+async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
+    gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
 }
 
 async fn restore(from: &Path, places: &Places) -> Outcome {

@@ -6,8 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::part::PartInfo;
+use jiff::Timestamp;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
@@ -109,9 +111,32 @@ impl Parts {
         Ok(())
     }
 
-    /// A part as it was stored: what has another hash is an error.
+    /// All that is stored, parts and whatever else: names, and when each was written.
+    pub async fn list(&self) -> ServerResult<Vec<Object>> {
+        let objects = self.store.list(None).map_ok(|meta| {
+            let seconds = meta.last_modified.timestamp();
+            let part = part_at(&meta.location);
+            Object { location: meta.location, written_at: Timestamp::from_second(seconds).unwrap_or_default(), part }
+        });
+        Ok(objects.try_collect().await?)
+    }
+
+    pub async fn remove(&self, object: &Object) -> ServerResult<()> {
+        match self.store.delete(&object.location).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// A part as it was stored: what is not there, or has another hash, is an error that says which.
     pub async fn get(&self, batch: BatchId, part: &PartInfo) -> ServerResult<Bytes> {
-        let bytes = self.store.get(&location(batch, part.number)).await?.bytes().await?;
+        let stored = self.store.get(&location(batch, part.number)).await.map_err(|e| match e {
+            object_store::Error::NotFound { .. } => {
+                ServerError::Failed(format!("part {} of batch {batch} is missing", part.number))
+            }
+            other => other.into(),
+        })?;
+        let bytes = stored.bytes().await?;
         let hash = bytes.clone();
         let hash = tokio::task::spawn_blocking(move || ContentHash::of(&hash)).await.map_err(ServerError::failed)?;
         if hash != part.hash {
@@ -122,6 +147,26 @@ impl Parts {
         }
         Ok(bytes)
     }
+}
+
+/// Something that is stored.
+pub struct Object {
+    location: object_store::path::Path,
+    pub written_at: Timestamp,
+    /// Which part it is by its name.
+    pub part: Option<(BatchId, u32)>,
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)
+    }
+}
+
+fn part_at(path: &object_store::path::Path) -> Option<(BatchId, u32)> {
+    let (batch, name) = path.as_ref().split_once('/')?;
+    let part = (batch.parse().ok()?, name.strip_suffix(".parquet")?.parse().ok()?);
+    (location(part.0, part.1) == *path).then_some(part)
 }
 
 fn location(batch: BatchId, number: u32) -> object_store::path::Path {

@@ -163,3 +163,71 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     server_verb(&["backup", "--out", &project.text("none")], places(&project, "nowhere", false))
         .refused(1, "there is no server's database here");
 }
+
+#[test]
+fn doctor_names_what_is_wrong_and_gc_removes_only_what_nobody_needs() {
+    for project in [Project::new(), Project::new().on_shared_stores()] {
+        let (office, bank, _) = files(&project);
+        let verb = |verb: &[&str]| {
+            let places = places(&project, "server", project.stores.is_some());
+            Said::of(&hedui().args(["server"]).args(verb).args(places).output().unwrap())
+        };
+        let server = project.server();
+        // the second set takes the place of the first; a third is begun and stays
+        for set in ["first", "second"] {
+            project.encode("bank", &bank, set).done();
+            project.submit("bank", set, &server).done();
+        }
+        let part_files = || match &project.stores {
+            Some(stores) => stores.bucket.parts(),
+            None => {
+                let batches = std::fs::read_dir(project.path("server/parts")).unwrap();
+                let files = batches.flat_map(|batch| std::fs::read_dir(batch.unwrap().path()).unwrap());
+                files.map(|file| file.unwrap().path()).collect()
+            }
+        };
+        assert_eq!(part_files().len(), 2);
+        let certificate = project.text("pki/server.crt");
+        let fine = verb(&["doctor", "--certificate", &certificate]).done().stdout;
+        assert!(fine.contains("1 in ") && fine.contains("days left") && !fine.contains("WRONG"), "{fine}");
+        verb(&["doctor", "--repair"]).refused(1, "another server runs on this folder");
+        let dry = verb(&["gc", "--dry-run"]).done();
+        assert!(dry.stderr.contains("would remove 1 files, with the parts of 1 batches"), "{}", dry.stderr);
+        assert_eq!(part_files().len(), 2);
+        verb(&["gc"]).done();
+        let again = verb(&["gc"]).done();
+        assert!(again.stderr.contains("removed 0 files"), "{}", again.stderr);
+        assert_eq!(part_files().len(), 1);
+        verb(&["doctor"]).done();
+        project.office("request", &server, &[&office]).done();
+        answered(&project, &server);
+        drop(server);
+
+        // a file that belongs to nothing, long ago; an index and a part that are damaged
+        let part = part_files().remove(0);
+        let stray = part.with_file_name("00009.parquet");
+        std::fs::write(&stray, "x").unwrap();
+        verb(&["doctor"]).done();
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3 * 86_400);
+        std::fs::File::options().write(true).open(&stray).unwrap().set_modified(long_ago).unwrap();
+        let index = std::fs::read_dir(project.path("server/index")).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(index.join("postings"), "x").unwrap();
+        let said = verb(&["doctor"]);
+        assert!(said.stdout.contains("1 files belong to no part"), "{}", said.stdout);
+        assert!(said.stdout.contains("of `bank`: the index of batch"), "{}", said.stdout);
+        said.refused(1, "2 things are wrong");
+        verb(&["gc"]).done();
+        verb(&["doctor", "--repair"]).done();
+        assert!(!index.exists() && !stray.exists() && part.exists());
+        std::fs::remove_file(&part).unwrap();
+        let said = verb(&["doctor"]);
+        assert!(
+            said.stdout.contains("of `bank`: part 0 of batch") && said.stdout.contains("is missing"),
+            "{}",
+            said.stdout
+        );
+        said.refused(1, "1 thing is wrong");
+        std::fs::write(&part, "x").unwrap();
+        assert!(verb(&["doctor"]).stdout.contains("is damaged: its hash differs"));
+    }
+}

@@ -1,11 +1,14 @@
 //! Batches and their parts: created, filled, committed; replaced or refused later.
 
+use std::collections::HashMap;
+
 use hedui_protocol::ids::BatchId;
 use hedui_protocol::messages::{BatchState, BatchStatus};
 use hedui_protocol::part::BatchHeader;
 use hedui_protocol::sign::Signed;
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{Job, JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
@@ -17,6 +20,23 @@ pub enum AgencySet {
     /// A set is committed and not indexed yet.
     Indexing,
     Indexed(BatchId),
+}
+
+/// A batch with all that is stored of it.
+pub struct HeldBatch {
+    pub batch: BatchId,
+    pub header: BatchHeader,
+    pub state: BatchState,
+    pub created_at: Timestamp,
+    /// Parts that have arrived and were not collected.
+    pub parts: Vec<u32>,
+}
+
+impl HeldBatch {
+    /// Whether anybody may still want its parts: it is being filled, indexed or matched against.
+    pub fn is_needed(&self) -> bool {
+        !matches!(self.state, BatchState::Replaced | BatchState::Refused)
+    }
 }
 
 impl Store {
@@ -171,6 +191,49 @@ impl Store {
                 Ok((batch, header_of(row.get("header"))?))
             })
             .collect()
+    }
+
+    /// Every batch.
+    pub async fn held_batches(&self) -> ServerResult<Vec<HeldBatch>> {
+        let mut parts: HashMap<String, Vec<u32>> = HashMap::new();
+        for row in sqlx::query("SELECT batch, number FROM parts").fetch_all(&self.pool).await? {
+            let number = u32::try_from(row.get::<i64, _>("number")).map_err(ServerError::failed)?;
+            parts.entry(row.get("batch")).or_default().push(number);
+        }
+        let batches = "SELECT batch, header, state, created_at FROM batches ORDER BY created_at, batch";
+        let held = |row: &AnyRow| {
+            let batch: String = row.get("batch");
+            Ok(HeldBatch {
+                parts: parts.remove(&batch).unwrap_or_default(),
+                batch: batch.parse().map_err(ServerError::failed)?,
+                header: header_of(row.get("header"))?,
+                state: state_of(row.get("state"))?,
+                created_at: Timestamp::from_second(row.get("created_at")).map_err(ServerError::failed)?,
+            })
+        };
+        sqlx::query(batches).fetch_all(&self.pool).await?.iter().map(held).collect()
+    }
+
+    /// Forgets the parts of a batch that nobody needs, and of one that was never committed the batch too; false where it is
+    /// needed by now.
+    pub async fn forget_parts(&self, batch: BatchId, created_before: Timestamp) -> ServerResult<bool> {
+        let batch = batch.to_string();
+        let mut tx = self.write().await?;
+        let state: Option<String> = sqlx::query_scalar(
+            "SELECT state FROM batches WHERE batch = $1
+             AND (state IN ('replaced', 'refused') OR state = 'open' AND created_at < $2)",
+        )
+        .bind(&batch)
+        .bind(created_before.as_second())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(state) = state else { return Ok(false) };
+        sqlx::query("DELETE FROM parts WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
+        if state == "open" {
+            sqlx::query("DELETE FROM batches WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Batches by state, for the metrics.

@@ -30,6 +30,11 @@ pub enum Value {
     Bytes { base64: Blob },
 }
 
+/// The last migration that this program knows.
+pub fn newest() -> i64 {
+    MIGRATIONS.migrations.last().map_or(0, |migration| migration.version)
+}
+
 impl Store {
     /// The last migration that the database has had.
     pub async fn version(&self) -> ServerResult<i64> {
@@ -59,11 +64,9 @@ impl Store {
         rows: impl Iterator<Item = ServerResult<DumpedRow>>,
     ) -> ServerResult<()> {
         let store = Self::connect(database, "restore").await?;
-        let newest = MIGRATIONS.migrations.last().map_or(0, |migration| migration.version);
-        if version > newest {
-            return Err(ServerError::Failed(format!(
-                "the backup is of version {version}, this program knows {newest}"
-            )));
+        if version > newest() {
+            let known = newest();
+            return Err(ServerError::Failed(format!("the backup is of version {version}, this program knows {known}")));
         }
         store.migrate(version).await?;
         let mut tx = store.write().await?;
@@ -79,7 +82,7 @@ impl Store {
             insert(&mut tx, row?).await?;
         }
         tx.commit().await?;
-        store.migrate(newest).await
+        store.migrate(newest()).await
     }
 }
 

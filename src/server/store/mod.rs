@@ -14,18 +14,19 @@ mod tests;
 use std::time::Duration;
 
 use hedui_protocol::ids::ManifestId;
+use jiff::Timestamp;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Transaction};
 
-pub use batches::{AgencySet, header_of};
+pub use batches::{AgencySet, HeldBatch, header_of};
 pub use commissions::{Filed, FiledState};
 pub use database::Database;
-pub use dump::{DumpedRow, Value};
+pub use dump::{DumpedRow, Value, newest};
 pub use jobs::{Job, JobKind};
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
 
-use super::error::ServerResult;
+use super::error::{ServerError, ServerResult};
 
 #[derive(Clone)]
 pub struct Store {
@@ -106,6 +107,16 @@ impl Store {
         };
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// The database's own clock, where it has one.
+    pub async fn clock(&self) -> ServerResult<Option<Timestamp>> {
+        if self.database.is_sqlite() {
+            return Ok(None);
+        }
+        let now: i64 =
+            sqlx::query_scalar("SELECT CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)").fetch_one(&self.pool).await?;
+        Timestamp::from_second(now).map(Some).map_err(ServerError::failed)
     }
 
     /// Whether the database answers.

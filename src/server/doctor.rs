@@ -1,0 +1,187 @@
+//! Looks a server's stores over, names what is wrong, and repairs what can be.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use hedui_protocol::messages::BatchState;
+use jiff::Timestamp;
+use x509_parser::pem::Pem;
+
+use super::Places;
+use super::error::{ServerError, ServerResult};
+use super::gc;
+use super::indexes::Indexes;
+use super::parts::Parts;
+use super::store::{HeldBatch, Store, newest};
+use crate::failure::{Failure, Outcome};
+use crate::terminal;
+
+/// Seconds that clocks may differ: a lease has twenty.
+const SKEW: i64 = 5;
+/// Days before its end at which a certificate is told of.
+const DAYS_LEFT: i64 = 30;
+
+/// What was looked at, and what was found.
+#[derive(Default)]
+struct Chart {
+    wrong: usize,
+}
+
+impl Chart {
+    fn fine(what: &str, found: impl std::fmt::Display) {
+        println!("fine   {what:12} {found}");
+    }
+
+    fn wrong(&mut self, what: &str, found: impl std::fmt::Display) {
+        self.wrong += 1;
+        println!("WRONG  {what:12} {found}");
+    }
+}
+
+/// Everything that is looked at.
+pub struct Patient<'p> {
+    pub places: &'p Places,
+    pub store: &'p Store,
+    pub parts: &'p Parts,
+    pub certificates: &'p [PathBuf],
+    /// The folder is this program's alone: a damaged index may be removed.
+    pub repair: bool,
+}
+
+impl Patient<'_> {
+    pub async fn examine(&self, now: Timestamp) -> Outcome {
+        let mut chart = Chart::default();
+        self.database(&mut chart, now).await.map_err(Failure::refused)?;
+        let held = self.store.held_batches().await.map_err(Failure::refused)?;
+        self.stored_parts(&mut chart, &held).await;
+        self.orphans(&mut chart, &held, now).await.map_err(Failure::refused)?;
+        self.indexes(&mut chart, &held)?;
+        for path in self.certificates {
+            certificate(&mut chart, path, now)?;
+        }
+        match chart.wrong {
+            0 => Ok(()),
+            1 => Err(Failure::refused("1 thing is wrong")),
+            more => Err(Failure::refused(format!("{more} things are wrong"))),
+        }
+    }
+
+    async fn database(&self, chart: &mut Chart, now: Timestamp) -> ServerResult<()> {
+        let (version, known) = (self.store.version().await?, newest());
+        let database = &self.places.database;
+        match version == known {
+            true => Chart::fine("database", format!("{database}, version {version}")),
+            false => chart.wrong(
+                "database",
+                format!(
+                    "{database} has version {version}, this program {known}: a server that starts brings it up to date"
+                ),
+            ),
+        }
+        if let Some(theirs) = self.store.clock().await? {
+            let skew = theirs.as_second() - now.as_second();
+            match skew.abs() <= SKEW {
+                true => Chart::fine("clock", "agrees with the database's"),
+                false => chart
+                    .wrong("clock", format!("the database's is {skew} s ahead of this machine's: leases do not hold")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every part that somebody may want.
+    async fn stored_parts(&self, chart: &mut Chart, held: &[HeldBatch]) {
+        let needed: Vec<&HeldBatch> = held.iter().filter(|held| held.is_needed()).collect();
+        let count = needed.iter().map(|held| held.parts.len()).sum::<usize>();
+        let progress = terminal::bar(count as u64, "reading parts");
+        let mut bad = 0;
+        for held in needed {
+            let infos = held.parts.iter().filter_map(|number| held.header.parts.get(*number as usize));
+            for info in infos {
+                if let Err(why) = self.parts.get(held.batch, info).await {
+                    bad += 1;
+                    let agency = &held.header.agency;
+                    chart.wrong(
+                        "parts",
+                        format!(
+                            "of `{agency}`: {why}; restore it from a backup, or have `{agency}` encode and submit anew"
+                        ),
+                    );
+                }
+                progress.inc(1);
+            }
+            let missing = held.header.parts.len() - held.parts.len();
+            if held.state != BatchState::Open && missing > 0 {
+                bad += 1;
+                chart.wrong("parts", format!("{missing} parts of the committed batch {} are not noted", held.batch));
+            }
+        }
+        progress.finish_and_clear();
+        if bad == 0 {
+            Chart::fine("parts", format!("{count} in {}, whole", self.places.parts));
+        }
+    }
+
+    async fn orphans(&self, chart: &mut Chart, held: &[HeldBatch], now: Timestamp) -> ServerResult<()> {
+        let orphans = gc::orphans(self.parts, held, &HashSet::new(), now).await?;
+        match orphans.first() {
+            None => Chart::fine("orphans", "none"),
+            Some(first) => {
+                let count = orphans.len();
+                chart.wrong(
+                    "orphans",
+                    format!("{count} files belong to no part, as {first}: `hedui server gc` removes them"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Indexes of this folder against what the books say.
+    fn indexes(&self, chart: &mut Chart, held: &[HeldBatch]) -> Outcome {
+        let indexes = Indexes::open_folder(self.places.data.join("index"))?;
+        for held in held.iter().filter(|held| held.state == BatchState::Indexed) {
+            let (batch, agency, folder) = (held.batch, &held.header.agency, indexes.folder(held.batch));
+            match indexes.open(batch) {
+                Ok(_) => Chart::fine("index", format!("of `{agency}`, batch {batch}")),
+                Err(_) if !folder.exists() => {
+                    Chart::fine(
+                        "index",
+                        format!("of `{agency}` is not in this folder; a worker that starts builds it"),
+                    );
+                }
+                Err(why) if self.repair => {
+                    std::fs::remove_dir_all(&folder).map_err(|e| Failure::file("remove", &folder, &e))?;
+                    Chart::fine("index", format!("of `{agency}`: {why}; removed, a worker that starts builds it anew"));
+                }
+                Err(why) => chart.wrong(
+                    "index",
+                    format!("of `{agency}`: {why}; stop this folder's server and use `--repair`, or restart it"),
+                ),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn certificate(chart: &mut Chart, path: &Path, now: Timestamp) -> Outcome {
+    let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let ends = Pem::iter_from_buffer(&bytes).map(|pem| {
+        let pem = pem.map_err(ServerError::failed)?;
+        let certificate = pem.parse_x509().map_err(ServerError::failed)?;
+        Ok(certificate.validity().not_after.timestamp())
+    });
+    let ends: ServerResult<Vec<i64>> = ends.collect();
+    let first = ends.ok().and_then(|ends| ends.into_iter().min());
+    let Some(first) = first else {
+        chart.wrong("certificate", format!("{} does not read as PEM", path.display()));
+        return Ok(());
+    };
+    let days = (first - now.as_second()).div_euclid(86_400);
+    match days {
+        ..0 => chart.wrong("certificate", format!("{} has expired", path.display())),
+        0..DAYS_LEFT => chart.wrong("certificate", format!("{} expires in {days} days", path.display())),
+        _ => Chart::fine("certificate", format!("{}: {days} days left", path.display())),
+    }
+    Ok(())
+}
