@@ -66,6 +66,9 @@ pub struct NewFile {
 
 impl NewFile {
     pub fn create(target: &Path) -> Outcome<Self> {
+        if target.is_dir() {
+            return Err(Failure::refused(format!("{}: cannot write: this is a folder", target.display())));
+        }
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file =
             NamedTempFile::with_prefix_in(".partial.", folder).map_err(|e| Failure::file("write", target, &e))?;

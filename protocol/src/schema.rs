@@ -396,6 +396,9 @@ impl Schema {
         if !filter.bands.is_sorted_by(|one, next| one.at_most < next.at_most) {
             return wrong("must have its bands in ascending order".into());
         }
+        if !filter.bands.iter().all(|band| band.at_most.is_finite() && band.weight.is_finite()) {
+            return wrong("has a band that is no number".into());
+        }
         if self.profile == Profile::Clk {
             return self.validate_clk(filter);
         }

@@ -79,6 +79,7 @@ fn filter_and_fields_are_those_of_the_linkage_schema() {
     refuses(|s| s.filters[0].bits = 16_448, "must have a multiple of 64 bits, at most 16384");
     refuses(|s| s.filters[0].t = 8, "it has no cohort, fields, k or t");
     refuses(|s| s.filters[0].bands.reverse(), "ascending order");
+    refuses(|s| s.filters[0].bands[0].weight = f64::NEG_INFINITY, "no number");
     refuses(|s| drop(s.filters.pop()), "takes exactly one filter");
     refuses(|s| s.normalisation = "norm-v1".into(), "`none` for the profile `clk`");
     refuses(|s| drop(s.fields.pop()), "encodes 10 features, but there are 9 fields");

@@ -1,7 +1,7 @@
 //! Files of CLKs: clkhash's JSON, raw binary, and Parquet (`id`: text, `clk`: fixed-size binary; what is read may have ids of
 //! any type that reads as text, or none, and CLKs of any binary type).
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::failure::{Failure, Outcome};
 use crate::guard::guarded;
@@ -93,34 +94,103 @@ fn wrong(path: &Path, why: impl Display) -> Failure {
 
 #[derive(Deserialize)]
 struct JsonClks {
-    clks: Vec<String>,
+    clks: Decoded,
+}
+
+/// CLKs that are decoded as they are read: their texts are never there together.
+#[derive(Default)]
+struct Decoded {
+    length: usize,
+    bytes: Vec<u8>,
+    rows: usize,
+    /// What is wrong with the first that is no CLK.
+    wrong: Option<String>,
+}
+
+impl Decoded {
+    fn take(&mut self, clk: &str) {
+        if self.wrong.is_some() {
+            return;
+        }
+        let (before, row) = (self.bytes.len(), self.rows);
+        if BASE64.decode_vec(clk, &mut self.bytes).is_err() {
+            self.wrong = Some(format!("CLK {row} is not base64"));
+            return;
+        }
+        let length = self.bytes.len() - before;
+        if row == 0 {
+            self.length = length;
+        }
+        if length != self.length || length == 0 {
+            self.wrong = Some(format!("CLK {row} has {length} bytes, the first has {}", self.length));
+        }
+        self.rows += 1;
+    }
+}
+
+impl<'de> Deserialize<'de> for Decoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Decoded {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut clks: A) -> Result<Self, A::Error> {
+        while clks.next_element_seed(&mut self)?.is_some() {}
+        Ok(self)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Decoded {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(OneClk(self))
+    }
+}
+
+struct OneClk<'d>(&'d mut Decoded);
+
+impl Visitor<'_> for OneClk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, clk: &str) -> Result<(), E> {
+        self.0.take(clk);
+        Ok(())
+    }
 }
 
 fn read_json(path: &Path) -> Outcome<Clks> {
     let text = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-    let json: JsonClks = serde_json::from_slice(&text).map_err(|e| {
+    let JsonClks { clks } = serde_json::from_slice(&text).map_err(|e| {
         wrong(path, format!("line {}, column {}: not a JSON object with a list `clks`", e.line(), e.column()))
     })?;
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    for (row, clk) in json.clks.iter().enumerate() {
-        let before = bytes.len();
-        BASE64.decode_vec(clk, &mut bytes).map_err(|_| wrong(path, format!("CLK {row} is not base64")))?;
-        if row == 0 {
-            length = bytes.len();
-        }
-        if bytes.len() - before != length || length == 0 {
-            return Err(wrong(path, format!("CLK {row} has {} bytes, the first has {length}", bytes.len() - before)));
-        }
+    match clks.wrong {
+        Some(why) => Err(wrong(path, why)),
+        None if clks.rows == 0 => Err(wrong(path, "there are no CLKs")),
+        None => Ok(Clks { length: clks.length, bytes: clks.bytes, ids: None }),
     }
-    if json.clks.is_empty() { Err(wrong(path, "there are no CLKs")) } else { Ok(Clks { length, bytes, ids: None }) }
 }
 
 fn read_binary(path: &Path, bits: Option<usize>) -> Outcome<Clks> {
     let bits = bits.filter(|bits| *bits > 0).ok_or_else(|| {
         Failure::usage(format!("{}: raw CLKs do not tell their length", path.display())).hint("name it with `--bits`")
     })?;
+    if !bits.is_multiple_of(8) {
+        return Err(Failure::usage(format!("{}: raw CLKs are whole bytes, and {bits} bits are not", path.display())));
+    }
     let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-    let length = bits.div_ceil(8);
+    let length = bits / 8;
     if bytes.is_empty() || !bytes.len().is_multiple_of(length) {
         return Err(wrong(path, format!("{} bytes are no whole number of CLKs of {bits} bits", bytes.len())));
     }
@@ -138,10 +208,18 @@ fn read_parquet(path: &Path) -> Outcome<Clks> {
         let column = |name: &str, like: &DataType| {
             let column =
                 batch.column_by_name(name).ok_or_else(|| wrong(path, format!("there is no column `{name}`")))?;
-            let other = |_| {
+            let other = || {
                 wrong(path, format!("column `{name}` is of type {}, which does not read as {like}", column.data_type()))
             };
-            let column = cast(column, like).map_err(other)?;
+            // Arrow would make bytes of a number as well
+            let binary = matches!(
+                column.data_type(),
+                DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
+            );
+            if *like == DataType::LargeBinary && !binary {
+                return Err(other());
+            }
+            let column = cast(column, like).map_err(|_| other())?;
             if column.null_count() > 0 {
                 Err(wrong(path, format!("a value of `{name}` is missing")))
             } else {

@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::failure::Outcome;
 use crate::matching::solve::{Candidate, Components, Optimal, optimal};
 
+use crate::terminal::Interrupt;
+
 use super::sorter::{Entry, Sorter, kept_on_disk};
 
 impl Entry for (u32, Candidate) {
@@ -22,14 +24,19 @@ impl Entry for (u32, Candidate) {
 }
 
 /// Solves candidates of two files in `memory` bytes, on disk beside `out`.
-pub fn assign(candidates: impl Iterator<Item = Outcome<Candidate>>, memory: u64, out: &Path) -> Outcome<Optimal> {
+pub fn assign(
+    candidates: impl Iterator<Item = Outcome<Candidate>>,
+    memory: u64,
+    out: &Path,
+    interrupt: &Interrupt,
+) -> Outcome<Optimal> {
     let mut components = Components::default();
     let linked = candidates.map(|pair| pair.inspect(|pair| components.link(pair)));
     let pairs = kept_on_disk(linked, out)?;
     let mut sorter = Sorter::new(memory, out);
     for pair in pairs {
-        let pair = pair?;
+        let pair = interrupt.check().and(pair)?;
         sorter.add([(components.of(&pair), pair)].into_iter())?;
     }
-    optimal(sorter.finish()?)
+    optimal(sorter.finish()?.map(|pair| interrupt.check().and(pair)))
 }

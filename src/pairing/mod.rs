@@ -6,6 +6,8 @@ mod output;
 mod sorter;
 mod tiles;
 
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,7 +22,7 @@ use crate::matching::solve::{self, Best, Candidate, Groups, OneToOne, Top};
 use crate::options::Size;
 use crate::staging::{NewFile, refuse_to_overwrite};
 use crate::terminal::{self, Interrupt};
-use output::{Ids, PairWriter, TableForm, write_groups};
+use output::{Ids, OfFile, PairWriter, TableForm, write_groups};
 use sorter::{Sorted, Sorter};
 use tiles::Plan;
 
@@ -30,7 +32,7 @@ pub struct Match {
     /// groups
     #[arg(value_name = "CLKS", required = true)]
     files: Vec<PathBuf>,
-    /// The least similarity: a decimal fraction from 0 to 1, taken exactly as it is written
+    /// The least similarity: a decimal fraction from 0 to 1 with at most 14 decimals, taken exactly as it is written
     #[arg(long, value_name = "T")]
     threshold: Threshold,
     #[arg(long, value_enum, default_value_t = MeasureName::Dice)]
@@ -164,6 +166,11 @@ impl Match {
         if self.files.len() == 1 && !self.within {
             return wrong("one file is compared with itself where `--self` says so");
         }
+        let same = |path: &PathBuf| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        let mut seen = HashSet::new();
+        if self.gives_groups() && !self.files.iter().filter_map(same).all(|file| seen.insert(file)) {
+            return wrong("one file is named twice: its records could not be told apart in the groups");
+        }
         if self.files.len() > usize::from(u16::MAX) {
             return wrong("more than 65,535 files are not compared at once");
         }
@@ -208,8 +215,9 @@ impl Match {
             if u32::try_from(of_file.len()).is_err() {
                 return Err(wrong("more than 4,294,967,295 CLKs".into()));
             }
+            let ids_of_file = clks.ids.map(OfFile::new).transpose();
             filters.push(of_file);
-            ids.push(clks.ids);
+            ids.push(ids_of_file.map_err(|[one, other]| wrong(format!("rows {one} and {other} have the same id")))?);
         }
         Ok((filters, Ids::new(ids)))
     }
@@ -250,7 +258,7 @@ impl Match {
         let (mut best, mut one_to_one) = (Best::default(), OneToOne::default());
         match self.solve {
             Solver::Optimal => {
-                let solved = assign::assign(sorted, room, &self.out)?;
+                let solved = assign::assign(sorted, room, &self.out, interrupt)?;
                 if solved.too_large > 0 {
                     terminal::note(format!(
                         "{} of the groups of linked records are too large for `optimal`; they were solved greedily",

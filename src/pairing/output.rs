@@ -17,7 +17,8 @@ const BLOCK: usize = 1 << 16;
 /// The ids of the files' records, and their order: by number where all of a file are numbers, otherwise by text.
 pub struct Ids(Vec<Option<OfFile>>);
 
-struct OfFile {
+/// The ids of one file.
+pub struct OfFile {
     /// Ids in their order.
     sorted: Vec<String>,
     /// For each row the place of its id.
@@ -26,8 +27,8 @@ struct OfFile {
 
 impl Ids {
     /// None: a file's ids are its row numbers, from 0.
-    pub fn new(files: Vec<Option<Vec<String>>>) -> Self {
-        Self(files.into_iter().map(|ids| ids.map(OfFile::new)).collect())
+    pub fn new(files: Vec<Option<OfFile>>) -> Self {
+        Self(files)
     }
 
     /// A pair of rows as ranks; of one file's the lower first.
@@ -56,18 +57,23 @@ impl Ids {
 }
 
 impl OfFile {
-    fn new(ids: Vec<String>) -> Self {
+    /// Two rows of one id are an error: nobody could tell them apart.
+    pub fn new(ids: Vec<String>) -> Result<Self, [u32; 2]> {
         let number = |id: &String| id.parse::<u64>().ok().filter(|number| number.to_string() == *id);
         let mut rows: Vec<u32> = (0..=u32::MAX).take(ids.len()).collect();
         match ids.iter().map(number).collect::<Option<Vec<u64>>>() {
             Some(numbers) => rows.sort_by_key(|row| numbers[*row as usize]),
             None => rows.sort_by(|one, other| ids[*one as usize].cmp(&ids[*other as usize])),
         }
+        let same = |rows: &[u32]| ids[rows[0] as usize] == ids[rows[1] as usize];
+        if let Some(twice) = rows.windows(2).find(|rows| same(rows)) {
+            return Err([twice[0], twice[1]]);
+        }
         let mut ranks = vec![0; ids.len()];
         (0..=u32::MAX).zip(&rows).for_each(|(rank, row)| ranks[*row as usize] = rank);
         let mut ids = ids;
         let sorted = rows.iter().map(|row| std::mem::take(&mut ids[*row as usize])).collect();
-        Self { sorted, ranks }
+        Ok(Self { sorted, ranks })
     }
 }
 
@@ -199,4 +205,17 @@ pub fn write_groups(path: &Path, groups: &[Vec<Member>], files: &[PathBuf], ids:
     }
     table.finish()?;
     Ok(groups.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rows_of_one_id_are_named() {
+        let ids = |ids: &[&str]| OfFile::new(ids.iter().map(|id| (*id).to_owned()).collect()).map(|ids| ids.ranks);
+        assert_eq!(ids(&["10", "9", "2"]), Ok(vec![2, 1, 0]), "numbers, by number");
+        assert_eq!(ids(&["b10", "b9", "a"]), Ok(vec![1, 2, 0]));
+        assert_eq!(ids(&["7", "x", "7"]), Err([0, 2]));
+    }
 }

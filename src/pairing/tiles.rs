@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::checkpoint::Checkpoint;
 use crate::failure::Outcome;
-use crate::matching::exhaustive::{Comparison, Filters, Kernel, Limit};
+use crate::matching::exhaustive::{Comparison, Filters, Kernel, Limit, TILE};
 use crate::matching::solve::Candidate;
 use crate::terminal::{self, Interrupt};
 
@@ -70,12 +70,13 @@ impl Plan {
         self.comparisons().iter().map(pairs).sum()
     }
 
-    /// Bytes that the filters take: as they are, and those of two files sorted, one of them turned as well; and pieces:
-    /// one that each thread fills, those that wait, and one that is being taken.
+    /// Bytes that the filters take: as they are, and those of two files sorted, one of them turned as well; the probes of a
+    /// tile for each thread; and pieces: one that each thread fills, those that wait, and one that is being taken.
     pub fn memory(&self, threads: usize) -> u64 {
         let sizes: Vec<u64> = self.filters.iter().map(|all| (all.len() * all.length() / 8) as u64).collect();
         let pieces = (threads + WAITING + 1) * PIECE * size_of::<Candidate>();
-        sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0) + pieces as u64
+        let probes = threads * TILE * self.limit.bits as usize * size_of::<u32>();
+        sizes.iter().sum::<u64>() + 3 * sizes.iter().max().unwrap_or(&0) + (pieces + probes) as u64
     }
 
     /// Compares all, and hands over what is found.

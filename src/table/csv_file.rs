@@ -85,12 +85,13 @@ impl CsvRows {
     }
 
     fn refuse_damaged(&self, cells: &csv::StringRecord) -> Outcome {
-        let was_utf8 = |cell| self.encoding == Encoding::Gb18030 && decode::was_utf8(cell);
-        if let Some(column) = cells.iter().position(was_utf8) {
+        if let Some(column) = cells.iter().position(|cell| decode::was_utf8(cell, self.encoding)) {
             let column = self.header.get(column).map_or("?", String::as_str);
-            let (name, row) = (&self.name, self.row);
-            return Err(Failure::refused(format!("{name}: row {row}: `{column}` is UTF-8 text in a file of GB18030"))
-                .hint("the file was put together of two encodings: bring its parts to one"));
+            let (name, row, encoding) = (&self.name, self.row, self.encoding.label());
+            return Err(Failure::refused(format!(
+                "{name}: row {row}: `{column}` is UTF-8 text in a file of {encoding}"
+            ))
+            .hint("the file was put together of two encodings: bring its parts to one"));
         }
         match cells.iter().position(|cell| cell.contains('\u{fffd}')) {
             None => Ok(()),

@@ -88,14 +88,21 @@ pub(super) fn is_utf16(sample: &[u8]) -> bool {
     sample.starts_with(&[0xff, 0xfe]) || sample.starts_with(&[0xfe, 0xff]) || noughts(0).max(noughts(1)) > 16
 }
 
-/// Whether a cell that was read as GB18030 was Han text in UTF-8: its bytes are, and GB18030 hardly ever is.
-pub(super) fn was_utf8(cell: &str) -> bool {
+/// Whether a cell that was read in another encoding was UTF-8: its bytes are, which they hardly ever are by chance. Of a Chinese
+/// encoding two bytes may be a letter of UTF-8 as well: there only Han text counts.
+pub(super) fn was_utf8(cell: &str, read_as: Encoding) -> bool {
+    let encoding = match read_as {
+        Encoding::Utf8 => return false,
+        Encoding::Gb18030 => encoding_rs::GB18030,
+        Encoding::Big5 => encoding_rs::BIG5,
+        Encoding::Windows1252 => encoding_rs::WINDOWS_1252,
+    };
     if cell.is_ascii() {
         return false;
     }
-    let (bytes, _, lost) = encoding_rs::GB18030.encode(cell);
-    let text = std::str::from_utf8(&bytes);
-    !lost && text.is_ok_and(|text| text.chars().all(|c| c.is_ascii() || is_han(c)))
+    let (bytes, _, lost) = encoding.encode(cell);
+    let any = read_as == Encoding::Windows1252;
+    !lost && std::str::from_utf8(&bytes).is_ok_and(|text| any || text.chars().all(|c| c.is_ascii() || is_han(c)))
 }
 
 #[cfg(test)]
@@ -161,16 +168,16 @@ mod tests {
     fn utf8_read_as_gb18030_is_known() {
         let misread = |text: &str| encoding_rs::GB18030.decode(text.as_bytes()).0.into_owned();
         for text in ["张伟", "欧阳娜娜", "李雷 1号", "南京市玄武区长江路1号"] {
-            assert_eq!(was_utf8(&misread(text)), !misread(text).contains('\u{fffd}'), "{text}");
-            assert!(!was_utf8(text), "{text}");
+            assert_eq!(was_utf8(&misread(text), Encoding::Gb18030), !misread(text).contains('\u{fffd}'), "{text}");
+            assert!(!was_utf8(text, Encoding::Gb18030), "{text}");
         }
-        assert!(was_utf8(&misread("张伟")) && !was_utf8("Zhang Wei"));
+        assert!(was_utf8(&misread("张伟"), Encoding::Gb18030) && !was_utf8("Zhang Wei", Encoding::Gb18030));
         // all surnames and given names of two characters of the common list, read rightly
         let common = "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕";
         for one in common.chars() {
             for other in common.chars() {
-                assert!(!was_utf8(&format!("{one}{other}")), "{one}{other}");
-                assert!(!was_utf8(&format!("{one}{other}{one}")), "{one}{other}{one}");
+                assert!(!was_utf8(&format!("{one}{other}"), Encoding::Gb18030), "{one}{other}");
+                assert!(!was_utf8(&format!("{one}{other}{one}"), Encoding::Gb18030), "{one}{other}{one}");
             }
         }
     }

@@ -114,9 +114,12 @@ fn odd_but_readable_files_are_read_and_hopeless_ones_refused() {
         .encode(&two.replace("欧阳若曦", "Müller").replace(|c: char| !c.is_ascii() && c != 'ü', ""))
         .0
         .into_owned();
-    let data = project.write("latin.csv", latin);
+    let data = project.write("latin.csv", &latin);
     let said = Said::of(&project.agency("check", "bank", &[&data]).output().unwrap()).done();
     assert!(said.stderr.contains("latin.csv: read as Windows-1252; `--encoding` names another"), "{}", said.stderr);
+    // a file put together of both is neither
+    let utf8 = ROW.replace("B1", "B3").replace("欧阳若曦", "Zoë").replace("甲区长河路1号101", "");
+    refuses([&latin[..], utf8.as_bytes()].concat(), &[], "row 3: `name` is UTF-8 text in a file of Windows-1252");
     // a row in another encoding than those before it
     let gb = encoding_rs::GB18030.encode(&ROW.replace("B1", "B2")).0.into_owned();
     let mixed = [HEADER.as_bytes(), ROW.as_bytes(), &gb].concat();

@@ -222,7 +222,7 @@ fn what_was_done_before_a_kill_is_not_done_again() {
 
 #[test]
 fn a_checkpoint_of_another_comparison_is_refused() {
-    let files = Files::new((300, 300));
+    let files = Files::new((3_000, 20_000));
     let checkpoint = files.out("checkpoint");
     let plan = |threshold: &'static str| ["--checkpoint", &checkpoint, "--threshold", threshold].map(str::to_owned);
     let command = |threshold| {
@@ -231,28 +231,33 @@ fn a_checkpoint_of_another_comparison_is_refused() {
         command.args(plan(threshold));
         command
     };
-    // nor by two at once
+    // two runs do not share one
     std::fs::create_dir(&checkpoint).unwrap();
-    let held = std::fs::File::create(std::path::Path::new(&checkpoint).join("tiles")).unwrap();
+    let tiles = std::path::Path::new(&checkpoint).join("tiles");
+    let held = std::fs::File::create(&tiles).unwrap();
     held.lock().unwrap();
     let said = command("0.8").output().unwrap();
     assert!(String::from_utf8_lossy(&said.stderr).contains("another run is using it"));
     drop(held);
     std::fs::remove_dir_all(&checkpoint).unwrap();
-    // something to resume: the output cannot be written, so the checkpoint stays
-    std::fs::create_dir(files.out("pairs.csv")).unwrap();
-    assert!(!command("0.8").output().unwrap().status.success());
+    // something to resume: the comparison is killed in its middle
+    let mut slow = command("0.8");
+    let mut child = slow.args(["--kernel", "portable", "--threads", "1"]).spawn().unwrap();
+    let since = std::time::Instant::now();
+    while std::fs::metadata(&tiles).map_or(0, |file| file.len()) <= 32 && since.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
     let said = command("0.9").output().unwrap();
     assert_eq!(said.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&said.stderr).contains("another comparison's checkpoint"));
-    std::fs::remove_dir(files.out("pairs.csv")).unwrap();
-    assert!(command("0.8").output().unwrap().status.success());
-    // nor is a file of somebody's taken for one that a kill cut short
+    assert!(command("0.80").output().unwrap().status.success(), "the same threshold in other words");
+    // a file of somebody's is not taken for one that a kill cut short
     std::fs::create_dir(&checkpoint).unwrap();
-    let notes = std::path::Path::new(&checkpoint).join("tiles");
-    std::fs::write(&notes, "notes").unwrap();
+    std::fs::write(&tiles, "notes").unwrap();
     assert_eq!(command("0.8").output().unwrap().status.code(), Some(1));
-    assert_eq!(std::fs::read(&notes).unwrap(), b"notes");
+    assert_eq!(std::fs::read(&tiles).unwrap(), b"notes");
 }
 
 #[test]
@@ -298,12 +303,18 @@ fn what_cannot_be_compared_is_told() {
     refused(&[&files.a, "--self", "--solve", "best", "--bits", "1024"], 2, "for two files");
     refused(&[&files.a, &files.b, "--one-a-file", "--bits", "1024"], 2, "speaks of groups");
     refused(&[&files.a, &files.b, "--bits", "1024", "--kernel", "abacus"], 2, "it runs portable");
-    refused(&[&files.a, &files.b, "--bits", "1024", "--threads", "2", "--memory", "1M"], 1, "these CLKs take 34M");
+    refused(&[&files.a, &files.b, "--bits", "1024", "--threads", "2", "--memory", "1M"], 1, "these CLKs take 36M");
     refused(&[&files.a, &files.b, "--bits", "1024", "--threads", "0"], 2, "0 is not in 1..=65535");
     refused(&[&files.a, &files.b, "--bits", "1024", "--top", "0"], 2, "0 is not in 1..");
     let text = files.out("pairs.txt");
     run(&["match", &files.a, &files.b, "--bits", "1024", "--threshold", "0.8", "--out", &text])
         .refused(2, "end the name in .csv or .parquet");
+    refused(&[&files.a, &files.a, &files.b, "--bits", "1024", "--solve", "greedy"], 2, "one file is named twice");
+    refused(&[&files.a, &files.b, "--bits", "1023"], 2, "whole bytes");
+    let folder = files.out("folder.csv");
+    std::fs::create_dir(&folder).unwrap();
+    run(&["match", &files.a, &files.b, "--bits", "1024", "--threshold", "0.8", "--out", &folder])
+        .refused(1, "this is a folder");
     let short = files.project.write("short.bin", [0; 64]);
     let json = files.out("short.json");
     run(&["clk", "convert", &short, &json, "--bits", "512"]).done();

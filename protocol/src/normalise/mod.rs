@@ -170,12 +170,16 @@ fn is_destroyed(kind: Kind, clean: &str) -> bool {
     counts && is_rounded(clean) || kind == Kind::ResidentId && resident_id::is_rounded(clean)
 }
 
-// SPEC 4.3  digits, perhaps a point and digits, `e+` and digits: a spreadsheet's way to write a long number
+// SPEC 4.3  digits, perhaps a point or comma and digits, `e`, perhaps `+`, and digits: a spreadsheet's way to write a long number.
+// Without `+` and point it is one from ten digits on: `12e5` may be a house
 fn is_rounded(clean: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
-    let Some((mantissa, exponent)) = clean.split_once("e+") else { return false };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    digits(whole) && digits(fraction) && digits(exponent)
+    let Some((mantissa, exponent)) = clean.split_once('e') else { return false };
+    let (plus, exponent) = exponent.strip_prefix('+').map_or((false, exponent), |exponent| (true, exponent));
+    let (whole, fraction) =
+        mantissa.split_once(['.', ',']).map_or((mantissa, None), |(whole, rest)| (whole, Some(rest)));
+    let long = exponent.len() == 2 && exponent >= "10";
+    digits(whole) && fraction.is_none_or(digits) && digits(exponent) && (plus || fraction.is_some() || long)
 }
 
 // SPEC 4.7  m: 男 男性 m male 1; f: 女 女性 f female 2
@@ -201,11 +205,14 @@ mod tests {
     #[test]
     fn what_a_spreadsheet_rounded_is_destroyed_where_its_digits_count() {
         for kind in [Kind::ResidentId, Kind::Phone, Kind::Digits, Kind::Quantity] {
-            check(kind, "1.10101E+17", FieldState::Destroyed);
+            for written in ["1.10101E+17", "1.10101E17", "1,10101E+17", "1e17", "1E+5"] {
+                check(kind, written, FieldState::Destroyed);
+            }
         }
         check(Kind::Words, "1.10101E+17", FieldState::Valid);
         // fifteen digits are all that a spreadsheet keeps of a number, also where it shows them without an exponent
         check(Kind::ResidentId, "110105194912310000", FieldState::Destroyed);
+        check(Kind::ResidentId, "110105194912310016.0", FieldState::Destroyed);
         check(Kind::ResidentId, "11010519491231002X", FieldState::Valid);
         check(Kind::ResidentId, "110105194912310010", FieldState::Repairable);
     }

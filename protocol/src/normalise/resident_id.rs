@@ -96,9 +96,12 @@ impl ResidentId {
 }
 
 /// What people write between the digits of a number.
-// SPEC 4.3  eighteen digits of which a spreadsheet kept fifteen: the last three are noughts, and the check digit fails
+// SPEC 4.3  eighteen digits of which a spreadsheet kept fifteen: the last three are noughts, or `.0` stands behind them; and the
+// check digit fails
 pub fn is_rounded(clean: &str) -> bool {
-    clean.len() == 18 && clean.ends_with("000") && clean.bytes().all(|c| c.is_ascii_digit()) && !valid(clean.as_bytes())
+    let (digits, float) = clean.strip_suffix(".0").map_or((clean, false), |digits| (digits, true));
+    let rounded = float || digits.ends_with("000");
+    rounded && digits.len() == 18 && digits.bytes().all(|c| c.is_ascii_digit()) && !valid(digits.as_bytes())
 }
 
 pub fn is_separator(c: char) -> bool {

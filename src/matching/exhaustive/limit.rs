@@ -19,11 +19,12 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    pub const DECIMALS: usize = 9;
+    /// As many as a numerator times the weights of two filters leaves room for in 64 bits.
+    const DECIMALS: usize = 14;
 
     /// A little less than `similarity`, however that was rounded: no pair that reaches it is lost.
     pub fn below(similarity: f64) -> Self {
-        let denominator = 10u64.pow(Self::DECIMALS as u32);
+        let denominator = 1_000_000_000;
         let numerator = (similarity.clamp(0.0, 1.0) * denominator as f64).floor() as u64;
         Self { numerator: numerator.saturating_sub(1), denominator }
     }
@@ -109,11 +110,11 @@ mod tests {
     #[test]
     fn a_threshold_is_what_was_written() {
         for (text, numerator, denominator) in
-            [("0.8", 8, 10), (".85", 85, 100), ("1", 1, 1), ("0", 0, 1), ("1.000", 1000, 1000), ("0.", 0, 1)]
+            [("0.8", 8, 10), (".85", 85, 100), ("1", 1, 1), ("0", 0, 1), ("1.000", 1, 1), ("0.", 0, 1), ("0.80", 8, 10)]
         {
             assert_eq!(text.parse(), Ok(Threshold { numerator, denominator }), "{text}");
         }
-        for text in ["", ".", "-0.5", "1.1", "0,8", "8e-1", "0.1234567890", "99999999999999999999", "٠.٨"] {
+        for text in ["", ".", "-0.5", "1.1", "0,8", "8e-1", "0.123456789012345", "99999999999999999999", "٠.٨"] {
             assert!(text.parse::<Threshold>().unwrap_err().contains("from 0 to 1"), "{text}");
         }
     }
@@ -124,6 +125,8 @@ mod tests {
         assert_eq!(limit(Measure::Dice, "0.75").overlap(300, 500), 300);
         assert_eq!(limit(Measure::Dice, "0.750000001").overlap(300, 500), 301);
         assert_eq!(limit(Measure::Dice, "0.8").overlap(4, 1), 2);
+        // the fullest filters at the finest threshold
+        assert_eq!(limit(Measure::Dice, "0.99999999999999").overlap(16_384, 16_384), 16_384);
     }
 
     #[test]

@@ -23,8 +23,8 @@ use kernel::Counts;
 use rayon::prelude::*;
 use slices::{Block, Order, Probe};
 
-/// Probes that are compared together: their offsets stay in the second-level cache while the blocks go by.
-const TILE: usize = 256;
+/// Probes of a tile, which are compared together: their offsets stay in the second-level cache while the blocks go by.
+pub const TILE: usize = 256;
 
 /// Two rows whose filters are similar enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
