@@ -11,6 +11,7 @@ mod harness;
 mod indexing;
 mod interrupts;
 mod journey;
+mod kills;
 mod pairing;
 mod postgres;
 mod readme;

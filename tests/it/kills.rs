@@ -1,0 +1,141 @@
+//! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
+//! answers are those of a journey that nobody disturbed.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Project, Said, Server, on_both_stores};
+use crate::journey::files;
+
+/// Kills on each kind of store, where `HEDUI_KILLS` says nothing else.
+const KILLS: u32 = 200;
+/// Milliseconds; most commands take less, so that some moments come when they are over.
+const LATEST: u64 = 45;
+
+on_both_stores! { killed_at_any_moment_all_goes_on_and_nothing_is_lost }
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+struct Journey<'j> {
+    project: &'j Project,
+    server: Server,
+    dice: Dice,
+    kills: u32,
+    moments: Vec<String>,
+}
+
+impl Journey<'_> {
+    /// Runs a command until it succeeds; the first time somebody is killed while it runs.
+    fn step(&mut self, name: &str, command: impl Fn(&Server) -> Command) {
+        let mut child = command(&self.server).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let moment = Duration::from_millis(self.dice.below(LATEST));
+        std::thread::sleep(moment);
+        let whom = if self.dice.below(2) == 0 { "server" } else { "client" };
+        let was_over = child.try_wait().unwrap().is_some();
+        if whom == "server" {
+            let address = self.server.address().to_owned();
+            self.server.kill();
+            self.server = Server::start(self.project, &address);
+            self.kills += 1;
+        } else if !was_over {
+            child.kill().unwrap();
+            self.kills += 1;
+        }
+        self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
+        if child.wait_with_output().unwrap().status.success() {
+            return;
+        }
+        let since = Instant::now();
+        loop {
+            let said = Said::of(&command(&self.server).output().unwrap());
+            match said.code {
+                Some(0) => return,
+                // the other side is away: the same command again
+                Some(75) if since.elapsed() < Duration::from_secs(60) => {}
+                code => panic!("{name} ended with {code:?}: {}\n{:?}", said.stderr, self.moments),
+            }
+        }
+    }
+}
+
+fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("HEDUI_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let wanted = number("HEDUI_KILLS").map_or(KILLS, |kills| u32::try_from(kills).unwrap());
+    println!("HEDUI_SEED={seed}");
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    let mut journey = Journey { project: &project, server, dice: Dice(seed), kills: 0, moments: Vec::new() };
+    let data = [("bank", &bank), ("vehicle", &vehicle)];
+    let mut round = 0;
+    while journey.kills < wanted {
+        for (agency, data) in data {
+            let out = project.text(&format!("{agency}-{round}"));
+            journey.step("encode", |_| {
+                // what a killed encoder had finished stays
+                let _ = std::fs::remove_dir_all(&out);
+                project.agency("encode", agency, &[data, "--out", &out])
+            });
+            journey.step("submit", |server| with(project.agency("submit", agency, &[&out]), server, &project, agency));
+        }
+        journey.step("request", |server| project.office_at(&server.parties, "request", &[&office, "--again"]));
+        journey.step("fetch", |server| project.office_at(&server.parties, "fetch", &[]));
+        let answer =
+            |server: &Server| with(project.agency("answer", "vehicle", &[&vehicle]), server, &project, "vehicle");
+        journey.step("answer", answer);
+        journey.step("fetch", |server| project.office_at(&server.parties, "fetch", &[]));
+        journey.step("report", |server| project.office_at(&server.parties, "report", &[]));
+        round += 1;
+    }
+    println!("{} kills in {round} rounds: {:?}", journey.kills, journey.moments);
+
+    // nobody disturbs any more: what was acknowledged is there, and each commission has the answers that it must have
+    let server = &journey.server;
+    project.answer("vehicle", &vehicle, server).done();
+    for verb in ["fetch", "report"] {
+        Said::of(&project.office_at(&server.parties, verb, &[]).output().unwrap()).done();
+    }
+    let mut seen = 0;
+    for entry in std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_none_or(|kind| kind != "json") {
+            continue;
+        }
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&entry).unwrap()).unwrap();
+        let agencies = &report["members"][0]["agencies"];
+        let values = |agency: usize| {
+            let records = agencies[agency]["records"].as_array().unwrap();
+            records.iter().map(|record| record["items"][0]["payload"]["values"].clone()).collect::<Vec<_>>()
+        };
+        if report["household"] == "H1" {
+            assert_eq!(values(0), [serde_json::json!({ "accounts": "2", "balance": "70123.45" })], "{report}");
+            assert_eq!((agencies[1]["state"].as_str(), values(1).len()), (Some("no-record"), 0), "{report}");
+            assert_eq!(report["members"][1]["excluded"], "withdrawn");
+        } else {
+            assert_eq!(agencies[0]["state"], "not-covered", "{report}");
+            assert_eq!(values(1), [serde_json::json!({ "vehicle_price": "123456.78", "vehicles": "1" })], "{report}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2 * round, "{seen} reports of {round} rounds");
+    let doctor = Command::new(env!("CARGO_BIN_EXE_hedui"))
+        .args(["server", "doctor", "--data", &project.text("server")])
+        .args(project.store_arguments())
+        .output();
+    Said::of(&doctor.unwrap()).done();
+}
+
+fn with(mut command: Command, server: &Server, project: &Project, party: &str) -> Command {
+    command.args(server.arguments(project, party));
+    command
+}
