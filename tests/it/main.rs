@@ -1,5 +1,6 @@
 //! The integration tests: one binary, real processes, real sockets, real files.
 
+mod access;
 mod architecture;
 mod bad_input;
 mod blind;

@@ -1,0 +1,152 @@
+//! Every route of the server, as its sources name them, asked by everybody who might: nobody is let in who should not be.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hedui::transport::tls::Identity;
+use reqwest::{Method, StatusCode};
+
+use crate::harness::{OFFICE, OTHER_OFFICE, Project, Server, on_both_stores, run};
+use crate::journey::files;
+
+on_both_stores! { nobody_is_let_in_who_should_not_be }
+
+/// A method and a path, and whether it is the operator's.
+struct Route {
+    method: Method,
+    path: String,
+    operators: bool,
+}
+
+/// What the sources route: a route that is added is tried without anybody thinking of it.
+fn routes() -> Vec<Route> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/http");
+    let mut routes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&entry).unwrap();
+        for route in text.split(".route(\"").skip(1) {
+            let (path, rest) = route.split_once("\", ").unwrap();
+            let method = match rest.split_once('(').unwrap().0 {
+                "get" => Method::GET,
+                "post" => Method::POST,
+                "put" => Method::PUT,
+                other => panic!("{path}: a route with `{other}`, which this test does not know"),
+            };
+            routes.push(Route { method, path: path.to_owned(), operators: entry.ends_with("operator.rs") });
+        }
+    }
+    assert!(routes.len() >= 14, "{} routes were found", routes.len());
+    routes
+}
+
+/// Who may: whoever stands here, and nobody else. A route that is not here is nobody's.
+fn allowed(path: &str) -> &'static [&'static str] {
+    match path {
+        "/v1/project" => &["bank", "vehicle", OFFICE, OTHER_OFFICE],
+        // the header that is sent is the bank's, and so is the batch
+        "/v1/batches" | "/v1/batches/{batch}" | "/v1/batches/{batch}/parts/{number}" | "/v1/batches/{batch}/commit" => {
+            &["bank"]
+        }
+        // the body is not read before the caller is known; then it is refused as malformed
+        "/v1/commissions" => &[OFFICE, OTHER_OFFICE],
+        "/v1/commissions/{commission}" | "/v1/commissions/{commission}/answers" => &[OFFICE],
+        // what is sent is signed by another, for something else: not even the office itself withdraws by it
+        "/v1/commissions/{commission}/withdrawal" => &[],
+        "/v1/notices" | "/v1/answers" => &["bank", "vehicle"],
+        "/healthz" | "/readyz" | "/metrics" => &["operator"],
+        _ => &[],
+    }
+}
+
+/// Everybody: parties, and others whose certificate the authority has signed or has not.
+const CALLERS: [&str; 10] = [
+    "bank",
+    "vehicle",
+    OFFICE,
+    OTHER_OFFICE,
+    "operator",
+    "server",
+    // of no organisation of the manifest; the bank's with an office's role; an office's with an agency's
+    "stranger",
+    "bank-office",
+    "office-agency",
+    // without a certificate
+    "nobody",
+];
+
+fn client(project: &Project, caller: &str) -> reqwest::Client {
+    let file = |name: String| project.path("pki").join(name);
+    let identity = |caller: &str| Identity {
+        certificate: file(format!("{caller}.crt")),
+        key: file(format!("{caller}.key")),
+        ca: file("ca.crt".into()),
+    };
+    let mut tls = identity(if caller == "nobody" { "bank" } else { caller }).client().unwrap();
+    if caller == "nobody" {
+        tls.client_auth_cert_resolver = Arc::new(NoCertificate);
+    }
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+}
+
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::client::ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// None: the connection was refused.
+async fn status(client: &reqwest::Client, method: &Method, url: &str, body: &[u8]) -> Option<StatusCode> {
+    let sent = client.request(method.clone(), url).body(body.to_vec()).send().await;
+    sent.inspect_err(|e| assert!(!e.is_builder(), "{e}")).ok().map(|answer| answer.status())
+}
+
+fn nobody_is_let_in_who_should_not_be(project: Project) {
+    let issue = |name: &str, organisation: &str, role: &str| {
+        let pki = project.text("pki");
+        run(&["pki", "issue", &pki, name, "--organisation", organisation, "--role", role]).done();
+    };
+    issue("stranger", "Org stranger", "agency");
+    issue("bank-office", "Org bank", "office");
+    issue("office-agency", &format!("Org {OFFICE}"), "agency");
+    let (office, bank, _) = files(&project);
+    let server: Server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    for verb in ["request", "fetch", "report"] {
+        let more: &[&str] = if verb == "request" { &[&office] } else { &[] };
+        project.office(verb, &server, more).done();
+    }
+    let commission = project.report("H1")["commission"].as_str().unwrap().to_owned();
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    let batch = log.split("Committed batch ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let header = std::fs::read(project.path("bank/batch.json")).unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (mut tried, mut let_in) = (0, 0);
+    for caller in CALLERS {
+        let client = client(&project, caller);
+        for route in routes() {
+            let path =
+                route.path.replace("{batch}", &batch).replace("{commission}", &commission).replace("{number}", "0");
+            let signed = matches!(route.path.as_str(), "/v1/batches" | "/v1/commissions/{commission}/withdrawal");
+            let body: &[u8] = if signed { &header } else { b"{}" };
+            for (base, its_own) in [(&server.parties, !route.operators), (&server.operator, route.operators)] {
+                let got = runtime.block_on(status(&client, &route.method, &format!("{base}{path}"), body));
+                let refused = got.is_none_or(|status| matches!(status.as_u16(), 401 | 403 | 404));
+                let may = its_own && allowed(&route.path).contains(&caller);
+                assert_eq!(!refused, may, "{caller}: {} {} at {base}: {got:?}", route.method, route.path);
+                // without a certificate nothing is said at all
+                assert!(caller != "nobody" || got.is_none(), "{caller}: {got:?}");
+                (tried, let_in) = (tried + 1, let_in + u32::from(!refused));
+            }
+        }
+    }
+    assert_eq!((tried, let_in), (10 * 14 * 2, 4 + 4 + 2 + 2 + 4 + 3));
+}
