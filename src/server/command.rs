@@ -16,7 +16,7 @@ use crate::options::{Size, TlsFiles};
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Run the linkage server on a folder; nothing else needs to be installed
-    Run(Run),
+    Run(Box<Run>),
     /// Copy everything that must survive into a new folder, while servers run
     Backup(Backup),
     /// Put a backup into an empty place, of the same kind or another
@@ -128,7 +128,8 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
     let ended = runtime.block_on(async {
         match verb {
-            Verb::Run(Run { stores, role, listen, operator_listen, manifest, memory, tls }) => {
+            Verb::Run(run) => {
+                let Run { stores, role, listen, operator_listen, manifest, memory, tls } = *run;
                 let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
                 let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
                 super::run(config, clock, announce).await

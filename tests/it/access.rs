@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hedui::transport::tls::Identity;
+use hedui_protocol::problem::ProblemKind;
 use reqwest::{Method, StatusCode};
 
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, Server, on_both_stores, run};
@@ -149,4 +150,20 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
         }
     }
     assert_eq!((tried, let_in), (10 * 14 * 2, 4 + 4 + 2 + 2 + 4 + 3));
+}
+
+#[test]
+fn the_page_of_the_api_names_every_route_and_every_problem() {
+    let page = crate::harness::repository("docs/API.md");
+    for route in routes() {
+        let line = format!("| `{} {}` |", route.method, route.path);
+        assert_eq!(page.matches(&line).count(), 1, "{line}");
+    }
+    let listed = page.lines().filter(|line| line.starts_with("| `GET ") || line.starts_with("| `P"));
+    assert_eq!(listed.count(), routes().len(), "a route is listed that is not there");
+    for kind in ProblemKind::ALL {
+        let line = format!("| `{}` | {} |", kind.uri(), kind.status());
+        assert_eq!(page.matches(&line).count(), 1, "{line}");
+    }
+    assert_eq!(page.matches("| `urn:hedui:problem:").count(), ProblemKind::ALL.len());
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::bucket::SECRET;
-use crate::harness::{Project, Said, Server, Stores, hedui, run, tls};
+use crate::harness::{Project, Said, Server, Stores, hedui, run, signal, tls};
 use crate::journey::files;
 
 fn stores(project: &Project) -> &Stores {
@@ -100,6 +100,44 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
     command.args(tls(&project, "server"));
     Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1");
     assert!(since.elapsed() < Duration::from_secs(40));
+}
+
+#[test]
+fn a_worker_that_was_paused_beyond_its_lease_is_followed_by_another_and_writes_nothing() {
+    let project = Project::new().on_shared_stores();
+    let city = crate::interrupts::city(&project, "30000");
+    project.encode("bank", &format!("{city}/bank.csv"), "bank").done();
+    let start = |folder: &str, role: &str| {
+        let mut command = Server::command(&project, folder, "127.0.0.1:0");
+        command.args(["--role", role]);
+        Server::spawn(&project, command)
+    };
+    let (api, paused) = (start("api", "api"), start("paused", "worker"));
+    let mut submit = project.agency("submit", "bank", &[&project.text("bank"), "--wait", "120"]);
+    let submit =
+        submit.args(api.arguments(&project, "bank")[..2].to_vec()).args(tls(&project, "bank")).spawn().unwrap();
+    let in_the_making = || {
+        let entries = std::fs::read_dir(project.path("paused/index")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().contains("partial"))
+    };
+    let since = Instant::now();
+    while !in_the_making() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the index was not begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&paused.child, "STOP");
+    assert!(in_the_making(), "paused too late");
+    let other = start("other", "worker");
+    assert!(submit.wait_with_output().unwrap().status.success(), "the other worker did the job");
+    signal(&paused.child, "CONT");
+    let (log, since) = (|| std::fs::read_to_string(&other.log).unwrap(), Instant::now());
+    while !log().contains("another's by now") {
+        assert!(since.elapsed() < Duration::from_secs(60), "{}", log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let stores = stores(&project);
+    assert_eq!(stores.postgres.sql("hedui", "SELECT state FROM batches"), "indexed\n");
+    assert_eq!(stores.postgres.sql("hedui", "SELECT state, attempts FROM jobs"), "done|2\n");
 }
 
 /// Everything that says where a project's servers keep things.
