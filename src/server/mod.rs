@@ -1,7 +1,8 @@
 //! The house of the linkage server: it matches encodings, and never holds a name, a linkage key or an opening key.
 //!
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `indexer` derives
-//! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out.
+//! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
+//! queued jobs, beside other servers; `backup`, `doctor` and `gc` are the operator's.
 
 mod backup;
 pub mod command;
