@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::harness::Project;
 
@@ -18,6 +22,8 @@ pub const SECRET: &str = "a-secret-that-nobody-may-read-elsewhere";
 pub struct Bucket {
     folder: tempfile::TempDir,
     endpoint: String,
+    /// The authority that its certificate is of.
+    pub ca: Option<String>,
     /// Requests that are answered with 503 from now on.
     failing: Arc<AtomicU32>,
     /// Serves until it is dropped.
@@ -26,6 +32,22 @@ pub struct Bucket {
 
 impl Bucket {
     pub fn start() -> Self {
+        Self::serving("http", None)
+    }
+
+    /// Over TLS, with the server certificate of a project's authority.
+    pub fn start_with_tls(project: &Project) -> Self {
+        let pem = |name: &str| project.path("pki").join(name);
+        let chain = CertificateDer::pem_file_iter(pem("server.crt")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(pem("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let bucket = Self::serving("https", Some(TlsAcceptor::from(Arc::new(tls))));
+        Self { ca: Some(project.text("pki/ca.crt")), ..bucket }
+    }
+
+    fn serving(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(NAME)).unwrap();
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).unwrap());
@@ -33,19 +55,21 @@ impl Bucket {
         let service = service.build();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
         let failing = Arc::new(AtomicU32::new(0));
-        runtime.spawn(serve(listener, service, Arc::clone(&failing)));
-        Self { folder, endpoint, failing, _runtime: runtime }
+        runtime.spawn(serve(listener, tls, service, Arc::clone(&failing)));
+        Self { folder, endpoint, ca: None, failing, _runtime: runtime }
     }
 
     /// `hedui server run` with this bucket.
     pub fn arguments(&self, project: &Project) -> Vec<String> {
         let config = project.text("bucket.toml");
-        let settings = format!(
-            "endpoint = \"{}\"\nregion = \"city-1\"\naccess_key_id = \"hedui\"\nsecret_access_key = \"{SECRET}\"\n",
-            self.endpoint
-        );
+        let ca = self.ca.as_ref().map(|ca| format!("ca = \"{ca}\"\n")).unwrap_or_default();
+        let settings = ca
+            + &format!(
+                "endpoint = \"{}\"\nregion = \"city-1\"\naccess_key_id = \"hedui\"\nsecret_access_key = \"{SECRET}\"\n",
+                self.endpoint
+            );
         std::fs::write(&config, settings).unwrap();
         std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         vec!["--parts".into(), format!("s3://{NAME}/city"), "--parts-config".into(), config]
@@ -76,7 +100,7 @@ impl Bucket {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, failing: Arc<AtomicU32>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, failing: Arc<AtomicU32>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
         let (service, failing) = (service.clone(), Arc::clone(&failing));
@@ -91,8 +115,17 @@ async fn serve(listener: TcpListener, service: S3Service, failing: Arc<AtomicU32
                 hyper::service::Service::call(&service, request).await
             }
         });
-        tokio::spawn(
-            async move { Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await },
-        );
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            let builder = Builder::new(TokioExecutor::new());
+            // a connection that ends badly is its client's to notice
+            let _ = match tls {
+                None => builder.serve_connection(TokioIo::new(socket), answer).await,
+                Some(tls) => match tls.accept(socket).await {
+                    Ok(socket) => builder.serve_connection(TokioIo::new(socket), answer).await,
+                    Err(_) => return,
+                },
+            };
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bucket::SECRET;
+use crate::bucket::{Bucket, SECRET};
 use crate::harness::{Project, Said, Server, Stores, hedui, run, signal, tls};
 use crate::journey::files;
 
@@ -62,6 +62,26 @@ fn a_database_that_restarts_and_a_bucket_that_fails_lose_nothing() {
     project.office("request", &server, &[&office]).done();
     project.stores.as_mut().unwrap().postgres.restart();
     answered(&project, &server);
+}
+
+#[test]
+fn a_bucket_over_tls_is_trusted_by_its_authority_alone() {
+    let mut project = Project::new().on_shared_stores();
+    let bucket = Bucket::start_with_tls(&project);
+    project.stores.as_mut().unwrap().bucket = bucket;
+    let (office, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    let server = project.server();
+    project.submit("bank", "bank", &server).done();
+    assert_eq!(stores(&project).bucket.parts().len(), 1);
+    project.office("request", &server, &[&office]).done();
+    answered(&project, &server);
+    drop(server);
+    // the part is to be read anew, and nobody vouches for who the bucket is
+    std::fs::remove_dir_all(project.path("server/index")).unwrap();
+    project.stores.as_mut().unwrap().bucket.ca = None;
+    let said = Server::command(&project, "server", "127.0.0.1:0").output().unwrap();
+    Said::of(&said).refused(1, "certificate");
 }
 
 #[test]
