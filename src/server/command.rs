@@ -77,6 +77,9 @@ pub struct Run {
     /// Memory for building an index, as 500M or 2G; what is mapped is not counted
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     memory: Size,
+    /// Do not run: look whether the server could, and say what is missing
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     tls: TlsFiles,
 }
@@ -129,10 +132,10 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let ended = runtime.block_on(async {
         match verb {
             Verb::Run(run) => {
-                let Run { stores, role, listen, operator_listen, manifest, memory, tls } = *run;
+                let Run { stores, role, listen, operator_listen, manifest, memory, check, tls } = *run;
                 let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
                 let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
-                super::run(config, clock, announce).await
+                if check { super::check(&config).await } else { super::run(config, clock, announce).await }
             }
             Verb::Backup(Backup { stores, out }) => super::back_up(&stores.settle(), &out, clock.now()).await,
             Verb::Restore(Restore { from, stores }) => super::restore(&from, &stores.settle()).await,

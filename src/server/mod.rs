@@ -181,6 +181,25 @@ fn unreachable(database: &Database, why: &ServerError) -> Failure {
     Failure::try_again(format!("{database}: {why}"))
 }
 
+/// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
+pub async fn check(config: &Config) -> Outcome {
+    let project = Project::load(&config.manifest)?;
+    config.identity.server()?;
+    let Places { data, database, parts, parts_config } = &config.places;
+    // a file that is not there yet is made at the start
+    if !matches!(database, Database::Sqlite(path) if !path.exists()) {
+        let store = Store::connect(database, "").await.map_err(|e| unreachable(database, &e))?;
+        store.ping().await.map_err(|e| unreachable(database, &e))?;
+    }
+    if let PartsAt::Bucket { .. } = parts {
+        let bucket = Parts::open(parts, parts_config.as_deref())?;
+        bucket.ping().await.map_err(|e| Failure::try_again(format!("{parts}: {e}")))?;
+    }
+    let (signed, id) = (project.signed_by().len(), project.manifest.id());
+    println!("manifest {id}, signed by {signed} parties; {database}; parts in {parts}; indexes in {}", data.display());
+    Ok(())
+}
+
 /// One server a folder.
 fn lock(data: &Path) -> Outcome<File> {
     let path = data.join("lock");

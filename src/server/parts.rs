@@ -111,6 +111,14 @@ impl Parts {
         Ok(())
     }
 
+    /// Whether the place answers, and lets this program in.
+    pub async fn ping(&self) -> ServerResult<()> {
+        match self.store.head(&object_store::path::Path::from("is-it-there")).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            answer => Ok(answer.map(drop)?),
+        }
+    }
+
     /// All that is stored, parts and whatever else: names, and when each was written.
     pub async fn list(&self) -> ServerResult<Vec<Object>> {
         let objects = self.store.list(None).map_ok(|meta| {

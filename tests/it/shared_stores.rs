@@ -111,6 +111,16 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
     let arguments: Vec<_> =
         command.get_args().map(|a| a.to_str().unwrap().replace("manifest.toml", "second.toml")).collect();
     Said::of(&hedui().args(arguments).output().unwrap()).refused(1, "holds the data of manifest");
+    // the same is told beforehand, and nothing is made
+    let mut check = Server::command(&project, "checked", "127.0.0.1:0");
+    let fine = Said::of(&check.arg("--check").output().unwrap()).done().stdout;
+    assert!(fine.contains("signed by 4 parties; PostgreSQL at localhost; parts in s3://parts/city"), "{fine}");
+    assert!(!project.path("checked").exists());
+    let mut check = Server::command(&project, "checked", "127.0.0.1:0");
+    let config = project.text("bucket.toml");
+    let wrong = std::fs::read_to_string(&config).unwrap().replace(SECRET, "another");
+    std::fs::write(&config, wrong).unwrap();
+    Said::of(&check.arg("--check").output().unwrap()).refused(75, "s3://parts/city");
     let nobody = "postgres://hedui@127.0.0.1:1/hedui";
     let since = Instant::now();
     let mut command = hedui();
