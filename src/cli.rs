@@ -66,6 +66,17 @@ enum Command {
     Office(crate::office::Verb),
 }
 
+impl Cli {
+    /// Whether the log is to be an object a line.
+    pub fn logs_json(&self) -> bool {
+        match &self.command {
+            #[cfg(feature = "server")]
+            Command::Server(verb) => verb.log_format() == crate::server::command::LogFormat::Json,
+            _ => false,
+        }
+    }
+}
+
 pub fn run(cli: Cli) -> Outcome {
     let clock = Clock::System;
     match cli.command {

@@ -14,7 +14,12 @@ fn main() -> ExitCode {
         return failure.exit.into();
     }
     let filter = EnvFilter::try_from_env("HEDUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hedui=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if cli.logs_json() {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
+    }
     match cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

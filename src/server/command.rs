@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use super::{Addresses, Config, Database, PartsAt, Places, Role};
@@ -25,6 +25,22 @@ pub enum Verb {
     Doctor(Doctor),
     /// Remove parts that no batch needs which is being filled, indexed or matched against
     Gc(Gc),
+}
+
+impl Verb {
+    pub fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Run(run) => run.log_format,
+            _ => LogFormat::Text,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// An object a line
+    Json,
 }
 
 /// Where a server keeps things.
@@ -77,6 +93,9 @@ pub struct Run {
     /// Memory for building an index, as 500M or 2G; what is mapped is not counted
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     memory: Size,
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     /// Do not run: look whether the server could, and say what is missing
     #[arg(long)]
     check: bool,
@@ -132,7 +151,7 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let ended = runtime.block_on(async {
         match verb {
             Verb::Run(run) => {
-                let Run { stores, role, listen, operator_listen, manifest, memory, check, tls } = *run;
+                let Run { stores, role, listen, operator_listen, manifest, memory, check, tls, log_format: _ } = *run;
                 let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
                 let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
                 if check { super::check(&config).await } else { super::run(config, clock, announce).await }

@@ -167,3 +167,28 @@ fn the_page_of_the_api_names_every_route_and_every_problem() {
     }
     assert_eq!(page.matches("| `urn:hedui:problem:").count(), ProblemKind::ALL.len());
 }
+
+#[test]
+fn the_operators_page_explains_every_line_of_the_servers_log() {
+    let page = crate::harness::repository("docs/OPERATING.md");
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server")];
+    let mut lines = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for line in text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(\"")) {
+                // the words that stand in every such line: the longest run between what is filled in, its beginning
+                let message = line.1.split('"').next().unwrap();
+                let words = message.split(['{', '}', '`', ':']).map(str::trim).max_by_key(|words| words.len()).unwrap();
+                let begin: String = words.chars().take(20).collect();
+                assert!(page.contains(begin.trim()), "`{message}` is not explained: `{begin}`");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines >= 25, "{lines} lines were found");
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Project, Said, run};
+use crate::harness::{Project, Said, Server, run};
 use crate::interrupts::city;
 use crate::journey::files;
 
@@ -155,4 +155,19 @@ fn a_damaged_index_is_noticed_and_built_anew() {
     project.office("fetch", &server, &[]).done();
     project.office("report", &server, &[]).done();
     assert_eq!(project.report("H1")["members"][0]["agencies"][0]["state"], "answered");
+}
+
+#[test]
+fn the_log_is_an_object_a_line_where_that_is_asked_for() {
+    let project = Project::new();
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    command.args(["--log-format", "json"]);
+    let mut server = Server::spawn(&project, command);
+    assert_eq!(server.signal("TERM"), Some(0));
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines.iter().any(|line| line["level"] == "INFO" && line["message"].as_str().unwrap().starts_with("Stopping"))
+    );
+    assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{log}");
 }
