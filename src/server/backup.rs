@@ -3,6 +3,7 @@
 //! `database.jsonl` is the database, a row a line; `parts/` the parts of its batches; `backup.json` says what there is, and
 //! holds the first one's hash. Parts are checked against the hashes in their batches' signed headers, coming and going.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ struct Seal {
 /// Parts that a batch's header names and the database has noted.
 #[derive(Default)]
 struct Noted {
-    headers: Vec<(BatchId, BatchHeader)>,
+    headers: HashMap<BatchId, BatchHeader>,
     parts: Vec<(BatchId, u32)>,
 }
 
@@ -49,7 +50,7 @@ impl Noted {
         };
         match (row.table.as_str(), row.row.get("header"), row.row.get("number")) {
             ("batches", Some(Value::Bytes { base64 }), _) => {
-                self.headers.push((text("batch")?, header_of(base64.0.clone())?));
+                self.headers.insert(text("batch")?, header_of(base64.0.clone())?);
             }
             ("parts", _, Some(Value::Number(number))) => {
                 self.parts.push((text("batch")?, u32::try_from(*number).map_err(ServerError::failed)?));
@@ -62,8 +63,7 @@ impl Noted {
     /// Each part with what its header says of it.
     fn each(&self) -> impl Iterator<Item = ServerResult<(BatchId, &hedui_protocol::part::PartInfo)>> {
         self.parts.iter().map(|(batch, number)| {
-            let header = self.headers.iter().find(|(of, _)| of == batch).map(|(_, header)| header);
-            let info = header.and_then(|header| header.parts.get(*number as usize));
+            let info = self.headers.get(batch).and_then(|header| header.parts.get(*number as usize));
             info.map(|info| (*batch, info))
                 .ok_or_else(|| ServerError::Failed(format!("batch {batch} has no part {number}")))
         })
@@ -133,6 +133,8 @@ pub async fn restore(from: &Path, database: &Database, parts: &Parts) -> Outcome
     for row in rows()? {
         noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
     }
+    let refused = |e| Failure::refused(format!("{database}: {e}"));
+    let store = Store::open_empty(database, seal.version).await.map_err(refused)?;
     let progress = terminal::bar(noted.parts.len() as u64, "putting parts back");
     for part in noted.each() {
         let (batch, info) = part.map_err(Failure::refused)?;
@@ -149,7 +151,7 @@ pub async fn restore(from: &Path, database: &Database, parts: &Parts) -> Outcome
     }
     progress.finish_and_clear();
     // the database last: a server that finds a batch finds its parts
-    Store::restore(database, seal.version, rows()?).await.map_err(|e| Failure::refused(format!("{database}: {e}")))?;
+    store.fill(rows()?).await.map_err(refused)?;
     terminal::note(format!("{database}: {} rows and {} parts of {}", seal.rows, seal.parts, seal.taken_at));
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::{Addresses, Config, Database, PartsAt, Places, Role};
+use super::{Addresses, Config, Database, PartsAt, Places, Role, upkeep};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -154,16 +154,16 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
                 let Run { stores, role, listen, operator_listen, manifest, memory, check, tls, log_format: _ } = *run;
                 let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
                 let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
-                if check { super::check(&config).await } else { super::run(config, clock, announce).await }
+                if check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
             }
-            Verb::Backup(Backup { stores, out }) => super::back_up(&stores.settle(), &out, clock.now()).await,
-            Verb::Restore(Restore { from, stores }) => super::restore(&from, &stores.settle()).await,
+            Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
+            Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
             Verb::Doctor(Doctor { stores, certificate, repair }) => {
-                super::examine(&stores.settle(), &certificate, repair, clock.now()).await
+                upkeep::examine(&stores.settle(), &certificate, repair, clock.now()).await
             }
             Verb::Gc(Gc { stores, open_days, dry_run }) => {
                 let open = SignedDuration::from_hours(24 * i64::from(open_days));
-                super::collect(&stores.settle(), open, dry_run, clock.now()).await
+                upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
             }
         }
     });

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use hedui_protocol::ids::BatchId;
+use hedui_protocol::messages::BatchState;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::ServerResult;
@@ -11,13 +12,7 @@ use super::store::{HeldBatch, Store};
 use crate::terminal;
 
 /// What was written later may belong to a part whose note is still to come.
-pub const SETTLED: SignedDuration = SignedDuration::from_hours(24);
-
-/// What is to go.
-struct Waste {
-    batches: Vec<HeldBatch>,
-    objects: Vec<Object>,
-}
+const SETTLED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Collects; batches that were never committed when they are older than `open`.
 pub async fn collect(
@@ -28,20 +23,32 @@ pub async fn collect(
     now: Timestamp,
 ) -> ServerResult<()> {
     let before = now - open;
-    let mut waste = find(store, parts, before, now).await?;
+    let (mut waste, mut held) = sorted(store, before).await?;
+    let batches = waste.iter().filter(|batch| !batch.parts.is_empty()).count();
     if !dry_run {
-        // first in the books: what nobody may ask for any more can go
-        for batch in &waste.batches {
+        // first in the books: what nobody may ask for any more can go; one that was committed meanwhile is needed now
+        for batch in &waste {
             store.forget_parts(batch.batch, before).await?;
         }
-        waste.objects = find(store, parts, before, now).await?.objects;
-        for object in &waste.objects {
+        (waste, held) = sorted(store, before).await?;
+    }
+    let gone = waste.iter().map(|batch| batch.batch).collect();
+    let objects = orphans(parts, &held, &gone, now).await?;
+    if !dry_run {
+        for object in &objects {
             parts.remove(object).await?;
         }
     }
-    let (did, of_batches) = (if dry_run { "would remove" } else { "removed" }, waste.batches.len());
-    terminal::note(format!("{did} {} files, with the parts of {of_batches} batches", waste.objects.len()));
+    let did = if dry_run { "would remove" } else { "removed" };
+    terminal::note(format!("{did} {} files, with the parts of {batches} batches", objects.len()));
     Ok(())
+}
+
+/// Batches that nobody needs, and the others.
+async fn sorted(store: &Store, before: Timestamp) -> ServerResult<(Vec<HeldBatch>, Vec<HeldBatch>)> {
+    let is_waste =
+        |batch: &HeldBatch| !batch.is_needed() || batch.state == BatchState::Open && batch.created_at < before;
+    Ok(store.held_batches().await?.into_iter().partition(is_waste))
 }
 
 /// Files that belong to no part of a batch that is needed, and have settled.
@@ -59,14 +66,4 @@ pub async fn orphans(
         _ => object.written_at < now - SETTLED,
     };
     Ok(parts.list().await?.into_iter().filter(is_orphan).collect())
-}
-
-async fn find(store: &Store, parts: &Parts, before: Timestamp, now: Timestamp) -> ServerResult<Waste> {
-    let (waste, held): (Vec<HeldBatch>, Vec<HeldBatch>) = store.held_batches().await?.into_iter().partition(|held| {
-        !held.is_needed() || held.state == hedui_protocol::messages::BatchState::Open && held.created_at < before
-    });
-    let gone = waste.iter().map(|held| held.batch).collect();
-    let objects = orphans(parts, &held, &gone, now).await?;
-    let batches = waste.into_iter().filter(|held| !held.parts.is_empty()).collect();
-    Ok(Waste { batches, objects })
 }

@@ -31,8 +31,6 @@ pub enum Built {
 
 /// Builds the index of a batch, or opens the one that is there.
 pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader) -> ServerResult<Built> {
-    // two that build one batch's index would spoil each other's files
-    let _alone = linkage.indexing.lock().await;
     let shared = Arc::clone(linkage);
     let folder = linkage.indexes.folder(batch);
     match blocking(move || shared.indexes.open(batch)).await {

@@ -2,7 +2,7 @@
 //!
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `indexer` derives
 //! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
-//! queued jobs, beside other servers; `backup`, `doctor` and `gc` are the operator's.
+//! queued jobs, beside other servers; `upkeep` is the operator's, with `backup`, `doctor` and `gc`.
 
 mod backup;
 pub mod command;
@@ -19,6 +19,7 @@ mod release;
 mod run;
 mod store;
 mod tickets;
+mod upkeep;
 mod worker;
 
 use std::fs::File;
@@ -27,7 +28,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use jiff::{SignedDuration, Timestamp};
 use rustix::fs::FlockOperation;
 
 use crate::clock::Clock;
@@ -106,6 +106,8 @@ pub struct Linkage {
     clock: Clock,
     tickets: Tickets,
     wake: Wake,
+    /// Held from before an index is built until the books and this server agree on it: two that build one batch's index
+    /// would spoil each other's files, and one that tidies up would take what another has just built.
     indexing: tokio::sync::Mutex<()>,
     index_memory: u64,
 }
@@ -141,63 +143,8 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     served
 }
 
-/// The stores of servers that may be running, as they are.
-async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
-    if let Database::Sqlite(path) = &places.database
-        && !path.exists()
-    {
-        return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
-    }
-    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-    // no migration: a server of another version may be using it
-    let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
-    Ok((store, parts))
-}
-
-async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
-    let (store, parts) = beside(places).await?;
-    backup::backup(&store, &parts, out, now).await
-}
-
-async fn examine(places: &Places, certificates: &[PathBuf], repair: bool, now: Timestamp) -> Outcome {
-    let (store, parts) = beside(places).await?;
-    let _lock = repair.then(|| lock(&places.data)).transpose()?;
-    doctor::Patient { places, store: &store, parts: &parts, certificates, repair }.examine(now).await
-}
-
-async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
-    let (store, parts) = beside(places).await?;
-    gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
-}
-
-async fn restore(from: &Path, places: &Places) -> Outcome {
-    private_folder(&places.data)?;
-    let _lock = lock(&places.data)?;
-    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-    backup::restore(from, &places.database, &parts).await
-}
-
 fn unreachable(database: &Database, why: &ServerError) -> Failure {
     Failure::try_again(format!("{database}: {why}"))
-}
-
-/// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
-pub async fn check(config: &Config) -> Outcome {
-    let project = Project::load(&config.manifest)?;
-    config.identity.server()?;
-    let Places { data, database, parts, parts_config } = &config.places;
-    // a file that is not there yet is made at the start
-    if !matches!(database, Database::Sqlite(path) if !path.exists()) {
-        let store = Store::connect(database, "").await.map_err(|e| unreachable(database, &e))?;
-        store.ping().await.map_err(|e| unreachable(database, &e))?;
-    }
-    if let PartsAt::Bucket { .. } = parts {
-        let bucket = Parts::open(parts, parts_config.as_deref())?;
-        bucket.ping().await.map_err(|e| Failure::try_again(format!("{parts}: {e}")))?;
-    }
-    let (signed, id) = (project.signed_by().len(), project.manifest.id());
-    println!("manifest {id}, signed by {signed} parties; {database}; parts in {parts}; indexes in {}", data.display());
-    Ok(())
 }
 
 /// One server a folder.

@@ -67,18 +67,25 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
 
 /// Brings this server's indexes to what the books say: another server may have indexed a set.
 async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
-    for (batch, header) in linkage.store.indexed_batches().await? {
-        let here = linkage.indexes.of(&header.agency).is_some_and(|index| index.batch == batch);
+    let _alone = linkage.indexing.lock().await;
+    let mut changed = false;
+    for (agency, batch) in linkage.store.indexed_batches().await? {
+        let here = linkage.indexes.of(&agency).is_some_and(|index| index.batch == batch);
         if here || refused.contains(&batch) {
             continue;
         }
+        let Some((header, _)) = linkage.store.batch(batch).await? else { continue };
         match indexer::build(linkage, batch, &header).await? {
-            Built::Ready(ready) => linkage.indexes.switch(&header.agency, ready),
+            Built::Ready(ready) => linkage.indexes.switch(&agency, ready),
             Built::Refused(reason) => {
-                tracing::error!("Batch {batch} of `{}` has no index: {reason}", header.agency);
+                tracing::error!("Batch {batch} of `{agency}` has no index: {reason}");
                 refused.insert(batch);
             }
         }
+        changed = true;
+    }
+    if changed {
+        linkage.indexes.remove_others()?;
     }
     Ok(())
 }
@@ -133,6 +140,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
         indexer::give_up(linkage, batch)?;
         return linkage.store.index_is_done(job).await;
     }
+    let _alone = linkage.indexing.lock().await;
     match indexer::build(linkage, batch, &header).await? {
         Built::Ready(ready) => {
             // first for matching, then in the books: a commission waits until the books say so

@@ -123,10 +123,7 @@ fn nothing_planted_is_anywhere_at_the_server() {
     let project = Project::new();
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
-    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
-        project.encode(agency, data, agency).done();
-        project.submit(agency, agency, &server).done();
-    }
+    project.submit_both(&bank, &vehicle, &server);
     project.office("request", &server, &[&office]).done();
     project.office("fetch", &server, &[]).done();
     project.answer("vehicle", &vehicle, &server).done();

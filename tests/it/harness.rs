@@ -220,6 +220,14 @@ impl Project {
         Said::of(&command.args(server.arguments(self, agency)).output().unwrap())
     }
 
+    /// Both agencies encode their files and submit them.
+    pub fn submit_both(&self, bank: &str, vehicle: &str, server: &Server) {
+        for (agency, data) in AGENCIES.into_iter().zip([bank, vehicle]) {
+            self.encode(agency, data, agency).done();
+            self.submit(agency, agency, server).done();
+        }
+    }
+
     pub fn answer(&self, agency: &str, data: &str, server: &Server) -> Said {
         let mut command = self.agency("answer", agency, &[data]);
         Said::of(&command.args(server.arguments(self, agency)).output().unwrap())

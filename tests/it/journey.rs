@@ -45,10 +45,7 @@ on_both_stores! {
 fn a_household_is_verified_and_nothing_else_is_told(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
-    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
-        project.encode(agency, data, agency).done();
-        project.submit(agency, agency, &server).done();
-    }
+    project.submit_both(&bank, &vehicle, &server);
     let said = project.office("request", &server, &[&office]).done();
     assert!(said.stderr.contains("2 commissions filed for 2 of 3 people"), "{}", said.stderr);
     project.office("fetch", &server, &[]).done();
@@ -173,10 +170,7 @@ fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal(project: Project)
 fn a_withdrawn_commission_releases_nothing_more(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
-    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
-        project.encode(agency, data, agency).done();
-        project.submit(agency, agency, &server).done();
-    }
+    project.submit_both(&bank, &vehicle, &server);
     project.office("request", &server, &[&office]).done();
     project.office("withdraw", &server, &["H2"]).done();
     let said = project.answer("vehicle", &vehicle, &server).done();

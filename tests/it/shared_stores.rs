@@ -181,10 +181,7 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     let mut project = Project::new();
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
-    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
-        project.encode(agency, data, agency).done();
-        project.submit(agency, agency, &server).done();
-    }
+    project.submit_both(&bank, &vehicle, &server);
     project.office("request", &server, &[&office]).done();
     project.office("fetch", &server, &[]).done();
     let server_verb = |verb: &[&str], places: Vec<String>| {

@@ -181,16 +181,15 @@ impl Store {
         row.get::<&str, _>("batch").parse().map(AgencySet::Indexed).map_err(ServerError::failed)
     }
 
-    /// Every agency's indexed batch: what a restarted server opens.
-    pub async fn indexed_batches(&self) -> ServerResult<Vec<(BatchId, BatchHeader)>> {
+    /// Every agency's indexed batch: what a worker must have an index of.
+    pub async fn indexed_batches(&self) -> ServerResult<Vec<(String, BatchId)>> {
         let rows =
-            sqlx::query("SELECT batch, header FROM batches WHERE state = 'indexed'").fetch_all(&self.pool).await?;
-        rows.iter()
-            .map(|row| {
-                let batch = row.get::<String, _>("batch").parse().map_err(ServerError::failed)?;
-                Ok((batch, header_of(row.get("header"))?))
-            })
-            .collect()
+            sqlx::query("SELECT agency, batch FROM batches WHERE state = 'indexed'").fetch_all(&self.pool).await?;
+        let batch = |row: &AnyRow| {
+            let batch = row.get::<&str, _>("batch").parse().map_err(ServerError::failed)?;
+            Ok((row.get("agency"), batch))
+        };
+        rows.iter().map(batch).collect()
     }
 
     /// Every batch.

@@ -57,32 +57,35 @@ impl Store {
         Ok(())
     }
 
-    /// Fills an empty database with rows of one that had had the migrations up to `version`, and brings it up to date.
-    pub async fn restore(
-        database: &Database,
-        version: i64,
-        rows: impl Iterator<Item = ServerResult<DumpedRow>>,
-    ) -> ServerResult<()> {
-        let store = Self::connect(database, "restore").await?;
+    /// Opens a database with nothing in it, with the tables of the migrations up to `version`.
+    pub async fn open_empty(database: &Database, version: i64) -> ServerResult<Self> {
         if version > newest() {
             let known = newest();
             return Err(ServerError::Failed(format!("the backup is of version {version}, this program knows {known}")));
         }
+        let store = Self::connect(database, "restore").await?;
         store.migrate(version).await?;
-        let mut tx = store.write().await?;
         for table in TABLES {
-            // an earlier version may not have had the table
-            let there =
-                sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1"))).fetch_optional(&store.pool).await;
-            if there.is_ok_and(|row| row.is_some()) {
-                return Err(ServerError::Failed("the database is not empty".into()));
+            let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1")));
+            match row.fetch_optional(&store.pool).await {
+                Ok(None) => {}
+                Ok(Some(_)) => return Err(ServerError::Failed("the database is not empty".into())),
+                // an earlier version had not all tables
+                Err(sqlx::Error::Database(_)) => {}
+                Err(e) => return Err(e.into()),
             }
         }
+        Ok(store)
+    }
+
+    /// Fills an empty database, all or nothing, and brings it up to date.
+    pub async fn fill(&self, rows: impl Iterator<Item = ServerResult<DumpedRow>>) -> ServerResult<()> {
+        let mut tx = self.write().await?;
         for row in rows {
             insert(&mut tx, row?).await?;
         }
         tx.commit().await?;
-        store.migrate(newest()).await
+        self.migrate(newest()).await
     }
 }
 

@@ -1,0 +1,68 @@
+//! What an operator does beside a running server, or before one runs.
+
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::doctor::Patient;
+use super::parts::{Parts, PartsAt};
+use super::project::Project;
+use super::store::{Database, Store};
+use super::{Config, Places, backup, gc, lock, unreachable};
+use crate::failure::{Failure, Outcome};
+use crate::staging::private_folder;
+
+/// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
+pub async fn check(config: &Config) -> Outcome {
+    let project = Project::load(&config.manifest)?;
+    config.identity.server()?;
+    let Places { data, database, parts, parts_config } = &config.places;
+    // a file that is not there yet is made at the start
+    if !matches!(database, Database::Sqlite(path) if !path.exists()) {
+        let store = Store::connect(database, "").await.map_err(|e| unreachable(database, &e))?;
+        store.ping().await.map_err(|e| unreachable(database, &e))?;
+    }
+    if let PartsAt::Bucket { .. } = parts {
+        let bucket = Parts::open(parts, parts_config.as_deref())?;
+        bucket.ping().await.map_err(|e| Failure::try_again(format!("{parts}: {e}")))?;
+    }
+    let (signed, id) = (project.signed_by().len(), project.manifest.id());
+    println!("manifest {id}, signed by {signed} parties; {database}; parts in {parts}; indexes in {}", data.display());
+    Ok(())
+}
+
+/// The stores of servers that may be running, as they are.
+async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
+    if let Database::Sqlite(path) = &places.database
+        && !path.exists()
+    {
+        return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
+    }
+    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
+    // no migration: a server of another version may be using it
+    let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
+    Ok((store, parts))
+}
+
+pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
+    backup::backup(&store, &parts, out, now).await
+}
+
+pub async fn examine(places: &Places, certificates: &[PathBuf], repair: bool, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
+    let _lock = repair.then(|| lock(&places.data)).transpose()?;
+    Patient { places, store: &store, parts: &parts, certificates, repair }.examine(now).await
+}
+
+pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
+    let (store, parts) = beside(places).await?;
+    gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
+}
+
+pub async fn restore(from: &Path, places: &Places) -> Outcome {
+    private_folder(&places.data)?;
+    let _lock = lock(&places.data)?;
+    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
+    backup::restore(from, &places.database, &parts).await
+}
