@@ -1,7 +1,7 @@
 //! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
 //! answers are those of a journey that nobody disturbed.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Project, Said, Server, on_both_stores};
@@ -11,6 +11,9 @@ use crate::journey::files;
 const KILLS: u32 = 200;
 /// Milliseconds; most commands take less, so that some moments come when they are over.
 const LATEST: u64 = 45;
+
+/// A command that takes longer waits for something that does not come.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 on_both_stores! { killed_at_any_moment_all_goes_on_and_nothing_is_lost }
 
@@ -38,7 +41,7 @@ struct Journey<'j> {
 impl Journey<'_> {
     /// Runs a command until it succeeds; the first time somebody is killed while it runs.
     fn step(&mut self, name: &str, command: impl Fn(&Server) -> Command) {
-        let mut child = command(&self.server).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = quiet(command(&self.server));
         let moment = Duration::from_millis(self.dice.below(LATEST));
         std::thread::sleep(moment);
         let whom = if self.dice.below(2) == 0 { "server" } else { "client" };
@@ -53,18 +56,28 @@ impl Journey<'_> {
             self.kills += 1;
         }
         self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
-        if child.wait_with_output().unwrap().status.success() {
-            return;
+        let mut code = self.end_of(name, child);
+        let since = Instant::now();
+        while code != Some(0) {
+            // killed by us; or the other side is away: the same command again
+            let again = code.is_none() || code == Some(75) && since.elapsed() < PATIENCE;
+            assert!(again, "{name} ended with {code:?}\n{:?}", self.moments);
+            code = self.end_of(name, quiet(command(&self.server)));
         }
+    }
+
+    /// The exit code; a command that waits for what has been lost would wait for ever.
+    fn end_of(&self, name: &str, mut child: Child) -> Option<i32> {
         let since = Instant::now();
         loop {
-            let said = Said::of(&command(&self.server).output().unwrap());
-            match said.code {
-                Some(0) => return,
-                // the other side is away: the same command again
-                Some(75) if since.elapsed() < Duration::from_secs(60) => {}
-                code => panic!("{name} ended with {code:?}: {}\n{:?}", said.stderr, self.moments),
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
             }
+            if since.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("{name} goes on for more than {PATIENCE:?}: something was lost\n{:?}", self.moments);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
@@ -138,4 +151,8 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
 fn with(mut command: Command, server: &Server, project: &Project, party: &str) -> Command {
     command.args(server.arguments(project, party));
     command
+}
+
+fn quiet(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
