@@ -43,7 +43,6 @@ enum Command {
     /// Write a synthetic city's files
     Synth(crate::synth::command::Synth),
     /// Make keys, and show what may be told of them
-    #[cfg(any(feature = "agency", feature = "office"))]
     #[command(subcommand)]
     Key(project::key::Verb),
     /// A test authority for TLS certificates
@@ -60,10 +59,53 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Server(crate::server::command::Verb),
+    /// What the linkage server did, proved from its log
+    #[cfg(any(feature = "auditor", feature = "server"))]
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// The requesting office
     #[cfg(feature = "office")]
     #[command(subcommand)]
     Office(crate::office::Verb),
+}
+
+/// `hedui audit …`: the operator writes the log, the auditor reads it.
+#[cfg(any(feature = "auditor", feature = "server"))]
+#[derive(Subcommand, Debug)]
+enum AuditVerb {
+    /// Write a server's log into a folder, or go on with one: the operator, beside the server
+    #[cfg(feature = "server")]
+    Export(crate::server::command::ExportLog),
+    /// Copy the log from a running server, or go on with a copy: the auditor, by a certificate of the role `auditor`
+    #[cfg(feature = "auditor")]
+    Fetch(crate::audit::Fetch),
+    /// Look whether an exported log is whole, is the one that was signed, and says only what was allowed; exit 0 if so
+    #[cfg(feature = "auditor")]
+    Verify(crate::audit::Verify),
+    /// Find entries of an exported log
+    #[cfg(feature = "auditor")]
+    Search(crate::audit::Search),
+    /// Tell what an exported log says as it grows
+    #[cfg(feature = "auditor")]
+    Watch(crate::audit::Watch),
+}
+
+#[cfg(any(feature = "auditor", feature = "server"))]
+impl AuditVerb {
+    fn run(self) -> Outcome {
+        match self {
+            #[cfg(feature = "server")]
+            Self::Export(export) => crate::server::command::export(export),
+            #[cfg(feature = "auditor")]
+            Self::Fetch(fetch) => crate::transport::block_on(fetch.run()),
+            #[cfg(feature = "auditor")]
+            Self::Verify(verify) => verify.run(),
+            #[cfg(feature = "auditor")]
+            Self::Search(search) => search.run(),
+            #[cfg(feature = "auditor")]
+            Self::Watch(watch) => watch.run(),
+        }
+    }
 }
 
 impl Cli {
@@ -93,7 +135,6 @@ pub fn run(cli: Cli) -> Outcome {
         #[cfg(feature = "agency")]
         Command::Schema(verb) => crate::schema::run(verb),
         Command::Synth(synth) => synth.run(),
-        #[cfg(any(feature = "agency", feature = "office"))]
         Command::Key(verb) => project::key::run(verb),
         Command::Pki(verb) => project::pki::run(verb),
         Command::Manifest(verb) => project::manifest::run(verb),
@@ -101,6 +142,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Agency(verb) => crate::agency::run(verb, &clock),
         #[cfg(feature = "server")]
         Command::Server(verb) => crate::server::command::run(verb, clock),
+        #[cfg(any(feature = "auditor", feature = "server"))]
+        Command::Audit(verb) => verb.run(),
         #[cfg(feature = "office")]
         Command::Office(verb) => crate::office::run(verb, &clock),
     }

@@ -100,7 +100,7 @@ mod tests {
             let read = read(&path).unwrap();
             proptest::prop_assert_eq!(read.as_slice(), bytes.as_slice());
             let right = bytes.len() == 32 && bytes.iter().any(|byte| *byte != bytes[0]);
-            proptest::prop_assert_eq!(hedui_protocol::keys::checked(&read).is_ok(), right);
+            proptest::prop_assert_eq!(hedui_protocol::secret::checked(&read).is_ok(), right);
         }
     }
 }

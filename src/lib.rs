@@ -1,11 +1,13 @@
 //! Hedui: a household's means verified without a register of who was checked.
 //!
 //! `docs/ARCHITECTURE.md` is the map. Imports go down only: the door ([`cli`]) opens the houses
-//! (`agency`, `server`, `office`), the houses use the street ([`transport`]) and the workshop
+//! (`agency`, `server`, `office`, `audit`), the houses use the street ([`transport`]) and the workshop
 //! (`matching`), and everything stands on `hedui_protocol`.
 
 #[cfg(feature = "agency")]
 pub mod agency;
+#[cfg(feature = "auditor")]
+pub mod audit;
 pub mod cli;
 #[cfg(feature = "agency")]
 pub mod clk;
@@ -20,6 +22,8 @@ pub mod keyfile;
 pub mod learning;
 #[cfg(feature = "agency")]
 pub mod link;
+#[cfg(any(feature = "auditor", feature = "server"))]
+pub mod logbook;
 #[cfg(any(feature = "agency", feature = "server"))]
 pub mod matching;
 #[cfg(feature = "office")]

@@ -1,7 +1,7 @@
 //! Arguments that several commands share, and what they load.
 
 use std::path::{Path, PathBuf};
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 use std::time::Duration;
 
 use clap::Args;
@@ -72,7 +72,7 @@ impl TlsFiles {
 
 /// The linkage server and how to reach it.
 #[derive(Args, Clone, Debug)]
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 pub struct ServerAddress {
     /// The linkage server, for instance https://linkage.example:8443
     #[arg(long, value_name = "URL")]
@@ -82,12 +82,19 @@ pub struct ServerAddress {
     /// Seconds to go on trying while the server does not answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
+    /// Where this party keeps the server's receipts, which prove what it did; beside the certificate where it is not given
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
 }
 
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 impl ServerAddress {
-    pub fn client(&self) -> Outcome<crate::transport::client::Client> {
-        crate::transport::client::Client::new(&self.server, &self.tls.identity(), Duration::from_secs(self.wait))
+    pub fn client(&self, manifest: &Manifest) -> Outcome<crate::transport::client::Client> {
+        let beside = || self.tls.tls_cert.with_extension("receipts.jsonl");
+        let witness =
+            crate::transport::witness::Witness::open(&self.receipts.clone().unwrap_or_else(beside), manifest)?;
+        let (identity, patience) = (self.tls.identity(), Duration::from_secs(self.wait));
+        crate::transport::client::Client::new(&self.server, &identity, patience, witness)
     }
 }
 
@@ -187,7 +194,7 @@ impl SigningKeyFile {
     ) -> Outcome<(hedui_protocol::sign::SigningKey, zeroize::Zeroizing<[u8; 32]>)> {
         let bytes = crate::keyfile::read(&self.signing_key)?;
         let file = self.signing_key.display();
-        let seed = hedui_protocol::keys::checked(&bytes)
+        let seed = hedui_protocol::secret::checked(&bytes)
             .map_err(|e| Failure::refused(format!("{file}: {e}")).hint(NEW_KEY))?;
         let key = hedui_protocol::sign::SigningKey::from_seed(&seed);
         if key.public() != public {

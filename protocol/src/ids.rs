@@ -109,6 +109,10 @@ id!(
     SubjectId, 16, "subject"
 );
 id!(
+    /// SPEC 14.3  SHA-256 over the log's tree or a part of it (RFC 6962 §2.1).
+    TreeHash, 32, "tree hash"
+);
+id!(
     /// A check value of the linkage key: says whether two parties hold the same one (SPEC 2.2).
     KeyCheck, 8, "key check"
 );

@@ -7,19 +7,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::bytes::Bound;
 use crate::encodings::Token;
 use crate::ids::{ContentHash, KeyCheck, ManifestId, RecordId};
+use crate::secret::{WeakKey, checked};
 
 /// The secret that agencies and offices share and the linkage server never sees.
 ///
 /// Not `Clone`, not `Serialize`: a copy of the key is a decision, not a derive.
 pub struct LinkageKey(Zeroizing<[u8; 32]>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WeakKey {
-    #[error("a key has exactly 32 bytes, this file has {0}")]
-    Length(usize),
-    #[error("all bytes of the key are equal")]
-    Constant,
-}
 
 impl LinkageKey {
     pub fn new(bytes: &[u8]) -> Result<Self, WeakKey> {
@@ -38,13 +31,6 @@ impl LinkageKey {
         hasher.update(self.0.as_slice()).update(&manifest.0);
         ProjectKey(*hasher.finalize().as_bytes())
     }
-}
-
-/// 32 bytes from outside, refused if they are plainly no key.
-pub fn checked(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, WeakKey> {
-    let array: [u8; 32] = bytes.try_into().map_err(|_| WeakKey::Length(bytes.len()))?;
-    let key = Zeroizing::new(array);
-    if key.iter().all(|byte| *byte == key[0]) { Err(WeakKey::Constant) } else { Ok(key) }
 }
 
 /// The linkage key, bound to one manifest.

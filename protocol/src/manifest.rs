@@ -33,6 +33,9 @@ pub struct Terms {
     /// The schema has the profile `clk`, and every party knows that attacks read its CLKs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dangerously_plain: bool,
+    /// The key that signs the server's log (SPEC 14.4); no server runs without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_key: Option<PublicKey>,
     #[serde(default)]
     pub limits: Limits,
     #[serde(rename = "agency")]

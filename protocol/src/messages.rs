@@ -167,6 +167,27 @@ pub struct Stored {
     pub stored: u64,
 }
 
+/// `GET /v1/log?from=N`: entries of the log, and what proves that parties wanted what they say (SPEC 14.6).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LogPage {
+    /// Exact bytes, each JSON, in order; none when there are no more.
+    pub entries: Vec<String>,
+    /// Of the commissions that these entries file or take back.
+    pub commissions: Vec<CommissionProof>,
+    /// Headers of the batches that these entries commit, each signed by its agency.
+    pub batches: Vec<Signed>,
+    /// The newest signed note; none where nothing was signed yet.
+    pub checkpoint: Option<String>,
+}
+
+/// What an office signed of a commission.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CommissionProof {
+    pub ticket: Signed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Signed>,
+}
+
 /// `Vec<u8>` as base64 text.
 pub mod base64_bytes {
     use super::*;

@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::envelope::{Aead, Kdf, Kem, PayloadContext, answer_info, decrypt_once, deposit_info, wrap_aad};
 use crate::ids::{RecordId, SubjectId};
-use crate::keys::{WeakKey, WrapKey, checked};
+use crate::keys::WrapKey;
 use crate::manifest::{Agency, Manifest};
 use crate::part::{Encapsulation, Salt};
+use crate::secret::{WeakKey, checked};
 use crate::sign::{PublicKey, Purpose};
 use crate::slot::Sealed;
 use crate::ticket::{Asked, Granted, Refusal};

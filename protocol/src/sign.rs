@@ -1,6 +1,7 @@
 //! Ed25519 signatures (RFC 8032) over a context and exact bytes.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -8,6 +9,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bound;
+use crate::secret::{WeakKey, checked};
 
 /// What is signed; the same bytes under another purpose have another signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,24 @@ impl SigningKey {
     }
 
     pub fn sign(&self, purpose: Purpose, message: &[u8]) -> Signature {
-        let signature = self.0.sign(purpose.bind(message).as_slice());
-        Signature(signature.as_ref().try_into().expect("Ed25519 signatures have 64 bytes"))
+        self.sign_bytes(purpose.bind(message).as_slice())
+    }
+
+    /// SPEC 14.4  A signed note is signed as it stands: its first line says what it is, and no label of ours begins so.
+    pub(crate) fn sign_note(&self, text: &[u8]) -> Signature {
+        self.sign_bytes(text)
+    }
+
+    fn sign_bytes(&self, bytes: &[u8]) -> Signature {
+        Signature(self.0.sign(bytes).as_ref().try_into().expect("Ed25519 signatures have 64 bytes"))
+    }
+}
+
+impl TryFrom<&[u8]> for SigningKey {
+    type Error = WeakKey;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, WeakKey> {
+        checked(bytes).map(|seed| Self::from_seed(&seed))
     }
 }
 
@@ -77,9 +95,15 @@ pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
     pub fn verify(&self, purpose: Purpose, message: &[u8], signature: &Signature) -> Result<(), SignError> {
-        UnparsedPublicKey::new(&ED25519, self.0)
-            .verify(purpose.bind(message).as_slice(), &signature.0)
-            .map_err(|_| SignError::BadSignature)
+        self.verify_bytes(purpose.bind(message).as_slice(), signature)
+    }
+
+    pub(crate) fn verify_note(&self, text: &[u8], signature: &Signature) -> Result<(), SignError> {
+        self.verify_bytes(text, signature)
+    }
+
+    fn verify_bytes(&self, bytes: &[u8], signature: &Signature) -> Result<(), SignError> {
+        UnparsedPublicKey::new(&ED25519, self.0).verify(bytes, &signature.0).map_err(|_| SignError::BadSignature)
     }
 }
 
@@ -95,6 +119,14 @@ impl TryFrom<String> for PublicKey {
     fn try_from(text: String) -> Result<Self, SignError> {
         let bytes = BASE64.decode(text).map_err(|_| SignError::MalformedKey)?;
         bytes.try_into().map(Self).map_err(|_| SignError::MalformedKey)
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = SignError;
+
+    fn from_str(text: &str) -> Result<Self, SignError> {
+        Self::try_from(text.to_owned())
     }
 }
 

@@ -19,6 +19,7 @@ fn around(linkage_schema: &str) -> Schema {
 /// A manifest of this schema as its parties would read it.
 fn manifest(schema: Schema, dangerously_plain: bool) -> Result<Manifest, ManifestError> {
     let terms = Terms {
+        log_key: None,
         protocol: 1,
         project: "p".into(),
         purpose: "p".into(),

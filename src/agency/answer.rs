@@ -46,7 +46,7 @@ impl Answer {
         let agency = self.own.agency(&manifest)?;
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
         let record_key = RecordKey::from_signing_seed(&seed);
-        let client = self.server.client()?;
+        let client = self.server.client(&manifest)?;
         let mut totals = Totals::default();
         loop {
             // what stays open stands first in the next round

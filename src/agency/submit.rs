@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use hedui_protocol::ids::ContentHash;
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::{BatchState, BatchStatus, Stored};
 use hedui_protocol::part::{BatchHeader, PartInfo, batch_id};
 use hedui_protocol::sign::Signed;
 
 use super::encode::{HEADER_FILE, part_file};
 use crate::failure::{Failure, Outcome};
-use crate::options::ServerAddress;
+use crate::options::{ManifestFile, ServerAddress};
 use crate::terminal;
 use crate::transport::client::Client;
 
@@ -25,6 +26,8 @@ pub struct Submit {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
+    manifest: ManifestFile,
+    #[command(flatten)]
     server: ServerAddress,
     /// Do not wait until the server has indexed the batch
     #[arg(long)]
@@ -33,12 +36,13 @@ pub struct Submit {
 
 impl Submit {
     pub async fn run(self) -> Outcome {
-        let client = self.server.client()?;
+        let client = self.server.client(&self.manifest.load()?)?;
         let (signed, header) = read_header(&self.folder)?;
         let batch = batch_id(&signed);
         let status: BatchStatus = client.post("/v1/batches", &signed).await?;
         send_parts(&client, &self.folder, &header, &status).await?;
-        let mut status: BatchStatus = client.post(&format!("/v1/batches/{batch}/commit"), &()).await?;
+        let says = |event: &Event| event.what() == "batch-committed" && event.batch() == Some(batch);
+        let mut status: BatchStatus = client.post_logged(&format!("/v1/batches/{batch}/commit"), &(), says).await?;
         terminal::note(format!("Committed {} records of `{}` as batch {batch}", header.records, header.agency));
         while !self.no_wait && status.state == BatchState::Committed {
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -86,7 +86,7 @@ impl Children {
                 arguments.extend([&[data.as_str()][..], &project].concat());
                 arguments.extend(["--key-file", &linkage, "--signing-key", &signing, "--out", &folder]);
             }
-            "submit" => arguments.push(&folder),
+            "submit" => arguments.extend([&folder, "--manifest", &manifest]),
             _ => {
                 arguments.extend([&[data.as_str()][..], &project].concat());
                 arguments.extend(["--signing-key", &signing]);
@@ -121,7 +121,7 @@ impl Children {
                 arguments.extend(project);
                 arguments.extend(["--opening-key", &opening, "--out", &reports]);
             }
-            _ => {}
+            _ => arguments.extend(["--manifest", &manifest]),
         }
         arguments.extend(["--state", &state]);
         let tls = server.arguments(&files, OFFICE);
@@ -202,7 +202,7 @@ impl Server {
         let mut child = Command::new(&children.program)
             .args(["server", "run", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"])
             .args(&places)
-            .args(["--manifest", &text(&files.manifest)])
+            .args(["--manifest", &text(&files.manifest), "--log-key", &text(&files.log_key())])
             .args(tls(files, "server"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -53,6 +53,10 @@ impl Files {
         self.keys.join(format!("{party}.signing.key"))
     }
 
+    pub fn log_key(&self) -> PathBuf {
+        self.keys.join("log.key")
+    }
+
     pub fn opening_key(&self) -> PathBuf {
         self.keys.join("office.opening.key")
     }
@@ -73,6 +77,7 @@ pub fn set_up(children: &mut Children) -> Outcome {
         children.operator(&["key", "new", "--kind", kind, &text(&file)])
     };
     let check = key(children, "linkage", files.linkage_key())?;
+    let log_key = key(children, "log", files.log_key())?;
     children.operator(&["pki", "init", &text(&files.pki)])?;
     issue(children, &files, "server", "Linkage server", "server")?;
     issue(children, &files, "operator", "Linkage operator", "operator")?;
@@ -111,6 +116,8 @@ pub fn set_up(children: &mut Children) -> Outcome {
         "resident-cn",
         "--linkage-key-check",
         check.trim(),
+        "--log-key",
+        log_key.trim(),
         "--out",
         &manifest,
     ];

@@ -18,7 +18,8 @@ use crate::failure::{Failure, Outcome};
 use crate::keyfile;
 use crate::options::TlsFiles;
 use crate::terminal;
-use crate::transport::{block_on, client};
+use crate::transport::block_on;
+use crate::transport::client::operators_page;
 
 /// Rows of each file whose values are searched for.
 const ROWS: usize = 60;
@@ -54,8 +55,7 @@ pub fn search_server(children: &Children, server: &Server) -> Outcome<u64> {
 fn operator_metrics(files: &Files, server: &Server) -> Outcome<String> {
     let file = |name: &str| files.pki.join(name);
     let tls = TlsFiles { tls_cert: file("operator.crt"), tls_key: file("operator.key"), tls_ca: file("ca.crt") };
-    let client = client::Client::new(&server.operator, &tls.identity(), std::time::Duration::from_secs(10))?;
-    block_on(client.get_text("/metrics"))
+    block_on(operators_page(&server.operator, &tls.identity(), "/metrics"))
 }
 
 /// Values of people, and secrets: as they are, and as they might have been written down.

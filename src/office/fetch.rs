@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use futures::StreamExt as _;
 use hedui_protocol::ids::CommissionId;
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::{AnswerPage, CommissionState, CommissionStatus, SubjectAnswer};
 use hedui_protocol::problem::ProblemKind;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use tempfile::NamedTempFile;
 use super::StateFolder;
 use super::journal::{Journal, Stage};
 use crate::failure::{Failure, Outcome};
-use crate::options::ServerAddress;
+use crate::options::{ManifestFile, ServerAddress};
 use crate::terminal::{self, Interrupt};
 use crate::transport::client::Client;
 
@@ -29,6 +30,8 @@ const POLL: Duration = Duration::from_millis(100);
 pub struct Fetch {
     #[command(flatten)]
     state: StateFolder,
+    #[command(flatten)]
+    manifest: ManifestFile,
     #[command(flatten)]
     server: ServerAddress,
 }
@@ -45,7 +48,7 @@ pub struct Fetched {
 impl Fetch {
     pub async fn run(self) -> Outcome {
         let interrupt = Interrupt::listen();
-        let client = self.server.client()?;
+        let client = self.server.client(&self.manifest.load()?)?;
         let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
         let progress = terminal::bar(filed.len() as u64, "fetching answers");
         let mut file = AnswerFile::create(&self.state.state)?;
@@ -90,7 +93,8 @@ async fn pages(client: &Client, commission: CommissionId) -> Outcome<Vec<Subject
     }
     let (mut answers, mut next) = (Vec::new(), Some(0));
     while let Some(from) = next {
-        let page: AnswerPage = client.get(&format!("{path}/answers?from={from}")).await?;
+        let says = |event: &Event| event.what() == "released" && event.commission() == Some(commission);
+        let page: AnswerPage = client.get_logged(&format!("{path}/answers?from={from}"), says).await?;
         answers.extend(page.answers);
         next = page.next;
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::keys::EvidenceKey;
+use hedui_protocol::log::Event;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::CommissionStatus;
 use hedui_protocol::ticket::{Asked, Window};
@@ -74,7 +75,7 @@ impl Request {
         let interrupt = Interrupt::listen();
         let manifest = self.manifest.load()?;
         let mut journal = Journal::open(&self.state.state)?;
-        let client = self.server.client()?;
+        let client = self.server.client(&manifest)?;
         let desk = self.desk(&manifest, clock)?;
         let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies(), &desk.encoders)?;
         let people: usize = households.iter().map(|household| household.members.len()).sum();
@@ -189,7 +190,9 @@ fn refuse_what_is_not_offered(manifest: &Manifest, items: &[Asked], programme: &
 async fn file(client: &Client, desk: &Desk<'_>, journal: &mut Journal, commissions: &[Commission]) -> Outcome {
     let sends = commissions.iter().map(|commission| async {
         let request = desk.request(commission)?;
-        let status: CommissionStatus = client.post("/v1/commissions", &request).await?;
+        let says =
+            |event: &Event| event.what() == "commission-filed" && event.commission() == Some(commission.commission);
+        let status: CommissionStatus = client.post_logged("/v1/commissions", &request, says).await?;
         Ok::<CommissionId, Failure>(status.commission)
     });
     let filed: Outcome<Vec<CommissionId>> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).try_collect().await;

@@ -9,7 +9,7 @@ use hedui_protocol::messages::{AgencyStatus, CommissionState, CommissionStatus};
 use super::StateFolder;
 use super::journal::{Journal, Stage};
 use crate::failure::Outcome;
-use crate::options::ServerAddress;
+use crate::options::{ManifestFile, ServerAddress};
 
 const AT_ONCE: usize = 8;
 
@@ -17,6 +17,8 @@ const AT_ONCE: usize = 8;
 pub struct Status {
     #[command(flatten)]
     state: StateFolder,
+    #[command(flatten)]
+    manifest: ManifestFile,
     #[command(flatten)]
     server: ServerAddress,
     /// One line a commission instead of the sum
@@ -26,7 +28,7 @@ pub struct Status {
 
 impl Status {
     pub async fn run(self) -> Outcome {
-        let client = self.server.client()?;
+        let client = self.server.client(&self.manifest.load()?)?;
         let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
         let asks = filed.iter().map(|commission| async {
             let path = format!("/v1/commissions/{}", commission.commission);

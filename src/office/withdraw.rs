@@ -1,6 +1,7 @@
 //! `hedui office withdraw`: commissions are taken back, provably; nothing more is released for them.
 
 use clap::Args;
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::CommissionStatus;
 use hedui_protocol::sign::{Purpose, Signed};
 use hedui_protocol::ticket::Withdrawal;
@@ -35,7 +36,7 @@ impl Withdraw {
         let manifest = self.manifest.load()?;
         let office = super::own(&manifest, &self.office)?;
         let (key, _) = self.signing_key.load_for(&office.name, office.signing_key)?;
-        let client = self.server.client()?;
+        let client = self.server.client(&manifest)?;
         let mut journal = Journal::open(&self.state.state)?;
         let filed = journal.at(Stage::Filed);
         for which in &self.which {
@@ -48,7 +49,9 @@ impl Withdraw {
             let withdrawal = Withdrawal { commission: id, office: office.name.clone(), withdrawn_at: clock.now() };
             let bytes = serde_json::to_vec(&withdrawal).expect("a withdrawal is JSON");
             let signed = Signed::new(&key, Purpose::Withdrawal, bytes);
-            let _: CommissionStatus = client.post(&format!("/v1/commissions/{id}/withdrawal"), &signed).await?;
+            let says = |event: &Event| matches!(event, Event::Withdrawn { commission, .. } if *commission == id);
+            let path = format!("/v1/commissions/{id}/withdrawal");
+            let _: CommissionStatus = client.post_logged(&path, &signed, says).await?;
             journal.withdrawn(id)?;
             terminal::note(format!("Withdrew commission {}", commission.commission_no));
         }

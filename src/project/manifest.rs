@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use hedui_protocol::ids::KeyCheck;
 use hedui_protocol::manifest::{Agency, Item, Limits, Manifest, Office, Terms};
 use hedui_protocol::schema::{Profile, Schema};
+use hedui_protocol::sign::PublicKey;
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
@@ -48,6 +49,9 @@ pub struct New {
     /// The linkage key's check value, as `hedui key show --kind linkage` prints it
     #[arg(long, value_name = "HEX")]
     linkage_key_check: KeyCheck,
+    /// The key that signs the server's log, as `hedui key show --kind log` prints it
+    #[arg(long, value_name = "BASE64")]
+    log_key: Option<PublicKey>,
     /// A programme that may be asked for; may be given several times
     #[arg(long = "programme", value_name = "NAME", required = true)]
     programmes: Vec<String>,
@@ -92,6 +96,7 @@ impl New {
             linkage_key_check: self.linkage_key_check,
             programmes: self.programmes,
             dangerously_plain: self.dangerously_plain,
+            log_key: self.log_key,
             limits: self.limits.as_deref().map_or_else(|| Ok(Limits::default()), toml_file)?,
             agencies: self.agencies.iter().map(|path| toml_file::<Agency>(path)).collect::<Outcome<_>>()?,
             offices: self.offices.iter().map(|path| toml_file::<Office>(path)).collect::<Outcome<_>>()?,
@@ -170,6 +175,9 @@ fn show(file: &ManifestFile) -> Outcome {
     println!("project   {} · {}", manifest.project, manifest.purpose);
     println!("epoch     {} · linkage key {}", manifest.epoch, manifest.linkage_key_check);
     println!("programme {}", manifest.programmes.join(", "));
+    let log =
+        manifest.log_key.map_or_else(|| "without a key: no server runs it".to_owned(), |key| format!("key {key}"));
+    println!("log       {log}");
     let schema = &manifest.schema;
     println!("schema    {} · {} · {} profile", schema.name, schema.normalisation, word(&schema.profile));
     schema.remarks().iter().for_each(|remark| println!("DANGER    {remark}"));

@@ -49,6 +49,7 @@ pub enum Role {
     Agency,
     Office,
     Operator,
+    Auditor,
 }
 
 impl Role {
@@ -58,6 +59,7 @@ impl Role {
             Self::Agency => "agency",
             Self::Office => "office",
             Self::Operator => "operator",
+            Self::Auditor => "auditor",
         }
     }
 }

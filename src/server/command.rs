@@ -90,6 +90,9 @@ pub struct Run {
     /// The project's manifest; the parties' signatures stand beside it, in FILE.sig
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
+    /// The key that signs the log (32 bytes, mode 0600); the manifest names its public half
+    #[arg(long, value_name = "FILE")]
+    log_key: PathBuf,
     /// Memory for building an index, as 500M or 2G; what is mapped is not counted
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     memory: Size,
@@ -133,6 +136,16 @@ pub struct Doctor {
     repair: bool,
 }
 
+/// `hedui audit export`
+#[derive(Args, Debug)]
+pub struct ExportLog {
+    #[command(flatten)]
+    stores: Stores,
+    /// The folder to write, or to go on with
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 #[derive(Args, Debug)]
 pub struct Gc {
     #[command(flatten)]
@@ -145,31 +158,53 @@ pub struct Gc {
     dry_run: bool,
 }
 
-pub fn run(verb: Verb, clock: Clock) -> Outcome {
+/// Writes the log where an auditor reads it.
+pub fn export(ExportLog { stores, out }: ExportLog) -> Outcome {
+    runtime()?.block_on(upkeep::export_log(&stores.settle(), &out))
+}
+
+fn runtime() -> Outcome<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
-    let ended = runtime.block_on(async {
-        match verb {
-            Verb::Run(run) => {
-                let Run { stores, role, listen, operator_listen, manifest, memory, check, tls, log_format: _ } = *run;
-                let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
-                let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
-                if check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
-            }
-            Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
-            Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
-            Verb::Doctor(Doctor { stores, certificate, repair }) => {
-                upkeep::examine(&stores.settle(), &certificate, repair, clock.now()).await
-            }
-            Verb::Gc(Gc { stores, open_days, dry_run }) => {
-                let open = SignedDuration::from_hours(24 * i64::from(open_days));
-                upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
-            }
-        }
-    });
+    runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))
+}
+
+pub fn run(verb: Verb, clock: Clock) -> Outcome {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(perform(verb, clock));
     // matching or indexing under way is taken up again at the next start
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+async fn perform(verb: Verb, clock: Clock) -> Outcome {
+    match verb {
+        Verb::Run(run) => run.run(clock).await,
+        Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
+        Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
+        Verb::Doctor(Doctor { stores, certificate, repair }) => {
+            upkeep::examine(&stores.settle(), &certificate, repair, clock.now()).await
+        }
+        Verb::Gc(Gc { stores, open_days, dry_run }) => {
+            let open = SignedDuration::from_hours(24 * i64::from(open_days));
+            upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
+        }
+    }
+}
+
+impl Run {
+    async fn run(self, clock: Clock) -> Outcome {
+        let config = Config {
+            places: self.stores.settle(),
+            role: self.role,
+            listen: self.listen,
+            operator_listen: self.operator_listen,
+            manifest: self.manifest,
+            identity: self.tls.identity(),
+            log_key: self.log_key,
+            index_memory: self.memory.bytes(),
+        };
+        if self.check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
+    }
 }
 
 /// One line of JSON on standard output says where the server listens, once it does.

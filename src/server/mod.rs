@@ -1,7 +1,7 @@
 //! The house of the linkage server: it matches encodings, and never holds a name, a linkage key or an opening key.
 //!
-//! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `indexer` derives
-//! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
+//! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `log` signs what was
+//! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
 //! queued jobs, beside other servers; `upkeep` is the operator's, with `backup`, `doctor` and `gc`.
 
 mod backup;
@@ -13,6 +13,7 @@ mod http;
 mod indexer;
 mod indexes;
 mod ingest;
+mod log;
 mod parts;
 mod project;
 mod release;
@@ -26,6 +27,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use rustix::fs::FlockOperation;
@@ -37,6 +39,7 @@ use crate::staging::{private_folder, write_private};
 use crate::transport::tls::Identity;
 use error::ServerError;
 use indexes::Indexes;
+use log::Log;
 use parts::Parts;
 pub use parts::PartsAt;
 use project::Project;
@@ -85,6 +88,8 @@ pub struct Config {
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
     pub identity: Identity,
+    /// Signs the log.
+    pub log_key: PathBuf,
     /// Bytes that building an index may take.
     pub index_memory: u64,
 }
@@ -102,6 +107,7 @@ pub struct Linkage {
     project: Project,
     store: Store,
     parts: Parts,
+    log: Log,
     indexes: Indexes,
     clock: Clock,
     tickets: Tickets,
@@ -120,10 +126,14 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     private_folder(data)?;
     let _lock = lock(data)?;
     remember_manifest(data, &project)?;
+    let log = Log::load(&config.log_key, &project.manifest, data)?;
     let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
     belongs_to(&store, database, &project).await?;
+    store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
+    log.open(&store, &project.manifest, clock.now()).await?;
     let linkage = Arc::new(Linkage {
         store,
+        log,
         parts: Parts::open(parts, parts_config.as_deref())?,
         indexes: Indexes::open_folder(data.join("index"))?,
         project,
@@ -133,14 +143,24 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
     });
-    let mut workers = Vec::new();
+    let mut tasks = vec![tokio::spawn(remember(Arc::clone(&linkage)))];
     if config.role.works() {
         worker::recover(&linkage).await.map_err(Failure::refused)?;
-        workers = worker::start(&linkage);
+        tasks.extend(worker::start(&linkage));
     }
     let served = http::serve(&config, Arc::clone(&linkage), ready).await;
-    workers.iter().for_each(tokio::task::JoinHandle::abort);
-    served
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    served.and(linkage.log.remember(&linkage.store).await)
+}
+
+/// Writes down what was signed, once a second.
+async fn remember(linkage: Arc<Linkage>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Err(failure) = linkage.log.remember(&linkage.store).await {
+            tracing::error!("What was signed last could not be written down: {}", failure.message);
+        }
+    }
 }
 
 fn unreachable(database: &Database, why: &ServerError) -> Failure {

@@ -14,6 +14,9 @@ pub struct Project {
     pub manifest: Manifest,
     /// What encodings must have been made under.
     pub basis: Basis,
+    /// The manifest's file, and the one with its signatures.
+    pub terms: Vec<u8>,
+    pub signatures: Vec<u8>,
     signed: BTreeSet<String>,
 }
 
@@ -31,7 +34,8 @@ impl Project {
             })?;
             signed.insert(signature.party);
         }
-        Ok(Self { basis: Basis::of(&manifest), manifest, signed })
+        let signatures = std::fs::read(signatures::path_of(path)).unwrap_or_default();
+        Ok(Self { basis: Basis::of(&manifest), manifest, terms: bytes, signatures, signed })
     }
 
     pub fn signed_by(&self) -> Vec<String> {

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 
 use super::doctor::Patient;
+use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::store::{Database, Store};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
+use crate::logbook::Logbook;
 use crate::staging::private_folder;
+use crate::terminal;
 
 /// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
 pub async fn check(config: &Config) -> Outcome {
     let project = Project::load(&config.manifest)?;
     config.identity.server()?;
+    Log::load(&config.log_key, &project.manifest, &config.places.data)?;
     let Places { data, database, parts, parts_config } = &config.places;
     // a file that is not there yet is made at the start
     if !matches!(database, Database::Sqlite(path) if !path.exists()) {
@@ -58,6 +62,33 @@ pub async fn examine(places: &Places, certificates: &[PathBuf], repair: bool, no
 pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
     let (store, parts) = beside(places).await?;
     gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
+}
+
+/// Writes the log into a folder, or goes on with one.
+pub async fn export_log(places: &Places, out: &Path) -> Outcome {
+    let (store, _) = beside(places).await?;
+    let terms = store.terms().await.map_err(Failure::refused)?;
+    let (manifest, signatures) = terms
+        .ok_or_else(|| Failure::refused(format!("{}: no server has run on this database yet", places.database)))?;
+    let book = Logbook::begin(out, &manifest, &signatures)?;
+    let known = book.entries()?;
+    let mut have = known.len() as u64;
+    if let Some(last) = known.last() {
+        book.must_continue(&log::page(&store, have - 1).await.map_err(Failure::refused)?, last)?;
+    }
+    let progress = terminal::counter("exporting entries");
+    loop {
+        let page = log::page(&store, have).await.map_err(Failure::refused)?;
+        book.append(&page)?;
+        have += page.entries.len() as u64;
+        progress.inc(page.entries.len() as u64);
+        if page.entries.is_empty() {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    terminal::note(format!("{}: {have} entries", out.display()));
+    Ok(())
 }
 
 pub async fn restore(from: &Path, places: &Places) -> Outcome {

@@ -146,7 +146,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
             // first for matching, then in the books: a commission waits until the books say so
             let current = linkage.indexes.of(&header.agency);
             linkage.indexes.switch(&header.agency, ready);
-            if linkage.store.batch_indexed(job, batch, &header.agency).await? {
+            if linkage.store.batch_indexed(job, batch, &header.agency, linkage.clock.now()).await? {
                 tracing::info!("Indexed {} records of `{}` as batch {batch}", header.records, header.agency);
             } else if let Some(current) = current {
                 linkage.indexes.switch(&header.agency, current);
@@ -155,7 +155,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
             linkage.indexes.remove_others()?;
         }
         Built::Refused(reason) => {
-            linkage.store.batch_refused(job, batch, &reason).await?;
+            linkage.store.batch_refused(job, batch, &header.agency, &reason, linkage.clock.now()).await?;
             tracing::warn!("Refused batch {batch} of `{}`: {reason}", header.agency);
         }
     }
@@ -184,7 +184,7 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
         matched.collect::<ServerResult<Vec<_>>>()
     });
     let outcomes = matching.await.map_err(ServerError::failed)??;
-    linkage.store.store_outcomes(&outcomes).await?;
+    linkage.store.store_outcomes(&outcomes, now).await?;
     tracing::info!("Matched {count} commissions");
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The typed client: one request a call, sent again while the server is down, slow or restarting.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use hedui_protocol::log::{CHECKPOINT_HEADER, Checkpoint, Event, RECEIPT_HEADER};
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -10,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::tls::Identity;
+use super::witness::Witness;
 use crate::failure::{Failure, Outcome};
 
 /// Longest wait for one answer.
@@ -19,10 +22,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// A connection to one linkage server, as one party.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     base: String,
     http: reqwest::Client,
+    witness: Arc<Witness>,
     /// How long to go on trying while the server does not answer.
     patience: Duration,
 }
@@ -35,58 +39,72 @@ enum Miss {
 }
 
 impl Client {
-    pub fn new(base: &str, identity: &Identity, patience: Duration) -> Outcome<Self> {
-        if !base.starts_with("https://") {
-            return Err(Failure::usage(format!("`{base}` is no https:// address")));
-        }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(identity.client()?)
-            .https_only(true)
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|e| Failure::refused(format!("cannot set up TLS: {e}")))?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, patience })
+    pub fn new(base: &str, identity: &Identity, patience: Duration, witness: Witness) -> Outcome<Self> {
+        let http = connection(base, identity)?;
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, witness: Arc::new(witness), patience })
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Outcome<A> {
-        self.send(|| self.request(Method::GET, path)).await
+        self.send(Method::GET, path, |request| request).await.map(|(answer, _)| answer)
     }
 
-    /// A body that is plain text: the operator's metrics.
-    pub async fn get_text(&self, path: &str) -> Outcome<String> {
-        let response = self.request(Method::GET, path).send().await;
-        let response = response.and_then(Response::error_for_status);
-        let text = match response {
-            Ok(response) => response.text().await,
-            Err(error) => Err(error),
-        };
-        text.map_err(|e| Failure::try_again(format!("{}: {}", self.base, words(&e))))
+    /// An answer that the server must have logged: `says` is asked whether the log says what was done.
+    pub async fn get_logged<A: DeserializeOwned>(&self, path: &str, says: impl Fn(&Event) -> bool) -> Outcome<A> {
+        self.logged(self.send(Method::GET, path, |request| request).await?, says)
     }
 
     pub async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<A> {
+        self.post_json(path, body).await.map(|(answer, _)| answer)
+    }
+
+    /// What the server must have logged: `says` is asked whether the log says what was done.
+    pub async fn post_logged<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        says: impl Fn(&Event) -> bool,
+    ) -> Outcome<A> {
+        self.logged(self.post_json(path, body).await?, says)
+    }
+
+    async fn post_json<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<(A, Option<Event>)> {
         let body = serde_json::to_vec(body).expect("messages have only string keys");
         let body = bytes::Bytes::from(body);
-        self.send(|| self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body.clone())).await
+        let with_body = |request: RequestBuilder| request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        self.send(Method::POST, path, with_body).await
+    }
+
+    fn logged<A>(&self, (answer, event): (A, Option<Event>), says: impl Fn(&Event) -> bool) -> Outcome<A> {
+        match event {
+            Some(event) if says(&event) => Ok(answer),
+            Some(event) => Err(self.witness.told_otherwise(event.what())),
+            None => Err(self.witness.missing()),
+        }
     }
 
     pub async fn put<A: DeserializeOwned>(&self, path: &str, body: bytes::Bytes) -> Outcome<A> {
         let octets = "application/octet-stream";
-        self.send(|| self.request(Method::PUT, path).header(CONTENT_TYPE, octets).body(body.clone())).await
+        let with_body = |request: RequestBuilder| request.header(CONTENT_TYPE, octets).body(body.clone());
+        self.send(Method::PUT, path, with_body).await.map(|(answer, _)| answer)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
-    }
-
-    /// Every request is safe to send again; so it is, until it is answered or patience ends.
-    async fn send<A: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Outcome<A> {
+    /// Every request is safe to send again; so it is, until it is answered or patience ends. The answer, and what the log
+    /// says of it.
+    async fn send<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Outcome<(A, Option<Event>)> {
         let started = tokio::time::Instant::now();
         let mut wait = FIRST_WAIT;
+        let name = format!("{method} {path}");
         loop {
-            let miss = match request().send().await {
-                Ok(response) => self.read(response).await,
+            let seen = self.witness.seen();
+            let request = self.http.request(method.clone(), format!("{}{path}", self.base));
+            let request = request.header(CHECKPOINT_HEADER, seen.map_or(0, |seen| seen.size));
+            let miss = match body(request).send().await {
+                Ok(response) => self.read(response, &name, seen).await,
                 Err(error) => Err(self.unreachable(&error)),
             };
             match miss {
@@ -105,15 +123,25 @@ impl Client {
         }
     }
 
-    async fn read<A: DeserializeOwned>(&self, response: Response) -> Result<A, Miss> {
+    async fn read<A: DeserializeOwned>(
+        &self,
+        response: Response,
+        request: &str,
+        seen: Option<Checkpoint>,
+    ) -> Result<(A, Option<Event>), Miss> {
         let status = response.status();
+        let receipt = response.headers().get(RECEIPT_HEADER).map(|value| value.to_str().unwrap_or_default());
+        let event =
+            receipt.map(|receipt| self.witness.check(request, receipt, seen)).transpose().map_err(Miss::Final)?;
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
         let body = response.bytes().await.map_err(|e| Miss::Passing(words(&e)))?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|e| {
+            let event = event.ok_or_else(|| Miss::Final(self.witness.missing()))?;
+            let answer = serde_json::from_slice(&body).map_err(|e| {
                 let place = format!("line {}, column {}", e.line(), e.column());
                 Miss::Final(Failure::refused(format!("{}: the answer does not read: {place}", self.base)))
             });
+            return answer.map(|answer| (answer, event));
         }
         let problem = is_problem.then(|| serde_json::from_slice::<Problem>(&body).ok()).flatten();
         Err(match problem {
@@ -140,6 +168,30 @@ impl Client {
         }
         Miss::Passing(words)
     }
+}
+
+fn connection(base: &str, identity: &Identity) -> Outcome<reqwest::Client> {
+    if !base.starts_with("https://") {
+        return Err(Failure::usage(format!("`{base}` is no https:// address")));
+    }
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(identity.client()?)
+        .https_only(true)
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(TIMEOUT)
+        .build()
+        .map_err(|e| Failure::refused(format!("cannot set up TLS: {e}")))
+}
+
+/// A page of the operator's port, which is plain text: metrics, for one.
+pub async fn operators_page(base: &str, identity: &Identity, path: &str) -> Outcome<String> {
+    let response = connection(base, identity)?.get(format!("{base}{path}")).send().await;
+    let text = match response.and_then(Response::error_for_status) {
+        Ok(response) => response.text().await,
+        Err(error) => Err(error),
+    };
+    text.map_err(|e| Failure::try_again(format!("{base}: {}", words(&e))))
 }
 
 /// Either side's word that the other's certificate will not do: trying again does not help.

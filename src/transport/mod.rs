@@ -1,19 +1,21 @@
 //! The street between the houses: mutual TLS, and the typed client that the agency and the office use.
 
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 pub mod client;
 pub mod tls;
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
+pub mod witness;
 
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 use std::time::Duration;
 
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 use crate::failure::{Failure, Outcome};
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 use crate::terminal::Interrupt;
 
 /// Runs a client command to its end, or to an interrupt: what it sends may be cut off anywhere and sent again.
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 pub fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let interrupt = Interrupt::listen();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -25,7 +27,7 @@ pub fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     })
 }
 
-#[cfg(any(feature = "agency", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
 async fn raised(interrupt: &Interrupt) {
     while interrupt.check().is_ok() {
         tokio::time::sleep(Duration::from_millis(100)).await;

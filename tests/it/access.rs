@@ -36,7 +36,7 @@ fn routes() -> Vec<Route> {
             routes.push(Route { method, path: path.to_owned(), operators: entry.ends_with("operator.rs") });
         }
     }
-    assert!(routes.len() >= 14, "{} routes were found", routes.len());
+    assert!(routes.len() >= 15, "{} routes were found", routes.len());
     routes
 }
 
@@ -54,18 +54,20 @@ fn allowed(path: &str) -> &'static [&'static str] {
         // what is sent is signed by another, for something else: not even the office itself withdraws by it
         "/v1/commissions/{commission}/withdrawal" => &[],
         "/v1/notices" | "/v1/answers" => &["bank", "vehicle"],
+        "/v1/log" => &["auditor"],
         "/healthz" | "/readyz" | "/metrics" => &["operator"],
         _ => &[],
     }
 }
 
 /// Everybody: parties, and others whose certificate the authority has signed or has not.
-const CALLERS: [&str; 10] = [
+const CALLERS: [&str; 11] = [
     "bank",
     "vehicle",
     OFFICE,
     OTHER_OFFICE,
     "operator",
+    "auditor",
     "server",
     // of no organisation of the manifest; the bank's with an office's role; an office's with an agency's
     "stranger",
@@ -113,6 +115,7 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
         let pki = project.text("pki");
         run(&["pki", "issue", &pki, name, "--organisation", organisation, "--role", role]).done();
     };
+    issue("auditor", "Org auditor", "auditor");
     issue("stranger", "Org stranger", "agency");
     issue("bank-office", "Org bank", "office");
     issue("office-agency", &format!("Org {OFFICE}"), "agency");
@@ -149,7 +152,7 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
             }
         }
     }
-    assert_eq!((tried, let_in), (10 * 14 * 2, 4 + 4 + 2 + 2 + 4 + 3));
+    assert_eq!((tried, let_in), (11 * 15 * 2, 4 + 4 + 2 + 2 + 4 + 1 + 3));
 }
 
 #[test]

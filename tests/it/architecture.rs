@@ -22,6 +22,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     ("src/agency", &["crate::server", "crate::office", "OpeningKey", "protocol::open", "axum"]),
     ("src/office", &["crate::server", "crate::agency", "protocol::seal", "axum"]),
+    (
+        "src/audit",
+        &["crate::agency", "crate::server", "crate::office", "LinkageKey", "OpeningKey", "SigningKey", "axum"],
+    ),
     ("src/matching", &["crate::agency", "crate::server", "crate::office", "crate::transport", "tokio", "reqwest"]),
     ("src/transport", &["crate::agency", "crate::server", "crate::office"]),
     ("src/table", &["crate::agency", "crate::server", "crate::office"]),
@@ -41,8 +45,16 @@ const DOOR: &[&str] = &[
     "crate::synth",
     "crate::tune",
 ];
-const BELOW_THE_DOOR: &[&str] =
-    &["src/server", "src/agency", "src/office", "src/matching", "src/learning", "src/transport", "src/table"];
+const BELOW_THE_DOOR: &[&str] = &[
+    "src/server",
+    "src/agency",
+    "src/office",
+    "src/audit",
+    "src/matching",
+    "src/learning",
+    "src/transport",
+    "src/table",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

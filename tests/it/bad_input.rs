@@ -214,6 +214,7 @@ fn a_manifest_that_is_not_signed_or_was_changed_is_refused() {
     let arguments: Vec<String> =
         ["server", "run", "--data", &project.text("other"), "--manifest", &project.text("manifest.toml")]
             .into_iter()
+            .chain(["--log-key", &project.text("log.key")])
             .map(str::to_owned)
             .chain(crate::harness::tls(&project, "server"))
             .collect();

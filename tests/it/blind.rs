@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use hedui::options::TlsFiles;
 use hedui::transport::block_on;
-use hedui::transport::client::Client;
+use hedui::transport::client::operators_page;
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::keys::LinkageKey;
 use hedui_protocol::manifest::Manifest;
@@ -138,8 +138,7 @@ fn nothing_planted_is_anywhere_at_the_server() {
     let search = Search::new([planted(), secrets(&project)].concat());
     let file = |name: &str| project.path("pki").join(name);
     let tls = TlsFiles { tls_cert: file("operator.crt"), tls_key: file("operator.key"), tls_ca: file("ca.crt") };
-    let operator = Client::new(&server.operator, &tls.identity(), Duration::from_secs(10)).unwrap();
-    let metrics = block_on(operator.get_text("/metrics")).unwrap();
+    let metrics = block_on(operators_page(&server.operator, &tls.identity(), "/metrics")).unwrap();
     assert!(metrics.contains("hedui_commissions{state=\"matched\"} 2"), "{metrics}");
 
     let nothing: Vec<String> = Vec::new();

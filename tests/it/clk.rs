@@ -68,6 +68,7 @@ fn nobody_takes_plain_clks_without_the_word() {
     let mut server = hedui();
     server.args(["server", "run", "--data", &project.text("server"), "--listen", "127.0.0.1:0"]);
     server.args(["--operator-listen", "127.0.0.1:0", "--manifest", &project.text("manifest.toml")]);
+    server.args(["--log-key", &project.text("log.key")]);
     Said::of(&server.args(tls(&project, "server")).output().unwrap()).refused(1, refusal);
 }
 

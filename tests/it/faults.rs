@@ -105,6 +105,7 @@ fn one_server_a_folder_and_one_manifest_a_folder() {
                 .map(str::to_owned)
                 .to_vec();
         arguments.extend(["--data".into(), project.text("server"), "--manifest".into(), project.text(manifest)]);
+        arguments.extend(["--log-key".into(), project.text("log.key")]);
         arguments.extend(crate::harness::tls(&project, "server"));
         run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     };

@@ -107,6 +107,7 @@ impl Project {
             run(&["key", "new", "--kind", kind, &file]).done().stdout.trim().to_owned()
         };
         let check = key("linkage", "linkage.key");
+        key("log", "log.key");
         run(&["pki", "init", &project.text("pki")]).done();
         for (name, role) in [
             ("server", "server"),
@@ -146,6 +147,7 @@ impl Project {
     /// A manifest of the parties' files, with a schema and whatever else `more` says.
     pub fn manifest_with(&self, name: &str, epoch: &str, check: &str, more: &[&str]) -> Said {
         let file = |name: &str| self.text(name);
+        let log_key = run(&["key", "show", "--kind", "log", &file("log.key")]).done().stdout;
         let parties = [
             "manifest",
             "new",
@@ -159,6 +161,8 @@ impl Project {
             "dibao",
             "--linkage-key-check",
             check,
+            "--log-key",
+            log_key.trim(),
             "--agency",
             &file("bank.toml"),
             "--agency",
@@ -199,8 +203,9 @@ impl Project {
     pub fn agency(&self, verb: &str, agency: &str, more: &[&str]) -> Command {
         let mut command = hedui();
         command.args(["agency", verb]).args(more);
+        command.args(["--manifest", &self.text("manifest.toml")]);
         if matches!(verb, "encode" | "answer" | "check") {
-            command.args(["--manifest", &self.text("manifest.toml"), "--agency", agency]);
+            command.args(["--agency", agency]);
         }
         if verb == "encode" {
             command.args(["--key-file", &self.text("linkage.key")]);
@@ -242,8 +247,9 @@ impl Project {
     pub fn office_at(&self, url: &str, verb: &str, more: &[&str]) -> Command {
         let mut command = hedui();
         command.args(["office", verb]).args(more).args(["--state", &self.text("state")]);
+        command.args(["--manifest", &self.text("manifest.toml")]);
         if matches!(verb, "request" | "report" | "withdraw") {
-            command.args(["--manifest", &self.text("manifest.toml"), "--office", OFFICE]);
+            command.args(["--office", OFFICE]);
         }
         if matches!(verb, "request" | "report") {
             command.args(["--key-file", &self.text("linkage.key")]);
@@ -312,6 +318,7 @@ impl Server {
         let mut command = hedui();
         let (data, manifest) = (project.text(folder), project.text("manifest.toml"));
         command.args(["server", "run", "--data", &data, "--manifest", &manifest]).args(project.store_arguments());
+        command.args(["--log-key", &project.text("log.key")]);
         command.args(["--listen", listen, "--operator-listen", "127.0.0.1:0"]).args(tls(project, "server"));
         command
     }

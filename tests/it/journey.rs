@@ -152,6 +152,7 @@ fn what_was_fetched_survives_a_wrong_certificate_and_a_refusal(project: Project)
         let mut arguments = vec!["--state".into(), project.text("state"), "--server".into(), server.parties.clone()];
         let file = |name: String| project.text(&name);
         arguments.extend(["--wait".into(), "2".into(), "--tls-ca".into(), file(ca.into())]);
+        arguments.extend(["--manifest".into(), file("manifest.toml".into())]);
         arguments.extend(["--tls-cert".into(), file(format!("pki/{party}.crt"))]);
         arguments.extend(["--tls-key".into(), file(format!("pki/{party}.key"))]);
         Said::of(&crate::harness::hedui().args(["office", "fetch"]).args(arguments).output().unwrap())

@@ -2,6 +2,7 @@
 
 mod access;
 mod architecture;
+mod audit;
 mod bad_input;
 mod blind;
 mod bucket;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hedui::transport::block_on;
 use hedui::transport::client::Client;
 use hedui::transport::tls::Identity;
+use hedui::transport::witness::Witness;
 use hedui_protocol::basis::Basis;
 use hedui_protocol::encoder::Encoder;
 use hedui_protocol::encodings::subject_hash;
@@ -101,7 +102,9 @@ fn client(project: &Project, server: &Server, party: &str) -> Client {
         key: file(format!("{party}.key")),
         ca: file("ca.crt".into()),
     };
-    Client::new(&server.parties, &identity, Duration::from_secs(10)).unwrap()
+    let manifest = Manifest::parse(&std::fs::read(project.path("manifest.toml")).unwrap()).unwrap();
+    let witness = Witness::open(&project.path(&format!("{party}.receipts.jsonl")), &manifest).unwrap();
+    Client::new(&server.parties, &identity, Duration::from_secs(10), witness).unwrap()
 }
 
 #[test]

@@ -126,7 +126,14 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
     let mut command = hedui();
     let manifest = project.text("manifest.toml");
     command.args(["server", "run", "--data", &project.text("none"), "--manifest", &manifest, "--database", nobody]);
-    command.args(["--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--operator-listen",
+        "127.0.0.1:0",
+        "--log-key",
+        &project.text("log.key"),
+    ]);
     command.args(tls(&project, "server"));
     Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1");
     assert!(since.elapsed() < Duration::from_secs(40));

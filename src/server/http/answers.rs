@@ -1,12 +1,13 @@
 //! `/v1/commissions/{commission}/answers`: what was released, in slots that are all alike from outside (SPEC 11.4).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, Query};
 use axum::routing::get;
 use axum::{Json, Router};
 use hedui_protocol::ids::SubjectId;
+use hedui_protocol::log::{Event, Handed};
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
@@ -17,9 +18,10 @@ use serde::Deserialize;
 use super::caller::Office;
 use super::commissions::{own, refuse_withdrawn, refused};
 use super::problem::Problem;
+use super::receipts::Logged;
 use super::{State, body};
 use crate::server::Linkage;
-use crate::server::store::MatchRow;
+use crate::server::store::{Leaf, MatchRow, Release};
 
 /// Answers (a subject at an agency) in one page; fewer where slots are large.
 const PAGE: usize = 500;
@@ -44,7 +46,7 @@ async fn get_answers(
     Office(office): Office,
     commission: Path<String>,
     Query(From { from }): Query<From>,
-) -> Result<Json<AnswerPage>, Problem> {
+) -> Result<Logged<Json<AnswerPage>>, Problem> {
     let filed = own(&linkage, &office, body::id(commission)?).await?;
     refuse_withdrawn(&filed)?;
     let (commission, now) = (filed.commission, linkage.clock.now());
@@ -56,12 +58,30 @@ async fn get_answers(
     let against = linkage.store.matched_against(commission).await?;
     let sheet = Sheet::new(&linkage.project.manifest, &ticket, against);
     let (entries, next) = sheet.page(from);
+    let length = entries.len() as u64;
     let covered = |(subject, agency): &(SubjectId, &str)| ticket.covers(*subject, agency, now).is_ok();
     let entries: Vec<(SubjectId, &str)> = entries.into_iter().filter(covered).collect();
     let mut subjects: Vec<SubjectId> = entries.iter().map(|(subject, _)| *subject).collect();
     subjects.dedup();
     let found = linkage.store.matches(commission, &subjects).await?;
-    Ok(Json(AnswerPage { commission, answers: sheet.answers(&entries, found), next }))
+    // in the log before it goes out
+    let event = Event::Released { office, commission, from, to: from + length, agencies: handed(&entries, &found) };
+    let number = linkage.store.note(event, now).await?;
+    Ok(Logged(Leaf::Number(number), Json(AnswerPage { commission, answers: sheet.answers(&entries, found), next })))
+}
+
+/// What of a page is payload, agency by agency.
+fn handed(entries: &[(SubjectId, &str)], found: &[MatchRow]) -> BTreeMap<String, Handed> {
+    let told: HashSet<&(SubjectId, &str)> = entries.iter().collect();
+    let mut handed: BTreeMap<String, Handed> = BTreeMap::new();
+    for row in found.iter().filter(|row| told.contains(&(row.subject, row.agency.as_str()))) {
+        match row.release {
+            Release::Deposit => { handed.entry(row.agency.clone()).or_default() }.deposits += 1,
+            Release::Answered => { handed.entry(row.agency.clone()).or_default() }.answers += 1,
+            Release::Possible | Release::Pending | Release::Declined => {}
+        }
+    }
+    handed
 }
 
 /// What answers of one commission look like.

@@ -17,9 +17,11 @@ use super::State;
 use super::body::{self, not_found};
 use super::caller::Agency;
 use super::problem::Problem;
+use super::receipts::Logged;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
 use crate::server::ingest::{PART_BYTES, check_part};
+use crate::server::store::Leaf;
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
@@ -103,7 +105,7 @@ async fn post_commit(
     linkage: State,
     Agency(agency): Agency,
     batch: Path<String>,
-) -> Result<Json<BatchStatus>, Problem> {
+) -> Result<Logged<Json<BatchStatus>>, Problem> {
     let batch = body::id(batch)?;
     let (header, before) = status(&linkage, &agency, batch).await?;
     if !before.missing.is_empty() {
@@ -113,11 +115,12 @@ async fn post_commit(
         return Err(Document::new(ProblemKind::PartsMissing, detail).into());
     }
     if before.state == BatchState::Open {
-        linkage.store.commit_batch(batch, linkage.clock.now()).await?;
+        linkage.store.commit_batch(batch, &header, linkage.clock.now()).await?;
         linkage.wake.index.notify_one();
         tracing::info!("Committed batch {batch} of `{agency}` with {} records", header.records);
     }
-    status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
+    let leaf = Leaf::About { what: "batch-committed", about: batch.to_string() };
+    status(&linkage, &agency, batch).await.map(|(_, status)| Logged(leaf, Json(status)))
 }
 
 /// The agency's own batch; another's is not there.

@@ -17,8 +17,8 @@ use crate::server::Linkage;
 /// The certificate's O and OU.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    organisation: String,
-    role: String,
+    pub organisation: String,
+    pub role: String,
 }
 
 impl Connected<IncomingStream<'_, TlsListener>> for Caller {
@@ -51,6 +51,9 @@ pub struct Party;
 
 /// The linkage operator.
 pub struct Operator;
+
+/// Who proves afterwards what was done.
+pub struct Auditor;
 
 async fn caller<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Result<Caller, Problem> {
     let info = ConnectInfo::<Caller>::from_request_parts(parts, state).await;
@@ -99,6 +102,14 @@ where
             return Ok(Self);
         }
         Office::from_request_parts(parts, state).await.map(|_| Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Auditor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        caller(parts, state, "auditor").await.map(|_| Self)
     }
 }
 

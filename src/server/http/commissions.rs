@@ -8,18 +8,20 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hedui_protocol::encodings::{Encodings, subject_hash};
 use hedui_protocol::ids::{CommissionId, SubjectId};
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::{AgencyStatus, CommissionRequest, CommissionState, CommissionStatus};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::ticket::{Granted, Refusal, Withdrawal};
+use hedui_protocol::ticket::{Granted, Refusal, Ticket, Withdrawal};
 
 use super::State;
 use super::body::{self, not_found};
 use super::caller::Office;
-use super::problem::Problem;
+use super::problem::{Problem, RefusedFor};
+use super::receipts::{Asked, Logged};
 use crate::server::Linkage;
 use crate::server::error::ServerError;
-use crate::server::store::{Filed, FiledState, Release};
+use crate::server::store::{Filed, FiledState, Leaf, Release};
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
@@ -33,21 +35,47 @@ async fn post_commission(
     linkage: State,
     Office(office): Office,
     body::Json(request): body::Json<CommissionRequest>,
-) -> Result<Json<CommissionStatus>, Problem> {
-    let (shared, caller) = (Arc::clone(&linkage), office.clone());
+) -> Result<Logged<Json<CommissionStatus>>, RefusedFor> {
+    let (shared, caller, asked) = (Arc::clone(&linkage), office.clone(), asked(&request));
     let check = move || accepted(&shared, &caller, &request).map(|ticket| (ticket, request));
-    let (ticket, request) = tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    let checked = tokio::task::spawn_blocking(check).await.map_err(|e| Problem::from(ServerError::failed(e)));
+    let filed = async { file(&linkage, &office, checked??).await };
+    filed.await.map_err(|problem| RefusedFor(problem, asked))
+}
+
+/// What a request asks, whether or not it may.
+fn asked(request: &CommissionRequest) -> Asked {
+    let mut subjects: Vec<SubjectId> = request.encodings.iter().map(|entry| entry.subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let commission = Some(CommissionId(*blake3::hash(&request.ticket.bytes).as_bytes()));
+    Asked { commission, subjects: subjects.len() as u64 }
+}
+
+/// Files a commission whose ticket holds.
+async fn file(
+    linkage: &State,
+    office: &str,
+    (ticket, request): (Granted, CommissionRequest),
+) -> Result<Logged<Json<CommissionStatus>>, Problem> {
     let (commission, now) = (ticket.id(), linkage.clock.now());
     let subjects = ticket.ticket().subjects.len();
-    match linkage.store.file_commission(commission, &office, &request, now).await? {
+    match linkage.store.file_commission(commission, office, &request, filed_event(&ticket), now).await? {
         FiledState::New => {
             linkage.tickets.remember(ticket);
             linkage.wake.commission.notify_one();
             tracing::info!("Filed commission {commission} of `{office}` with {subjects} subjects");
         }
-        FiledState::Known => refuse_withdrawn(&own(&linkage, &office, commission).await?)?,
+        FiledState::Known => refuse_withdrawn(&own(linkage, office, commission).await?)?,
     }
-    status(&linkage, &office, commission).await.map(Json)
+    let leaf = Leaf::About { what: "commission-filed", about: commission.to_string() };
+    status(linkage, office, commission).await.map(|status| Logged(leaf, Json(status)))
+}
+
+fn filed_event(granted: &Granted) -> Event {
+    let Ticket { office, commission_no, programme, items, subjects, expires_at, .. } = granted.ticket().clone();
+    let (commission, subjects) = (granted.id(), subjects.len() as u64);
+    Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at }
 }
 
 /// The ticket, if it is the caller's, holds now for all its subjects, and binds the encodings that came with it.
@@ -116,7 +144,7 @@ async fn post_withdrawal(
     Office(office): Office,
     commission: Path<String>,
     body::Json(signed): body::Json<Signed>,
-) -> Result<Json<CommissionStatus>, Problem> {
+) -> Result<Logged<Json<CommissionStatus>>, Problem> {
     let commission: CommissionId = body::id(commission)?;
     own(&linkage, &office, commission).await?;
     let key =
@@ -127,9 +155,10 @@ async fn post_withdrawal(
     if said.is_none_or(|said| said.commission != commission || said.office != office) {
         return Err(Document::new(ProblemKind::Malformed, "the withdrawal names another commission or office").into());
     }
-    linkage.store.withdraw(commission, &signed).await?;
+    linkage.store.withdraw(commission, &office, &signed, linkage.clock.now()).await?;
     tracing::info!("Commission {commission} was withdrawn by `{office}`");
-    status(&linkage, &office, commission).await.map(Json)
+    let leaf = Leaf::About { what: "withdrawn", about: commission.to_string() };
+    status(&linkage, &office, commission).await.map(|status| Logged(leaf, Json(status)))
 }
 
 /// The office's own commission; another's is not there.

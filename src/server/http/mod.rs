@@ -6,17 +6,19 @@ mod body;
 mod caller;
 mod commissions;
 mod listener;
+mod log;
 mod notices;
 mod operator;
 mod problem;
 mod project;
+mod receipts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use tokio::sync::watch;
@@ -92,8 +94,10 @@ fn party_routes(linkage: Arc<Linkage>) -> Router {
         .merge(commissions::routes())
         .merge(answers::routes())
         .merge(notices::routes())
+        .merge(log::routes())
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         .layer(from_fn(in_time))
+        .layer(from_fn_with_state(Arc::clone(&linkage), receipts::receipted))
         .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
         .with_state(linkage)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Query;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hedui_protocol::messages::{self, Answer, Notice, NoticedMatch, Notices};
@@ -16,8 +17,9 @@ use super::State;
 use super::body::{self, not_found};
 use super::caller::Agency;
 use super::problem::Problem;
+use super::receipts::Logged;
 use crate::server::Linkage;
-use crate::server::store::{AnswerRow, Pending, Release};
+use crate::server::store::{AnswerRow, Leaf, Pending, Release};
 
 /// Matches in one round of notices.
 const ROUND: usize = 500;
@@ -75,7 +77,7 @@ async fn post_answers(
     linkage: State,
     Agency(agency): Agency,
     body::Json(body): body::Json<messages::Answers>,
-) -> Result<Json<messages::Stored>, Problem> {
+) -> Result<Response, Problem> {
     if body.answers.len() > ANSWERS {
         let detail = format!("at most {ANSWERS} answers may be sent at once");
         return Err(Document::new(ProblemKind::TooLarge, detail).into());
@@ -84,16 +86,16 @@ async fn post_answers(
     for answer in &body.answers {
         rows.push(checked(&linkage, &agency, answer).await?);
     }
-    if let Err(position) = linkage.store.store_answers(&agency, &rows).await? {
+    let last = linkage.store.store_answers(&agency, &rows, linkage.clock.now()).await?.map_err(|position| {
         let record = rows[position].record;
-        return Err(Document::new(
-            ProblemKind::Forbidden,
-            format!("record {record} was answered before, with another answer"),
-        )
-        .into());
-    }
+        Document::new(ProblemKind::Forbidden, format!("record {record} was answered before, with another answer"))
+    })?;
     tracing::info!("Stored {} answers of `{agency}`", rows.len());
-    Ok(Json(messages::Stored { stored: rows.len() as u64 }))
+    let stored = Json(messages::Stored { stored: rows.len() as u64 });
+    Ok(match last {
+        Some(number) => Logged(Leaf::Number(number), stored).into_response(),
+        None => stored.into_response(),
+    })
 }
 
 /// The release rule again, from the agency's side: the match is there, the ticket holds, the answer is the agency's.

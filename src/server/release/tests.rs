@@ -43,6 +43,7 @@ fn manifest(release: Mode) -> Manifest {
         bucket: 64,
     };
     let terms = Terms {
+        log_key: None,
         protocol: 1,
         project: "test".into(),
         purpose: "test".into(),

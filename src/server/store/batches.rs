@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use hedui_protocol::ids::BatchId;
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::{BatchState, BatchStatus};
 use hedui_protocol::part::BatchHeader;
 use hedui_protocol::sign::Signed;
@@ -81,6 +82,15 @@ impl Store {
         Ok(Some((header, BatchStatus { batch, state, missing, reason: row.get("reason") })))
     }
 
+    /// The header that a batch's agency signed; none where it is not held.
+    pub async fn signed_header(&self, batch: BatchId) -> ServerResult<Option<Signed>> {
+        let header: Option<Vec<u8>> = sqlx::query_scalar("SELECT header FROM batches WHERE batch = $1")
+            .bind(batch.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        header.map(|bytes| serde_json::from_slice(&bytes).map_err(ServerError::failed)).transpose()
+    }
+
     /// Notes that a part is stored. Noting it again changes nothing.
     pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<()> {
         sqlx::query("INSERT INTO parts (batch, number, stored_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
@@ -93,7 +103,7 @@ impl Store {
     }
 
     /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing.
-    pub async fn commit_batch(&self, batch: BatchId, now: Timestamp) -> ServerResult<()> {
+    pub async fn commit_batch(&self, batch: BatchId, header: &BatchHeader, now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
         let commit = "UPDATE batches SET state = 'committed', committed_at = $2,
                 place = (SELECT COALESCE(MAX(place), 0) + 1 FROM batches)
@@ -102,6 +112,8 @@ impl Store {
             sqlx::query(commit).bind(batch.to_string()).bind(now.as_second()).execute(&mut *tx).await?.rows_affected();
         if committed == 1 {
             Self::queue(&mut tx, JobKind::Index, &batch.to_string()).await?;
+            let (agency, records) = (header.agency.clone(), header.records);
+            Self::log(&mut tx, Event::BatchCommitted { agency, batch, records }, now).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -110,7 +122,7 @@ impl Store {
     /// The batch is indexed: it takes the place of the agency's former set, unless a later commit has taken it already.
     ///
     /// Returns whether it is the agency's set now.
-    pub async fn batch_indexed(&self, job: &Job, batch: BatchId, agency: &str) -> ServerResult<bool> {
+    pub async fn batch_indexed(&self, job: &Job, batch: BatchId, agency: &str, now: Timestamp) -> ServerResult<bool> {
         let mut tx = self.write().await?;
         if !self.finish(&mut tx, job).await? {
             return Ok(false);
@@ -134,16 +146,26 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+            Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
         }
         tx.commit().await?;
         Ok(later.is_none())
     }
 
     /// The batch cannot be matched against; the agency's former set stays.
-    pub async fn batch_refused(&self, job: &Job, batch: BatchId, reason: &str) -> ServerResult<()> {
+    pub async fn batch_refused(
+        &self,
+        job: &Job,
+        batch: BatchId,
+        agency: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> ServerResult<()> {
         let mut tx = self.write().await?;
         if self.finish(&mut tx, job).await? {
             Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
+            let (agency, reason) = (agency.to_owned(), reason.to_owned());
+            Self::log(&mut tx, Event::BatchRefused { agency, batch, reason }, now).await?;
         }
         tx.commit().await?;
         Ok(())

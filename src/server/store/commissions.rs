@@ -1,10 +1,12 @@
 //! Commissions: filed once, matched once, withdrawn for good.
 
 use hedui_protocol::ids::CommissionId;
-use hedui_protocol::messages::{CommissionRequest, CommissionState, SubjectEncodings};
+use hedui_protocol::log::Event;
+use hedui_protocol::messages::{CommissionProof, CommissionRequest, CommissionState, SubjectEncodings};
 use hedui_protocol::sign::{Signature, Signed};
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{JobKind, Store};
 use crate::server::error::{ServerError, ServerResult};
@@ -25,12 +27,13 @@ pub enum FiledState {
 }
 
 impl Store {
-    /// Files a commission and queues it. Filing it again changes nothing.
+    /// Files a commission and queues it; `event` tells the log. Filing it again changes nothing.
     pub async fn file_commission(
         &self,
         commission: CommissionId,
         office: &str,
         request: &CommissionRequest,
+        event: Event,
         now: Timestamp,
     ) -> ServerResult<FiledState> {
         let encodings = serde_json::to_vec(&request.encodings).expect("requests are JSON");
@@ -50,6 +53,7 @@ impl Store {
         .rows_affected();
         if filed == 1 {
             Self::queue(&mut tx, JobKind::Commission, &commission.to_string()).await?;
+            Self::log(&mut tx, event, now).await?;
         }
         tx.commit().await?;
         Ok(if filed == 1 { FiledState::New } else { FiledState::Known })
@@ -72,8 +76,18 @@ impl Store {
             .bind(commission.to_string())
             .fetch_one(&self.pool)
             .await?;
-        let signature = Signature::try_from(row.get::<String, _>("ticket_signature")).map_err(ServerError::failed)?;
-        Ok(Signed { bytes: row.get("ticket"), signature })
+        ticket_of(&row)
+    }
+
+    /// What the office signed of a commission; none where it is not held.
+    pub async fn proof(&self, commission: CommissionId) -> ServerResult<Option<CommissionProof>> {
+        let row = sqlx::query("SELECT ticket, ticket_signature, withdrawal FROM commissions WHERE commission = $1")
+            .bind(commission.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let withdrawal = row.get::<Option<Vec<u8>>, _>("withdrawal").map(from_json).transpose()?;
+        Ok(Some(CommissionProof { ticket: ticket_of(&row)?, withdrawal }))
     }
 
     /// What was sent to be matched.
@@ -86,15 +100,26 @@ impl Store {
     }
 
     /// Takes a commission back: what was found for it is forgotten, and nothing more goes out.
-    pub async fn withdraw(&self, commission: CommissionId, withdrawal: &Signed) -> ServerResult<()> {
+    pub async fn withdraw(
+        &self,
+        commission: CommissionId,
+        office: &str,
+        withdrawal: &Signed,
+        now: Timestamp,
+    ) -> ServerResult<()> {
         let id = commission.to_string();
         let mut tx = self.write().await?;
-        sqlx::query("UPDATE commissions SET state = 'withdrawn', withdrawal = $2, encodings = $3 WHERE commission = $1 AND state <> 'withdrawn'")
+        let taken = "UPDATE commissions SET state = 'withdrawn', withdrawal = $2, encodings = $3
+            WHERE commission = $1 AND state <> 'withdrawn'";
+        let taken = sqlx::query(taken)
             .bind(&id)
             .bind(serde_json::to_vec(withdrawal).expect("a withdrawal is JSON"))
             .bind(super::matches::FORGOTTEN)
             .execute(&mut *tx)
             .await?;
+        if taken.rows_affected() == 1 {
+            Self::log(&mut tx, Event::Withdrawn { office: office.to_owned(), commission }, now).await?;
+        }
         for forget in ["DELETE FROM matches WHERE commission = $1", "DELETE FROM matched_against WHERE commission = $1"]
         {
             sqlx::query(forget).bind(&id).execute(&mut *tx).await?;
@@ -111,6 +136,11 @@ impl Store {
             .await?;
         Ok(rows.iter().map(|row| (row.get("state"), row.get("n"))).collect())
     }
+}
+
+fn ticket_of(row: &AnyRow) -> ServerResult<Signed> {
+    let signature = Signature::try_from(row.get::<String, _>("ticket_signature")).map_err(ServerError::failed)?;
+    Ok(Signed { bytes: row.get("ticket"), signature })
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(bytes: Vec<u8>) -> ServerResult<T> {

@@ -1,7 +1,10 @@
 //! What was found for a commission, and what has been answered. Bands only: a score is never stored.
 
+use std::collections::BTreeMap;
+
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, RecordId, SubjectId};
+use hedui_protocol::log::Event;
 use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -91,7 +94,7 @@ pub(super) const FORGOTTEN: &[u8] = b"[]";
 
 impl Store {
     /// Stores what commissions came to, of those whose jobs are still this worker's; what was withdrawn keeps nothing.
-    pub async fn store_outcomes(&self, outcomes: &[(Job, Outcome)]) -> ServerResult<()> {
+    pub async fn store_outcomes(&self, outcomes: &[(Job, Outcome)], now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
         for (job, Outcome { commission, against, matches }) in outcomes {
             if !self.finish(&mut tx, job).await? {
@@ -113,6 +116,8 @@ impl Store {
                 for rows in matches.chunks(ROWS) {
                     insert(&mut tx, &id, rows).await?;
                 }
+                let against = against.iter().cloned().collect();
+                Self::log(&mut tx, Event::CommissionMatched { commission: *commission, against }, now).await?;
             }
         }
         tx.commit().await?;
@@ -208,15 +213,24 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get("release"), row.get("n"))).collect())
     }
 
-    /// Stores answers of one agency, all or none. The position of the first that is refused, if one is.
-    pub async fn store_answers(&self, agency: &str, answers: &[AnswerRow]) -> ServerResult<Result<(), usize>> {
+    /// Stores answers of one agency, all or none: the number of the last entry that the log has of them, or the position
+    /// of the first answer that is refused.
+    pub async fn store_answers(
+        &self,
+        agency: &str,
+        answers: &[AnswerRow],
+        now: Timestamp,
+    ) -> ServerResult<Result<Option<u64>, usize>> {
         let mut tx = self.write().await?;
+        let mut new: BTreeMap<CommissionId, (u64, u64)> = BTreeMap::new();
         for (position, answer) in answers.iter().enumerate() {
             let key = answer.key(agency);
             let updated = "UPDATE matches SET release = $5, slot = $6
                 WHERE commission = $1 AND subject = $2 AND agency = $3 AND record = $4 AND release = 'pending'";
             let updated = bind_all(sqlx::query(updated), &key).bind(answer.release.word()).bind(&answer.slot);
             if updated.execute(&mut *tx).await?.rows_affected() == 1 {
+                let (answered, declined) = new.entry(answer.commission).or_default();
+                *if answer.release == Release::Answered { answered } else { declined } += 1;
                 continue;
             }
             let before =
@@ -227,8 +241,13 @@ impl Store {
                 return Ok(Err(position));
             }
         }
+        let mut last = None;
+        for (commission, (answered, declined)) in new {
+            let event = Event::Answered { agency: agency.to_owned(), commission, answered, declined };
+            last = Some(Self::log(&mut tx, event, now).await?);
+        }
         tx.commit().await?;
-        Ok(Ok(()))
+        Ok(Ok(last))
     }
 }
 

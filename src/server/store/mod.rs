@@ -7,6 +7,7 @@ mod commissions;
 mod database;
 mod dump;
 mod jobs;
+mod log;
 mod matches;
 #[cfg(test)]
 mod tests;
@@ -17,13 +18,14 @@ use hedui_protocol::ids::ManifestId;
 use jiff::Timestamp;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use batches::{AgencySet, HeldBatch, header_of};
 pub use commissions::{Filed, FiledState};
 pub use database::Database;
 pub use dump::{DumpedRow, Value, newest};
 pub use jobs::{Job, JobKind};
+pub use log::Leaf;
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
 
 use super::error::{ServerError, ServerResult};
@@ -107,6 +109,23 @@ impl Store {
         };
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// Keeps the manifest and its signatures, as the files are: who reads the log later needs no other source.
+    pub async fn keep_terms(&self, terms: &[u8], signatures: &[u8]) -> ServerResult<()> {
+        sqlx::query("UPDATE project SET terms = $1, signatures = $2")
+            .bind(terms)
+            .bind(signatures)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The manifest's file and its signatures'.
+    pub async fn terms(&self) -> ServerResult<Option<(Vec<u8>, Vec<u8>)>> {
+        let row = sqlx::query("SELECT terms, signatures FROM project WHERE terms IS NOT NULL");
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| (row.get("terms"), row.get("signatures"))))
     }
 
     /// The database's own clock, where it has one.

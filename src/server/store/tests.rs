@@ -3,6 +3,7 @@
 use hedui_protocol::basis::Basis;
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, ContentHash, KeyCheck, ManifestId, RecordId, SubjectId};
+use hedui_protocol::log::{Entry, Event, Hashes, Tree, leaf_hash};
 use hedui_protocol::messages::{BatchState, BatchStatus, CommissionRequest, CommissionState};
 use hedui_protocol::part::{BatchHeader, PartInfo};
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
@@ -34,6 +35,18 @@ fn header(agency: &str) -> (BatchHeader, Signed) {
     };
     let signed = Signed::new(&SigningKey::from_seed(&[4; 32]), Purpose::Batch, header.to_bytes());
     (header, signed)
+}
+
+fn filed(commission: CommissionId) -> Event {
+    Event::CommissionFiled {
+        office: "office".into(),
+        commission,
+        commission_no: "WT-1".into(),
+        programme: "dibao".into(),
+        items: vec![],
+        subjects: 1,
+        expires_at: at(100),
+    }
 }
 
 fn request() -> CommissionRequest {
@@ -78,6 +91,8 @@ contract! {
     a_commission_is_matched_once_and_answered_once,
     a_withdrawn_commission_keeps_nothing,
     a_database_belongs_to_one_manifest,
+    what_is_done_and_its_entry_are_one,
+    many_write_the_log_at_once_and_it_is_one_tree,
     what_an_earlier_version_wrote_is_brought_up_to_date,
     every_table_is_dumped,
 }
@@ -101,22 +116,22 @@ async fn a_batch_is_created_filled_committed_and_replaced(database: Database) {
     let (_, status) = store.batch(first).await.unwrap().unwrap();
     assert_eq!((status.state, status.missing), (BatchState::Open, vec![0]));
     for _sent_again in 0..2 {
-        store.commit_batch(first, at(2)).await.unwrap();
+        store.commit_batch(first, &header, at(2)).await.unwrap();
     }
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexing);
     assert_eq!(store.set_of("tax").await.unwrap(), AgencySet::None);
     let jobs = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap();
     assert_eq!(jobs.len(), 1, "one job for two commits");
-    assert!(store.batch_indexed(&jobs[0], first, "bank").await.unwrap());
+    assert!(store.batch_indexed(&jobs[0], first, "bank", at(9)).await.unwrap());
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(first));
 
     store.create_batch(second, &header, &signed, at(4)).await.unwrap();
-    store.commit_batch(second, at(4)).await.unwrap();
+    store.commit_batch(second, &header, at(4)).await.unwrap();
     let job = store.claim(JobKind::Index, 9, 60, at(4)).await.unwrap().remove(0);
-    store.batch_indexed(&job, second, "bank").await.unwrap();
+    store.batch_indexed(&job, second, "bank", at(9)).await.unwrap();
     assert_eq!((state(&store, first).await, state(&store, second).await), (BatchState::Replaced, BatchState::Indexed));
     assert_eq!(store.indexed_batches().await.unwrap().len(), 1);
-    store.commit_batch(first, at(5)).await.unwrap();
+    store.commit_batch(first, &header, at(5)).await.unwrap();
     assert_eq!(state(&store, first).await, BatchState::Replaced, "a commit that is sent again late changes nothing");
 }
 
@@ -126,13 +141,13 @@ async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits(dat
     let (earlier, later) = (BatchId([2; 32]), BatchId([1; 32]));
     for batch in [earlier, later] {
         store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-        store.commit_batch(batch, at(1)).await.unwrap();
+        store.commit_batch(batch, &header, at(1)).await.unwrap();
     }
     let jobs = store.claim(JobKind::Index, 9, 60, at(1)).await.unwrap();
     assert_eq!(jobs[0].target, earlier.to_string());
     // the earlier one failed at first, and is done after the later one
-    assert!(store.batch_indexed(&jobs[1], later, "bank").await.unwrap());
-    assert!(!store.batch_indexed(&jobs[0], earlier, "bank").await.unwrap(), "a later set stands");
+    assert!(store.batch_indexed(&jobs[1], later, "bank", at(9)).await.unwrap());
+    assert!(!store.batch_indexed(&jobs[0], earlier, "bank", at(9)).await.unwrap(), "a later set stands");
     assert_eq!((state(&store, earlier).await, state(&store, later).await), (BatchState::Replaced, BatchState::Indexed));
 }
 
@@ -140,7 +155,7 @@ async fn a_lease_that_ends_is_taken_over(database: Database) {
     let store = store(&database).await;
     let (header, signed) = header("bank");
     store.create_batch(BatchId([1; 32]), &header, &signed, at(1)).await.unwrap();
-    store.commit_batch(BatchId([1; 32]), at(1)).await.unwrap();
+    store.commit_batch(BatchId([1; 32]), &header, at(1)).await.unwrap();
     let job = store.claim(JobKind::Index, 1, 60, at(100)).await.unwrap().remove(0);
     let other = Store::open(&database, "another").await.unwrap();
     assert!(other.claim(JobKind::Index, 1, 60, at(159)).await.unwrap().is_empty(), "it is another's");
@@ -160,28 +175,31 @@ async fn who_lost_a_lease_writes_nothing(database: Database) {
     let (header, signed) = header("bank");
     let (batch, id) = (BatchId([1; 32]), CommissionId([9; 32]));
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-    store.commit_batch(batch, at(1)).await.unwrap();
-    store.file_commission(id, "office", &request(), at(1)).await.unwrap();
+    store.commit_batch(batch, &header, at(1)).await.unwrap();
+    store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap();
     let claim = async |store: &Store, kind, now| store.claim(kind, 1, 60, at(now)).await.unwrap().remove(0);
     let (index, commission) = (claim(&store, JobKind::Index, 1).await, claim(&store, JobKind::Commission, 1).await);
     let taken = claim(&other, JobKind::Index, 61).await;
     claim(&other, JobKind::Commission, 61).await;
-    assert!(!store.batch_indexed(&index, batch, "bank").await.unwrap());
-    store.batch_refused(&index, batch, "no").await.unwrap();
+    assert!(!store.batch_indexed(&index, batch, "bank", at(9)).await.unwrap());
+    store.batch_refused(&index, batch, "bank", "no", at(9)).await.unwrap();
     store.index_is_done(&index).await.unwrap();
     store.renew(&index, 600, at(62)).await.unwrap();
     assert_eq!(state(&store, batch).await, BatchState::Committed);
     let outcome = CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
-    store.store_outcomes(&[(commission, outcome)]).await.unwrap();
+    store.store_outcomes(&[(commission, outcome)], at(2)).await.unwrap();
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Queued);
     assert!(store.releases(id).await.unwrap().is_empty());
-    assert!(other.batch_indexed(&taken, batch, "bank").await.unwrap());
+    assert!(other.batch_indexed(&taken, batch, "bank", at(9)).await.unwrap());
 }
 
 async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
     let store = store(&database).await;
     for number in 0..40 {
-        store.file_commission(CommissionId([number; 32]), "office", &request(), at(1)).await.unwrap();
+        store
+            .file_commission(CommissionId([number; 32]), "office", &request(), filed(CommissionId([number; 32])), at(1))
+            .await
+            .unwrap();
     }
     let mut claims = tokio::task::JoinSet::new();
     for worker in 0..8 {
@@ -194,6 +212,60 @@ async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
     assert_eq!(all.len(), 40);
     let again = store.claim(JobKind::Commission, 99, 60, at(62)).await.unwrap();
     assert_eq!(again.iter().map(|job| job.attempts).collect::<Vec<_>>(), [2; 40], "each was claimed once before");
+}
+
+async fn what_is_done_and_its_entry_are_one(database: Database) {
+    let store = store(&database).await;
+    let (header, signed) = header("bank");
+    let (batch, id) = (BatchId([1; 32]), CommissionId([9; 32]));
+    for _restarted in 0..2 {
+        store.open_log(Event::Opened { manifest: ManifestId([1; 32]) }, at(1)).await.unwrap();
+    }
+    store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+    for _sent_again in 0..2 {
+        store.commit_batch(batch, &header, at(2)).await.unwrap();
+        store.file_commission(id, "office", &request(), filed(id), at(2)).await.unwrap();
+    }
+    let job = store.claim(JobKind::Index, 1, 60, at(3)).await.unwrap().remove(0);
+    store.batch_refused(&job, batch, "bank", "no", at(3)).await.unwrap();
+    store.batch_refused(&job, batch, "bank", "no", at(3)).await.unwrap();
+    for _sent_again in 0..2 {
+        store.withdraw(id, "office", &request().ticket, at(4)).await.unwrap();
+    }
+    let entries: Vec<Entry> =
+        store.entries(0, 99).await.unwrap().iter().map(|entry| Entry::parse(entry.as_bytes()).unwrap()).collect();
+    let whats: Vec<&str> = entries.iter().map(|entry| entry.event.what()).collect();
+    assert_eq!(whats, ["opened", "batch-committed", "commission-filed", "batch-refused", "withdrawn"]);
+    let leaf = Leaf::About { what: "commission-filed", about: id.to_string() };
+    let extract = store.extract(3, Some(&leaf)).await.unwrap();
+    assert_eq!((extract.tree.size, extract.consistency.is_empty()), (5, false));
+    assert!(extract.entry.unwrap().entry.contains("\"number\":2"));
+    assert_eq!(store.root_at(2).await.unwrap(), Some(entries[2].tree), "each entry names the tree that it continues");
+    assert_eq!(store.root_at(6).await.unwrap(), None);
+    let elsewhere = store.extract(9, Some(&Leaf::About { what: "withdrawn", about: "other".into() })).await.unwrap();
+    assert!(elsewhere.entry.is_none() && elsewhere.consistency.is_empty());
+}
+
+async fn many_write_the_log_at_once_and_it_is_one_tree(database: Database) {
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..6 {
+        let store = Store::open(&database, &format!("writer {writer}")).await.unwrap();
+        writers.spawn(async move {
+            for _ in 0..10 {
+                store.note(Event::Administered { act: writer.to_string() }, at(writer)).await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let store = store(&database).await;
+    let mut hashes = Hashes::new();
+    for (number, entry) in (0..).zip(store.entries(0, 99).await.unwrap()) {
+        let (tree, parsed) = (Tree::new(number, &hashes), Entry::parse(entry.as_bytes()).unwrap());
+        assert_eq!((parsed.number, parsed.tree), (number, tree.root().unwrap()));
+        let stored = tree.next(leaf_hash(entry.as_bytes())).unwrap();
+        hashes.extend(stored);
+    }
+    assert_eq!(store.extract(0, None).await.unwrap().tree.root, Tree::new(60, &hashes).root().unwrap());
 }
 
 async fn a_database_belongs_to_one_manifest(database: Database) {
@@ -241,7 +313,7 @@ async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database)
     assert_eq!(store.matched_against(CommissionId([9; 32])).await.unwrap(), [("bank".to_owned(), true)]);
     assert_eq!(store.matches(CommissionId([9; 32]), &[SubjectId([1; 16])]).await.unwrap(), [found(Release::Pending)]);
     let job = store.claim(JobKind::Index, 1, 60, at(60)).await.unwrap().remove(0);
-    assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank").await.unwrap());
+    assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank", at(9)).await.unwrap());
 }
 
 async fn every_table_is_dumped(database: Database) {
@@ -267,8 +339,8 @@ fn found(release: Release) -> MatchRow {
 async fn a_commission_is_matched_once_and_answered_once(database: Database) {
     let store = store(&database).await;
     let id = CommissionId([9; 32]);
-    assert_eq!(store.file_commission(id, "office", &request(), at(1)).await.unwrap(), FiledState::New);
-    assert_eq!(store.file_commission(id, "office", &request(), at(1)).await.unwrap(), FiledState::Known);
+    assert_eq!(store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap(), FiledState::New);
+    assert_eq!(store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap(), FiledState::Known);
     let outcome = || CommissionOutcome {
         commission: id,
         against: vec![("bank".into(), None)],
@@ -276,7 +348,7 @@ async fn a_commission_is_matched_once_and_answered_once(database: Database) {
     };
     let job = store.claim(JobKind::Commission, 1, 60, at(1)).await.unwrap().remove(0);
     for _taken_over in 0..2 {
-        store.store_outcomes(&[(job.clone(), outcome())]).await.unwrap();
+        store.store_outcomes(&[(job.clone(), outcome())], at(2)).await.unwrap();
     }
     let subjects = [SubjectId([1; 16]), SubjectId([2; 16])];
     assert_eq!(store.matches(id, &subjects).await.unwrap(), [found(Release::Pending)]);
@@ -290,13 +362,21 @@ async fn a_commission_is_matched_once_and_answered_once(database: Database) {
         let (subject, record, release) = (SubjectId([1; 16]), RecordId([record; 16]), Release::Answered);
         AnswerRow { commission: id, subject, record, release, slot: vec![slot] }
     };
-    assert_eq!(store.store_answers("tax", &[answer(2, 7)]).await.unwrap(), Err(0), "not this agency's");
-    assert_eq!(store.store_answers("bank", &[answer(2, 7), answer(3, 7)]).await.unwrap(), Err(1), "all or none");
+    assert_eq!(
+        store.store_answers("tax", &[answer(2, 7)], at(3)).await.unwrap().map(drop),
+        Err(0),
+        "not this agency's"
+    );
+    assert_eq!(
+        store.store_answers("bank", &[answer(2, 7), answer(3, 7)], at(3)).await.unwrap().map(drop),
+        Err(1),
+        "all or none"
+    );
     assert_eq!(store.pending("bank", 0, 9, at(99)).await.unwrap().len(), 1);
     for _sent_again in 0..2 {
-        assert_eq!(store.store_answers("bank", &[answer(2, 7)]).await.unwrap(), Ok(()));
+        assert_eq!(store.store_answers("bank", &[answer(2, 7)], at(3)).await.unwrap().map(drop), Ok(()));
     }
-    assert_eq!(store.store_answers("bank", &[answer(2, 8)]).await.unwrap(), Err(0), "another answer");
+    assert_eq!(store.store_answers("bank", &[answer(2, 8)], at(3)).await.unwrap().map(drop), Err(0), "another answer");
     assert_eq!(store.matches(id, &subjects).await.unwrap()[0].slot, [7]);
     assert_eq!(store.releases(id).await.unwrap(), [(subjects[0], "bank".into(), Release::Answered)]);
 }
@@ -304,15 +384,15 @@ async fn a_commission_is_matched_once_and_answered_once(database: Database) {
 async fn a_withdrawn_commission_keeps_nothing(database: Database) {
     let store = store(&database).await;
     let id = CommissionId([9; 32]);
-    store.file_commission(id, "office", &request(), at(1)).await.unwrap();
+    store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap();
     let outcome = || CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
     let job = store.claim(JobKind::Commission, 1, 60, at(1)).await.unwrap().remove(0);
-    store.store_outcomes(&[(job.clone(), outcome())]).await.unwrap();
+    store.store_outcomes(&[(job.clone(), outcome())], at(2)).await.unwrap();
     assert_eq!(store.releases(id).await.unwrap().len(), 1);
-    store.withdraw(id, &request().ticket).await.unwrap();
+    store.withdraw(id, "office", &request().ticket, at(3)).await.unwrap();
     assert!(store.releases(id).await.unwrap().is_empty());
     // a worker that was at it when the withdrawal came
-    store.store_outcomes(&[(job, outcome())]).await.unwrap();
+    store.store_outcomes(&[(job, outcome())], at(2)).await.unwrap();
     assert!(store.releases(id).await.unwrap().is_empty());
     assert_eq!(store.ticket(id).await.unwrap(), request().ticket);
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Withdrawn);

@@ -1,0 +1,172 @@
+//! What an entry of the log says: who, for which commission, which agencies, which level, when; never a person.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BatchId, CommissionId, ManifestId, TreeHash};
+use crate::ticket::Asked;
+
+/// SPEC 14.1  One entry; its JSON is a leaf of the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Entries before this one.
+    pub number: u64,
+    /// By the server's clock.
+    pub at: Timestamp,
+    /// Root of the tree of the entries before this one: each entry says what it continues.
+    pub tree: TreeHash,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Entry {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an entry has only string keys")
+    }
+
+    /// None where the bytes are no entry of this protocol.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// SPEC 14.2  What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Event {
+    /// The log begins, for one project.
+    Opened { manifest: ManifestId },
+    /// An agency's records are the server's.
+    BatchCommitted { agency: String, batch: BatchId, records: u64 },
+    /// Commissions are matched against them.
+    BatchIndexed { agency: String, batch: BatchId },
+    /// They break a rule; the agency's former set stays.
+    BatchRefused { agency: String, batch: BatchId, reason: String },
+    /// An office asks, on its ticket.
+    CommissionFiled {
+        office: String,
+        commission: CommissionId,
+        commission_no: String,
+        programme: String,
+        items: Vec<Asked>,
+        subjects: u64,
+        expires_at: Timestamp,
+    },
+    /// The subjects were looked for, in these sets; none where the agency had submitted nothing.
+    CommissionMatched { commission: CommissionId, against: BTreeMap<String, Option<BatchId>> },
+    /// An agency answered matches that it was asked about.
+    Answered { agency: String, commission: CommissionId, answered: u64, declined: u64 },
+    /// Answers went out: those of a range of the ticket's (subject, agency) pairs, in the ticket's order.
+    Released { office: String, commission: CommissionId, from: u64, to: u64, agencies: BTreeMap<String, Handed> },
+    /// The office took the commission back.
+    Withdrawn { office: String, commission: CommissionId },
+    /// Somebody asked for what is not theirs to ask.
+    Refused {
+        organisation: String,
+        role: String,
+        request: String,
+        problem: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commission: Option<CommissionId>,
+        /// People whom the refused request was about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subjects: Option<u64>,
+    },
+    /// What the operator did beside serving.
+    Administered { act: String },
+}
+
+/// Payloads that went out in one release, of one agency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handed {
+    pub deposits: u64,
+    pub answers: u64,
+}
+
+impl Event {
+    /// The event's name, as its `what` says it.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::BatchCommitted { .. } => "batch-committed",
+            Self::BatchIndexed { .. } => "batch-indexed",
+            Self::BatchRefused { .. } => "batch-refused",
+            Self::CommissionFiled { .. } => "commission-filed",
+            Self::CommissionMatched { .. } => "commission-matched",
+            Self::Answered { .. } => "answered",
+            Self::Released { .. } => "released",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Refused { .. } => "refused",
+            Self::Administered { .. } => "administered",
+        }
+    }
+
+    pub fn commission(&self) -> Option<CommissionId> {
+        match self {
+            Self::CommissionFiled { commission, .. }
+            | Self::CommissionMatched { commission, .. }
+            | Self::Answered { commission, .. }
+            | Self::Released { commission, .. }
+            | Self::Withdrawn { commission, .. } => Some(*commission),
+            Self::Refused { commission, .. } => *commission,
+            _ => None,
+        }
+    }
+
+    pub fn batch(&self) -> Option<BatchId> {
+        match self {
+            Self::BatchCommitted { batch, .. }
+            | Self::BatchIndexed { batch, .. }
+            | Self::BatchRefused { batch, .. } => Some(*batch),
+            _ => None,
+        }
+    }
+
+    /// The id that the event is about, as text.
+    pub fn about(&self) -> Option<String> {
+        let commission = self.commission().map(|id| id.to_string());
+        commission.or_else(|| self.batch().map(|id| id.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(event: Event) -> Entry {
+        Entry { number: 7, at: Timestamp::UNIX_EPOCH, tree: TreeHash([1; 32]), event }
+    }
+
+    #[test]
+    fn an_entry_reads_as_it_is_written_and_names_itself() {
+        let events = [
+            Event::Opened { manifest: ManifestId([1; 32]) },
+            Event::BatchCommitted { agency: "bank".into(), batch: BatchId([2; 32]), records: 3 },
+            Event::Withdrawn { office: "office".into(), commission: CommissionId([3; 32]) },
+            Event::Administered { act: "backup".into() },
+        ];
+        for event in events {
+            let entry = entry(event);
+            let bytes = entry.to_bytes();
+            assert_eq!(Entry::parse(&bytes).unwrap(), entry);
+            let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(json["what"], entry.event.what());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_entry_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..300, value in 32u8..127) {
+            prop_assert!(Entry::parse(&bytes).is_none());
+            let mut written = entry(Event::Withdrawn { office: "office".into(), commission: CommissionId([3; 32]) }).to_bytes();
+            let at = at % written.len();
+            written[at] = value;
+            let _ = Entry::parse(&written);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! An entry in an auditor's words: who, for which commission, which agencies, which level, when.
+
+use hedui_protocol::log::{Entry, Event};
+use hedui_protocol::ticket::Asked;
+
+/// One line, without its end.
+pub fn of(entry: &Entry) -> String {
+    format!("{} #{} {}", entry.at, entry.number, words(&entry.event))
+}
+
+fn words(event: &Event) -> String {
+    match event {
+        Event::Opened { manifest } => format!("the log begins, for manifest {manifest}"),
+        Event::BatchCommitted { agency, batch, records } => {
+            format!("{agency} committed {records} records as batch {batch}")
+        }
+        Event::BatchIndexed { agency, batch } => format!("batch {batch} of {agency} can be matched against"),
+        Event::BatchRefused { agency, batch, reason } => format!("batch {batch} of {agency} was refused: {reason}"),
+        Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at } => {
+            let asked: Vec<String> = items.iter().map(asked).collect();
+            format!(
+                "{office} filed commission {commission_no} ({programme}) on {subjects} people until {expires_at}, asking {}: {commission}",
+                asked.join(", ")
+            )
+        }
+        Event::CommissionMatched { commission, against } => {
+            let sets = against.iter().map(|(agency, batch)| match batch {
+                Some(batch) => format!("{agency}'s {batch}"),
+                None => format!("{agency}, which had submitted nothing"),
+            });
+            format!("commission {commission} was matched against {}", sets.collect::<Vec<_>>().join(", "))
+        }
+        Event::Answered { agency, commission, answered, declined } => {
+            format!("{agency} answered {answered} matches and declined {declined} of commission {commission}")
+        }
+        Event::Released { office, commission, from, to, agencies } => {
+            let handed = agencies.iter().map(|(agency, handed)| {
+                format!("{agency}: {} deposits and {} answers", handed.deposits, handed.answers)
+            });
+            let handed = handed.collect::<Vec<_>>().join(", ");
+            let handed = if handed.is_empty() { "no payload".to_owned() } else { handed };
+            format!("{office} was given {handed} of commission {commission}, pairs {from} to {to}")
+        }
+        Event::Withdrawn { office, commission } => format!("{office} took commission {commission} back"),
+        Event::Refused { organisation, role, request, problem, commission, subjects } => {
+            let about = commission.map(|id| format!(" of commission {id}")).unwrap_or_default();
+            let people = subjects.map(|count| format!(" about {count} people")).unwrap_or_default();
+            format!("REFUSED {organisation} ({role}) {request}{about}{people}: {problem}")
+        }
+        Event::Administered { act } => format!("the operator: {act}"),
+    }
+}
+
+fn asked(asked: &Asked) -> String {
+    format!("{}.{} {}", asked.agency, asked.item, asked.level)
+}

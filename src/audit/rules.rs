@@ -1,0 +1,250 @@
+//! Whether what the log says was allowed: each release on a ticket, within its scope, its time, and before it was taken back.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hedui_protocol::ids::{BatchId, CommissionId};
+use hedui_protocol::log::{Entry, Event, Handed};
+use hedui_protocol::manifest::Manifest;
+use hedui_protocol::messages::CommissionProof;
+use hedui_protocol::part::{BatchHeader, batch_id};
+use hedui_protocol::sign::{Purpose, Signed};
+use hedui_protocol::ticket::{Granted, Ticket, Withdrawal};
+use jiff::Timestamp;
+
+use super::Finding;
+
+/// Seconds by which the servers' clocks may differ.
+const SKEW: i64 = 300;
+
+/// What the parties signed, and what the log has said so far.
+pub struct Book<'b> {
+    manifest: &'b Manifest,
+    tickets: HashMap<CommissionId, CommissionProof>,
+    headers: HashMap<BatchId, Signed>,
+    batches: HashMap<BatchId, String>,
+    commissions: HashMap<CommissionId, Filed>,
+    last: Option<Timestamp>,
+}
+
+/// A commission that the log has.
+struct Filed {
+    office: String,
+    expires_at: Timestamp,
+    withdrawn: bool,
+    /// The ticket, if it is there and holds.
+    ticket: Option<Granted>,
+}
+
+impl<'b> Book<'b> {
+    pub fn new(manifest: &'b Manifest, tickets: Vec<CommissionProof>, headers: Vec<Signed>) -> Self {
+        let id = |proof: &CommissionProof| CommissionId(*blake3::hash(&proof.ticket.bytes).as_bytes());
+        let mut proofs: HashMap<CommissionId, CommissionProof> = HashMap::new();
+        for proof in tickets {
+            let known = proofs.entry(id(&proof)).or_insert_with(|| proof.clone());
+            // what was taken back later is told again with the withdrawal
+            known.withdrawal = known.withdrawal.take().or(proof.withdrawal);
+        }
+        Self {
+            manifest,
+            tickets: proofs,
+            headers: headers.into_iter().map(|signed| (batch_id(&signed), signed)).collect(),
+            batches: HashMap::new(),
+            commissions: HashMap::new(),
+            last: None,
+        }
+    }
+
+    /// Takes more of what the parties signed.
+    pub fn learn(&mut self, tickets: Vec<CommissionProof>, headers: Vec<Signed>) {
+        let more = Self::new(self.manifest, tickets, headers);
+        self.tickets.extend(more.tickets);
+        self.headers.extend(more.headers);
+    }
+
+    /// What is wrong with the next entry.
+    pub fn read(&mut self, entry: &Entry) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let mut wrong = |kind, detail: String| found.push(Finding::at(entry.number, kind, detail));
+        if self.last.is_some_and(|last| last.as_second() > entry.at.as_second() + SKEW) {
+            wrong("clock", "the server's clock was set back".to_owned());
+        }
+        self.last = Some(self.last.map_or(entry.at, |last| last.max(entry.at)));
+        let checked = match &entry.event {
+            Event::Opened { manifest } if *manifest != self.manifest.id() || entry.number > 0 => {
+                Err(("other-manifest", format!("the log was opened for manifest {manifest}")))
+            }
+            Event::BatchCommitted { agency, batch, records } => self.committed(agency, *batch, *records),
+            Event::BatchIndexed { agency, batch } | Event::BatchRefused { agency, batch, .. } => {
+                match self.batches.get(batch) {
+                    Some(known) if known == agency => Ok(()),
+                    _ => Err(("unknown-batch", format!("batch {batch} of `{agency}` was never committed"))),
+                }
+            }
+            Event::CommissionFiled { .. } => self.filed(entry),
+            Event::CommissionMatched { commission, against } => self.matched(*commission, against),
+            Event::Answered { agency, commission, .. } => {
+                self.within(*commission, std::iter::once(agency.as_str()), entry.at).map(drop)
+            }
+            Event::Released { office, commission, from, to, agencies } => {
+                self.released(office, *commission, (*from, *to), agencies, entry.at)
+            }
+            Event::Withdrawn { office, commission } => self.withdrawn(office, *commission),
+            Event::Opened { .. } | Event::Refused { .. } | Event::Administered { .. } => Ok(()),
+        };
+        if let Err((kind, detail)) = checked {
+            wrong(kind, detail);
+        }
+        found
+    }
+
+    fn committed(&mut self, agency: &str, batch: BatchId, records: u64) -> Checked {
+        self.batches.insert(batch, agency.to_owned());
+        let signed = self.headers.get(&batch);
+        let signed = signed.ok_or_else(|| ("unproved-batch", format!("the header of batch {batch} is not here")))?;
+        let unproved = |why: &str| ("unproved-batch", format!("batch {batch}: {why}"));
+        let party = self.manifest.agency(agency).ok_or_else(|| unproved("its agency is not of the manifest"))?;
+        let header = BatchHeader::parse(&signed.bytes).map_err(|_| unproved("its header does not read"))?;
+        signed.verify(Purpose::Batch, &party.signing_key).map_err(|_| unproved("its agency has not signed it"))?;
+        if header.agency != agency || header.records != records {
+            return Err(unproved("its header says something else than the log"));
+        }
+        Ok(())
+    }
+
+    fn filed(&mut self, entry: &Entry) -> Checked {
+        let Event::CommissionFiled { office, commission, expires_at, .. } = &entry.event else { return Ok(()) };
+        let granted = self.ticket_of(*commission, entry);
+        let ticket = granted.as_ref().ok().cloned();
+        let filed = Filed { office: office.clone(), expires_at: *expires_at, withdrawn: false, ticket };
+        self.commissions.insert(*commission, filed);
+        granted.map(drop)
+    }
+
+    /// The ticket of a commission, if it gives the right that the log says.
+    fn ticket_of(&self, commission: CommissionId, entry: &Entry) -> Result<Granted, Wrong> {
+        let proof = self.tickets.get(&commission);
+        let proof =
+            proof.ok_or_else(|| ("missing-ticket", format!("the ticket of commission {commission} is not here")))?;
+        let unfit = |why: String| ("unfit-ticket", format!("commission {commission}: {why}"));
+        let granted = Granted::check(&proof.ticket, self.manifest).map_err(|e| unfit(e.to_string()))?;
+        granted.holds(entry.at).map_err(|e| unfit(e.to_string()))?;
+        if filed_event(&granted) != entry.event {
+            return Err(unfit("the ticket says something else than the log".into()));
+        }
+        Ok(granted)
+    }
+
+    fn matched(&self, commission: CommissionId, against: &BTreeMap<String, Option<BatchId>>) -> Checked {
+        let filed = self.commissions.get(&commission).ok_or_else(|| unknown(commission))?;
+        if let Some(granted) = &filed.ticket {
+            let asked = granted.agencies();
+            if let Some(stray) = against.keys().find(|agency| !asked.contains(&agency.as_str())) {
+                return Err(("beyond-scope", format!("commission {commission} does not ask agency `{stray}`")));
+            }
+        }
+        for (agency, batch) in against {
+            let Some(batch) = batch else { continue };
+            if self.batches.get(batch) != Some(agency) {
+                return Err(("unknown-batch", format!("batch {batch} of `{agency}` was never committed")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The commission, if it is there, not taken back, not over, and asks these agencies.
+    fn within<'a>(
+        &self,
+        commission: CommissionId,
+        mut agencies: impl Iterator<Item = &'a str>,
+        at: Timestamp,
+    ) -> Result<&Filed, Wrong> {
+        let filed = self.commissions.get(&commission);
+        let filed =
+            filed.ok_or_else(|| ("release-without-ticket", format!("commission {commission} was never filed")))?;
+        if filed.withdrawn {
+            return Err(("after-withdrawal", format!("commission {commission} had been taken back")));
+        }
+        if at >= filed.expires_at {
+            return Err(("after-expiry", format!("commission {commission} had expired at {}", filed.expires_at)));
+        }
+        let asked = filed.ticket.as_ref().map(Granted::agencies);
+        let stray = asked.and_then(|asked| agencies.find(|agency| !asked.contains(agency)));
+        match stray {
+            Some(stray) => Err(("beyond-scope", format!("commission {commission} does not ask agency `{stray}`"))),
+            None => Ok(filed),
+        }
+    }
+
+    fn released(
+        &self,
+        office: &str,
+        commission: CommissionId,
+        (from, to): (u64, u64),
+        agencies: &BTreeMap<String, Handed>,
+        at: Timestamp,
+    ) -> Checked {
+        let filed = self.within(commission, agencies.keys().map(String::as_str), at)?;
+        if filed.office != office {
+            return Err((
+                "wrong-office",
+                format!("commission {commission} is of `{}`, not of `{office}`", filed.office),
+            ));
+        }
+        let Some(granted) = &filed.ticket else { return Ok(()) };
+        let pairs = granted
+            .ticket()
+            .subjects
+            .iter()
+            .flat_map(|subject| subject.agencies.iter().map(move |agency| (subject.subject, agency.as_str())));
+        let range = pairs.skip(usize::try_from(from).unwrap_or(usize::MAX));
+        let range: Vec<_> = range.take(usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)).collect();
+        if from > to || range.len() as u64 != to - from {
+            return Err(("beyond-scope", format!("commission {commission} has no pairs {from} to {to}")));
+        }
+        for (agency, handed) in agencies {
+            let covered =
+                range.iter().filter(|(subject, name)| name == agency && granted.covers(*subject, agency, at).is_ok());
+            let most = covered.count() as u64 * u64::from(self.manifest.limits.answer_slots);
+            if handed.deposits + handed.answers > most {
+                let handed = handed.deposits + handed.answers;
+                return Err((
+                    "beyond-scope",
+                    format!(
+                        "commission {commission}: {handed} payloads of `{agency}` went out, its authorisations cover at most {most}"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn withdrawn(&mut self, office: &str, commission: CommissionId) -> Checked {
+        let filed = self.commissions.get_mut(&commission).ok_or_else(|| unknown(commission))?;
+        filed.withdrawn = true;
+        let unproved = |why: &str| ("unproved-withdrawal", format!("commission {commission}: {why}"));
+        let signed = self.tickets.get(&commission).and_then(|proof| proof.withdrawal.as_ref());
+        let signed = signed.ok_or_else(|| unproved("its withdrawal is not here"))?;
+        let party = self.manifest.office(office).ok_or_else(|| unproved("its office is not of the manifest"))?;
+        signed.verify(Purpose::Withdrawal, &party.signing_key).map_err(|_| unproved("its office has not signed it"))?;
+        let said: Option<Withdrawal> = serde_json::from_slice(&signed.bytes).ok();
+        match said.filter(|said| said.commission == commission && said.office == office) {
+            Some(_) => Ok(()),
+            None => Err(unproved("its withdrawal names another")),
+        }
+    }
+}
+
+/// A stable word, and a sentence.
+type Wrong = (&'static str, String);
+type Checked = Result<(), Wrong>;
+
+fn unknown(commission: CommissionId) -> Wrong {
+    ("unknown-commission", format!("commission {commission} was never filed"))
+}
+
+/// What the log must say of a ticket that is filed.
+fn filed_event(granted: &Granted) -> Event {
+    let Ticket { office, commission_no, programme, items, subjects, expires_at, .. } = granted.ticket().clone();
+    let (commission, subjects) = (granted.id(), subjects.len() as u64);
+    Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at }
+}

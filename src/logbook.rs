@@ -1,0 +1,164 @@
+//! An exported log: a folder that says all that an auditor needs, and that later exports go on writing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `entries.jsonl` | the entries' exact bytes, a line each |
+//! | `checkpoint` | the newest signed note |
+//! | `manifest.toml`, `manifest.toml.sig` | the project's manifest, and who has signed it |
+//! | `commissions.jsonl` | what offices signed: tickets and withdrawals |
+//! | `batches.jsonl` | what agencies signed: batch headers |
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use hedui_protocol::messages::{CommissionProof, LogPage};
+use hedui_protocol::sign::Signed;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Outcome};
+use crate::signatures;
+use crate::staging::{private_folder, replace_private};
+
+pub const ENTRIES: &str = "entries.jsonl";
+pub const CHECKPOINT: &str = "checkpoint";
+pub const MANIFEST: &str = "manifest.toml";
+const COMMISSIONS: &str = "commissions.jsonl";
+const BATCHES: &str = "batches.jsonl";
+
+pub struct Logbook {
+    folder: PathBuf,
+}
+
+impl Logbook {
+    /// An export that is there.
+    pub fn open(folder: &Path) -> Outcome<Self> {
+        if folder.join(ENTRIES).exists() {
+            return Ok(Self { folder: folder.to_owned() });
+        }
+        Err(Failure::refused(format!("{}: this is no exported log", folder.display()))
+            .hint("`hedui audit export` and `hedui audit fetch` write one"))
+    }
+
+    /// An export to begin, or to go on with.
+    pub fn begin(folder: &Path, manifest: &[u8], signatures: &[u8]) -> Outcome<Self> {
+        private_folder(folder)?;
+        let path = folder.join(MANIFEST);
+        match std::fs::read(&path) {
+            Ok(known) if known != manifest => {
+                return Err(Failure::refused(format!("{}: the log of another manifest is here", folder.display())));
+            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Failure::file("read", &path, &e)),
+            _ => replace_private(&path, manifest)?,
+        }
+        replace_private(&signatures::path_of(&path), signatures)?;
+        let book = Self { folder: folder.to_owned() };
+        [ENTRIES, COMMISSIONS, BATCHES].iter().try_for_each(|name| book.mend(name))?;
+        Ok(book)
+    }
+
+    /// Makes the file, or takes a last line away that was torn when an export was killed.
+    fn mend(&self, name: &str) -> Outcome {
+        let (file, path) = self.append_to(name)?;
+        let failed = |e: std::io::Error| Failure::file("read", &path, &e);
+        let mut reader = BufReader::new(File::open(&path).map_err(failed)?);
+        let (mut line, mut whole) = (Vec::new(), 0);
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            if line.ends_with(b"\n") {
+                whole += line.len() as u64;
+            }
+            line.clear();
+        }
+        file.set_len(whole).map_err(failed)
+    }
+
+    fn append_to(&self, name: &str) -> Outcome<(File, PathBuf)> {
+        let path = self.folder.join(name);
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        file.map(|file| (file, path.clone())).map_err(|e| Failure::file("write", &path, &e))
+    }
+
+    /// Appends what has come; the entries last, for they are what is counted when an export goes on.
+    pub fn append(&self, page: &LogPage) -> Outcome {
+        self.lines(COMMISSIONS, page.commissions.iter().map(json))?;
+        self.lines(BATCHES, page.batches.iter().map(json))?;
+        self.lines(ENTRIES, page.entries.iter().cloned())?;
+        match &page.checkpoint {
+            Some(note) => replace_private(&self.folder.join(CHECKPOINT), note.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    fn lines(&self, name: &str, lines: impl Iterator<Item = String>) -> Outcome {
+        let (mut file, path) = self.append_to(name)?;
+        let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
+        written.map_err(|e| Failure::file("write", &path, &e))
+    }
+
+    /// Whether a page that begins with the last entry here does so with the same.
+    pub fn must_continue(&self, page: &LogPage, last: &[u8]) -> Outcome {
+        let here = self.folder.display();
+        match page.entries.first() {
+            Some(first) if first.as_bytes() == last => Ok(()),
+            Some(_) => {
+                Err(Failure::refused(format!("{here}: the log does not continue the one that is here: it was forked")))
+            }
+            None => Err(Failure::refused(format!(
+                "{here}: the log has fewer entries than are here: it was rolled back, or this is another's"
+            ))),
+        }
+    }
+
+    /// The entries, as lines; a last line that is still being written is not one.
+    pub fn entries(&self) -> Outcome<Vec<Vec<u8>>> {
+        let path = self.folder.join(ENTRIES);
+        let bytes = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
+        let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        lines.pop();
+        Ok(lines)
+    }
+
+    /// The newest signed note, if there is one.
+    pub fn checkpoint(&self) -> Outcome<Option<String>> {
+        let path = self.folder.join(CHECKPOINT);
+        match std::fs::read_to_string(&path) {
+            Ok(note) => Ok(Some(note)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Failure::file("read", &path, &e)),
+        }
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.join(MANIFEST)
+    }
+
+    pub fn commissions(&self) -> Outcome<Vec<CommissionProof>> {
+        self.parsed(COMMISSIONS)
+    }
+
+    pub fn batches(&self) -> Outcome<Vec<Signed>> {
+        self.parsed(BATCHES)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, name: &str) -> Outcome<Vec<T>> {
+        let path = self.folder.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Failure::file("read", &path, &e)),
+        };
+        let line = |(number, line): (usize, std::io::Result<Vec<u8>>)| {
+            let line = line.map_err(|e| Failure::file("read", &path, &e))?;
+            serde_json::from_slice(&line)
+                .map_err(|_| Failure::refused(format!("{}: line {} does not read", path.display(), number + 1)))
+        };
+        BufReader::new(file).split(b'\n').enumerate().map(line).collect()
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("what is signed is JSON")
+}

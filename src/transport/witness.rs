@@ -1,0 +1,136 @@
+//! A party's own memory of the server's log: each response's receipt is checked against it, and kept (SPEC 14.5).
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use hedui_protocol::log::{self, Checkpoint, Distrust, Event, Receipt};
+use hedui_protocol::manifest::Manifest;
+use hedui_protocol::sign::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Outcome};
+
+/// Receipts as JSON lines, only ever appended to.
+pub struct Witness {
+    key: PublicKey,
+    origin: String,
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    file: File,
+    /// The newest tree that was seen.
+    seen: Option<Checkpoint>,
+}
+
+/// A line of the file.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    request: String,
+    receipt: Receipt,
+}
+
+impl Witness {
+    /// Opens the file of receipts, or begins one. Receipts of another manifest's log are passed over.
+    pub fn open(path: &Path, manifest: &Manifest) -> Outcome<Self> {
+        let key = manifest.log_key.ok_or_else(|| {
+            Failure::refused("the manifest names no `log_key`: what a server does under it could not be proved")
+        })?;
+        let origin = log::origin(manifest.id());
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+        let file = file.map_err(|e| Failure::file("open", path, &e).hint("`--receipts` names another file"))?;
+        let seen = newest(&file, path, &key, &origin)?;
+        Ok(Self { key, origin, path: path.to_owned(), state: Mutex::new(State { file, seen }) })
+    }
+
+    /// The newest tree that was seen.
+    pub fn seen(&self) -> Option<Checkpoint> {
+        self.state.lock().expect("no holder of the lock panics").seen
+    }
+
+    /// Checks a receipt that answers a request made when `before` was the newest tree, and keeps it. The event that the log
+    /// has of the request, if it has one.
+    pub fn check(&self, request: &str, receipt: &str, before: Option<Checkpoint>) -> Outcome<Option<Event>> {
+        let receipt = Receipt::from_header(receipt).map_err(|e| self.distrust(&e))?;
+        let (now, event) = receipt.check(&self.key, &self.origin, before).map_err(|e| self.distrust(&e))?;
+        let mut state = self.state.lock().expect("no holder of the lock panics");
+        let newer = state.seen.is_none_or(|seen| seen.size < now.size);
+        if newer || event.is_some() {
+            // how it continues what was seen has been checked, and is of no use to anybody else
+            let receipt = Receipt { consistency: Vec::new(), ..receipt };
+            let mut line =
+                serde_json::to_vec(&Kept { request: request.to_owned(), receipt }).expect("receipts are JSON");
+            line.push(b'\n');
+            state.file.write_all(&line).map_err(|e| Failure::file("write", &self.path, &e))?;
+        }
+        if newer {
+            state.seen = Some(now);
+        }
+        Ok(event)
+    }
+
+    /// What a server that gives no receipt is told as.
+    pub fn missing(&self) -> Failure {
+        Failure::refused("the server did not prove what it did: its log's receipt of it is missing")
+            .hint("is this the project's server? tell the auditor if it is")
+    }
+
+    /// What a server is told as whose log says something else than its answer.
+    pub fn told_otherwise(&self, what: &str) -> Failure {
+        Failure::refused(format!("the server's log has an entry `{what}` that is not what was done"))
+            .hint(format!("keep {} as evidence and tell the auditor", self.path.display()))
+    }
+
+    fn distrust(&self, why: &Distrust) -> Failure {
+        Failure::refused(format!("the server's log cannot be trusted: {why}")).hint(format!(
+            "keep {} as evidence and tell the auditor; the project goes on with a new file of receipts (`--receipts`) when the \
+             operator has explained it",
+            self.path.display()
+        ))
+    }
+}
+
+/// The newest tree of the receipts in a file. A last line without its end was torn by a crash.
+fn newest(file: &File, path: &Path, key: &PublicKey, origin: &str) -> Outcome<Option<Checkpoint>> {
+    let unreadable = |e: std::io::Error| Failure::file("read", path, &e);
+    let mut reader = BufReader::new(file.try_clone().map_err(unreadable)?);
+    let (mut line, mut whole, mut newest) = (Vec::new(), 0, None::<Checkpoint>);
+    while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+        if line.last() != Some(&b'\n') {
+            file.set_len(whole).map_err(|e| Failure::file("write", path, &e))?;
+            break;
+        }
+        whole += line.len() as u64;
+        let kept = serde_json::from_slice::<Kept>(&line);
+        let kept = kept.map_err(|_| Failure::refused(format!("{}: a line is no receipt", path.display())))?;
+        if let Ok((seen, _)) = kept.receipt.check(key, origin, None)
+            && newest.is_none_or(|newest| newest.size < seen.size)
+        {
+            newest = Some(seen);
+        }
+        line.clear();
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_receipts_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("receipts");
+            std::fs::write(&path, &bytes).unwrap();
+            let file = OpenOptions::new().read(true).append(true).open(&path).unwrap();
+            let read = newest(&file, &path, &PublicKey([1; 32]), "log");
+            let torn = !bytes.contains(&b'\n');
+            proptest::prop_assert_eq!(read.is_ok_and(|newest| newest.is_none()), torn);
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The log proves what the server did: it is read by an auditor without the server, and whatever is done to it is named.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use hedui_protocol::log::{Checkpoint, Entry, Event, Hashes, SignedCheckpoint, Tree, leaf_hash, origin};
+use hedui_protocol::manifest::Manifest;
+use hedui_protocol::sign::SigningKey;
+
+use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls};
+use crate::journey::files;
+
+on_both_stores! {
+    what_was_done_is_in_the_log_and_was_allowed,
+    a_database_that_is_put_back_to_an_older_state_is_noticed_by_everybody,
+}
+
+/// A journey of two households, one of which is taken back.
+fn journey(project: &Project, server: &Server) {
+    let (office, bank, vehicle) = files(project);
+    project.submit_both(&bank, &vehicle, server);
+    project.office("request", server, &[&office]).done();
+    project.office("fetch", server, &[]).done();
+    project.answer("vehicle", &vehicle, server).done();
+    project.office("fetch", server, &[]).done();
+    project.office("withdraw", server, &["H2"]).done();
+}
+
+fn export(project: &Project, out: &str) -> Said {
+    let arguments = ["audit", "export", "--data", &project.text("server"), "--out", &project.text(out)];
+    Said::of(&hedui().args(arguments).args(project.store_arguments()).output().unwrap())
+}
+
+fn verify(log: &str, more: &[&str]) -> Said {
+    run(&[&["audit", "verify", log, "--json"], more].concat())
+}
+
+fn receipts(project: &Project, party: &str) -> String {
+    project.text(&format!("pki/{party}.receipts.jsonl"))
+}
+
+#[track_caller]
+fn holds(said: Said) -> serde_json::Value {
+    serde_json::from_str(&said.done().stdout).unwrap()
+}
+
+/// The kinds of findings; the log must not hold.
+#[track_caller]
+fn findings(said: &Said) -> Vec<String> {
+    assert_eq!(said.code, Some(1), "{}", said.stdout);
+    let verdict: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(verdict["holds"], false);
+    verdict["findings"].as_array().unwrap().iter().map(|finding| finding["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+fn what_was_done_is_in_the_log_and_was_allowed(project: Project) {
+    project.issue("auditor", "auditor");
+    let mut server = project.server();
+    journey(&project, &server);
+    // an office that is not of this commission, and one without the right
+    let strange = project.office_at(&server.parties, "fetch", &[]).args(["--tls-cert", "none"]).output().unwrap();
+    assert!(!strange.status.success());
+
+    // an auditor copies it from the running server, and goes on with the copy
+    let fetch = || {
+        let mut command = hedui();
+        command.args(["audit", "fetch", "--out", &project.text("copy"), "--manifest", &project.text("manifest.toml")]);
+        Said::of(&command.args(server.arguments(&project, "auditor")).output().unwrap())
+    };
+    fetch().done();
+    project.office("status", &server, &[]).done();
+    std::thread::sleep(Duration::from_millis(1200));
+    fetch().done();
+    holds(verify(&project.text("copy"), &["--manifest", &project.text("manifest.toml")]));
+
+    server.signal("TERM");
+    export(&project, "log").done();
+    let (bank, office) = (receipts(&project, "bank"), receipts(&project, OFFICE));
+    let verdict = holds(verify(&project.text("log"), &["--against", &bank, "--against", &office]));
+    let count = |what: &str| verdict["events"][what].as_u64().unwrap_or(0);
+    assert_eq!((count("opened"), count("batch-committed"), count("batch-indexed")), (1, 2, 2), "{verdict}");
+    assert_eq!((count("commission-filed"), count("commission-matched"), count("withdrawn")), (2, 2, 1), "{verdict}");
+    assert_eq!((count("released"), count("answered")), (4, 1), "{verdict}");
+    assert!(verdict["compared"].as_u64().unwrap() > 8, "{verdict}");
+
+    // in the auditor's words, and without a person
+    let search = |more: &[&str]| run(&[&["audit", "search", &project.text("log")], more].concat()).done().stdout;
+    let filed = search(&["--office", OFFICE, "--what", "commission-filed", "--level", "L3"]);
+    assert_eq!(filed.lines().count(), 2, "{filed}");
+    assert!(filed.contains("(dibao) on 1 people") && filed.contains("vehicle.vehicles L3"), "{filed}");
+    assert_eq!(
+        search(&["--agency", "bank", "--what", "released"]).lines().count(),
+        2,
+        "one for each time it was fetched"
+    );
+    assert_eq!(search(&["--until", "2020-01-01T00:00:00Z"]), "");
+    let id = filed.split_whitespace().last().unwrap();
+    assert!(search(&["--commission", &id[..12]]).lines().count() >= 4);
+    for (name, bytes) in logbook(&project.path("log")) {
+        for planted in ["欧阳", "司徒", "长河路", "12000000001", "70123", "99010119800101"] {
+            assert!(!String::from_utf8_lossy(&bytes).contains(planted), "{planted} is in {name}");
+        }
+    }
+    run(&["audit", "verify", &project.text("server")]).refused(1, "this is no exported log");
+}
+
+fn logbook(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
+}
+
+fn a_database_that_is_put_back_to_an_older_state_is_noticed_by_everybody(project: Project) {
+    let (office, bank, _) = files(&project);
+    let mut server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    let mut backup = hedui();
+    backup.args(["server", "backup", "--data", &project.text("server"), "--out", &project.text("backup")]);
+    Said::of(&backup.args(project.store_arguments()).output().unwrap()).done();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    let address = server.address().to_owned();
+    server.signal("TERM");
+    export(&project, "log").done();
+
+    // the older database under the same server
+    let older = match &project.stores {
+        None => Vec::new(),
+        Some(stores) => {
+            let database = stores.postgres.database("older");
+            [vec!["--database".to_owned(), database], stores.bucket.arguments(&project)].concat()
+        }
+    };
+    if project.stores.is_none() {
+        for name in ["hedui.sqlite", "hedui.sqlite-wal", "hedui.sqlite-shm"] {
+            let _ = std::fs::remove_file(project.path("server").join(name));
+        }
+    }
+    let with = |verb: &[&str]| {
+        let mut command = hedui();
+        command.args(verb).args(["--data", &project.text("server")]).args(&older);
+        command
+    };
+    Said::of(&with(&["server", "restore", &project.text("backup")]).output().unwrap()).done();
+    let start = || {
+        let mut command = with(&["server", "run", "--listen", &address, "--operator-listen", "127.0.0.1:0"]);
+        command.args(["--manifest", &project.text("manifest.toml"), "--log-key", &project.text("log.key")]);
+        command.args(tls(&project, "server"));
+        command
+    };
+    Said::of(&start().output().unwrap()).refused(1, "it was rolled back");
+
+    // whoever removes the server's memory does not remove the parties'
+    std::fs::remove_file(project.path("server/checkpoint")).unwrap();
+    let server = Server::spawn(&project, start());
+    project.office("fetch", &server, &[]).refused(1, "it was rolled back");
+    let said =
+        project.office("request", &server, &[&office, "--again"]).refused(1, "the server's log cannot be trusted");
+    assert!(said.stderr.contains("receipts.jsonl as evidence"), "{}", said.stderr);
+    drop(server);
+    let said = Said::of(&with(&["audit", "export", "--out", &project.text("log")]).output().unwrap());
+    said.refused(1, "rolled back");
+    Said::of(&with(&["audit", "export", "--out", &project.text("now")]).output().unwrap()).done();
+    let said = verify(&project.text("now"), &["--against", &receipts(&project, OFFICE)]);
+    assert!(findings(&said).contains(&"rolled-back".to_owned()), "{}", said.stdout);
+    let said = verify(&project.text("now"), &["--against", &project.text("log/checkpoint")]);
+    assert_eq!(findings(&said), ["rolled-back"], "{}", said.stdout);
+}
+
+/// A log that can be tampered with.
+struct Tampered {
+    project: Project,
+    lines: Vec<String>,
+}
+
+impl Tampered {
+    fn new() -> Self {
+        let project = Project::new();
+        let mut server = project.server();
+        journey(&project, &server);
+        server.signal("TERM");
+        export(&project, "log").done();
+        let text = std::fs::read_to_string(project.path("log/entries.jsonl")).unwrap();
+        Self { project, lines: text.lines().map(str::to_owned).collect() }
+    }
+
+    /// The findings in a log of these entries, against what the parties have seen.
+    fn findings(&self, lines: &[String], more: &[&str]) -> Vec<String> {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        std::fs::write(self.project.path("log/entries.jsonl"), text).unwrap();
+        findings(&verify(&self.project.text("log"), more))
+    }
+
+    fn place(&self, what: &str) -> usize {
+        let what = format!("\"what\":\"{what}\"");
+        self.lines.iter().position(|line| line.contains(&what)).unwrap()
+    }
+
+    /// A whole other log, signed with the server's own key: only what others have seen tells it from the true one.
+    fn rewritten(&self, events: Vec<(jiff::Timestamp, Event)>) -> Vec<String> {
+        let key = SigningKey::try_from(std::fs::read(self.project.path("log.key")).unwrap().as_slice()).unwrap();
+        let manifest = Manifest::parse(&std::fs::read(self.project.path("manifest.toml")).unwrap()).unwrap();
+        let (mut hashes, mut lines) = (Hashes::new(), Vec::new());
+        for (number, (at, event)) in (0..).zip(events) {
+            let tree = Tree::new(number, &hashes);
+            let entry = Entry { number, at, tree: tree.root().unwrap(), event }.to_bytes();
+            let stored = tree.next(leaf_hash(&entry)).unwrap();
+            hashes.extend(stored);
+            lines.push(String::from_utf8(entry).unwrap());
+        }
+        let root = Tree::new(lines.len() as u64, &hashes).root().unwrap();
+        let checkpoint = Checkpoint { size: lines.len() as u64, root };
+        let note = SignedCheckpoint::sign(&key, &origin(manifest.id()), checkpoint);
+        std::fs::write(self.project.path("log/checkpoint"), note.as_str()).unwrap();
+        lines
+    }
+
+    fn events(&self) -> Vec<(jiff::Timestamp, Event)> {
+        let entry = |line: &String| Entry::parse(line.as_bytes()).map(|entry| (entry.at, entry.event)).unwrap();
+        self.lines.iter().map(entry).collect()
+    }
+}
+
+#[test]
+fn what_is_done_to_a_log_afterwards_is_named() {
+    let log = Tampered::new();
+    let lines = &log.lines;
+    holds(verify(&log.project.text("log"), &[]));
+    let receipts = receipts(&log.project, OFFICE);
+
+    let released = log.place("released");
+    let mut changed = lines.clone();
+    changed[released] = changed[released].replace("\"from\":0", "\"from\":1");
+    assert_ne!(changed, *lines);
+    assert_eq!(log.findings(&changed, &[])[0], "changed");
+    let said = verify(&log.project.text("log"), &[]);
+    assert!(said.stdout.contains(&format!("entry {released} was changed")), "{}", said.stdout);
+
+    let mut dropped = lines.clone();
+    dropped.remove(released);
+    assert_eq!(log.findings(&dropped, &[])[0], "dropped");
+    let mut reordered = lines.clone();
+    reordered.swap(released, released + 1);
+    assert_eq!(log.findings(&reordered, &[])[0], "reordered");
+    assert!(log.findings(&lines[..lines.len() - 1], &[]).contains(&"rolled-back".to_owned()));
+    let mut garbled = lines.clone();
+    garbled[1] = "{}".into();
+    assert_eq!(log.findings(&garbled, &[])[0], "unreadable");
+    let mut last = lines.clone();
+    let end = last.len() - 1;
+    last[end] = last[end].replace("withdrawn", "withdrawN");
+    assert_eq!(log.findings(&last, &[])[0], "unreadable");
+
+    // the operator's own key signs another history: everything in it is in order, and it is not the one that was told
+    let without = log.events().into_iter().filter(|(_, event)| event.what() != "released").collect();
+    let forged = log.rewritten(without);
+    log.findings(&forged, &["--against", &receipts]);
+    holds(verify(&log.project.text("log"), &[]));
+    let found = log.findings(&forged, &["--against", &receipts]);
+    assert!(found.iter().any(|kind| kind == "rolled-back") && found.iter().any(|kind| kind == "forked"), "{found:?}");
+    let stranger = SigningKey::from_seed(&[9; 32]);
+    let note = SignedCheckpoint::sign(&stranger, "hedui.log/other", Checkpoint { size: 0, root: leaf_hash(b"") });
+    std::fs::write(log.project.path("log/checkpoint"), note.as_str()).unwrap();
+    assert_eq!(log.findings(&forged, &[]), ["unsound-checkpoint"]);
+    std::fs::remove_file(log.project.path("log/checkpoint")).unwrap();
+    assert_eq!(log.findings(&forged, &[]), ["unsigned"]);
+}
+
+#[test]
+fn what_was_not_allowed_is_found_in_a_log_that_is_whole() {
+    let log = Tampered::new();
+    let change = |change: &dyn Fn(&mut Vec<(jiff::Timestamp, Event)>)| {
+        let mut events = log.events();
+        change(&mut events);
+        let lines = log.rewritten(events);
+        log.findings(&lines, &[])
+    };
+    let at = |what: &str| log.place(what);
+    let (filed, released) = (at("commission-filed"), at("released"));
+    let without_ticket = change(&|events| drop(events.remove(filed)));
+    assert!(without_ticket.contains(&"release-without-ticket".to_owned()), "{without_ticket:?}");
+    let last = log.lines.len();
+    let after = change(&|events| {
+        let again = events.iter().find(|(_, event)| {
+            matches!(event, Event::Released { commission, .. } if matches!(&events[last - 1].1, Event::Withdrawn { commission: back, .. } if back == commission))
+        });
+        let again = again.unwrap().clone();
+        events.push(again);
+    });
+    assert_eq!(after, ["after-withdrawal"]);
+    let late = change(&|events| {
+        let mut again = events[released].clone();
+        again.0 = again.0 + jiff::SignedDuration::from_hours(24 * 40);
+        let end = events.len() - 1;
+        events.insert(end, again);
+    });
+    // the entry after it is, by its clock, of weeks before
+    assert_eq!(late, ["after-expiry", "clock"]);
+    let more = change(&|events| {
+        for (_, event) in events.iter_mut() {
+            if let Event::Released { agencies, .. } = event {
+                agencies.entry("bank".into()).or_default().deposits += 5;
+            }
+        }
+    });
+    assert!(more.iter().all(|kind| kind == "beyond-scope") && more.len() == 4, "{more:?}");
+    let beyond = change(&|events| {
+        if let Event::Released { to, .. } = &mut events[released].1 {
+            *to += 7;
+        }
+    });
+    assert_eq!(beyond, ["beyond-scope"]);
+    let other = change(&|events| {
+        if let Event::Released { office, .. } = &mut events[released].1 {
+            *office = OTHER_OFFICE.into();
+        }
+    });
+    assert_eq!(other, ["wrong-office"]);
+    let less = change(&|events| {
+        if let Event::CommissionFiled { subjects, .. } = &mut events[filed].1 {
+            *subjects = 0;
+        }
+    });
+    assert_eq!(less, ["unfit-ticket"]);
+    let unknown = change(&|events| events.retain(|(_, event)| event.what() != "batch-committed"));
+    assert!(unknown.len() >= 3 && unknown.iter().all(|kind| kind == "unknown-batch"), "{unknown:?}");
+
+    std::fs::write(log.project.path("log/commissions.jsonl"), "").unwrap();
+    let unproved = change(&|_| {});
+    assert_eq!(unproved, ["missing-ticket", "missing-ticket", "unproved-withdrawal"]);
+}
+
+#[test]
+fn a_watch_tells_what_comes_and_stops_when_what_it_told_is_changed() {
+    let project = Project::new();
+    let server = project.server();
+    let (office, bank, _) = files(&project);
+    export(&project, "log").done();
+    let mut watch = hedui();
+    let out = std::fs::File::create(project.path("told")).unwrap();
+    let mut watching =
+        watch.args(["audit", "watch", &project.text("log")]).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    project.office("request", &server, &[&office]).done();
+    std::thread::sleep(Duration::from_millis(1200));
+    export(&project, "log").done();
+    let since = Instant::now();
+    let told = || std::fs::read_to_string(project.path("told")).unwrap();
+    while told().matches("filed commission").count() < 2 {
+        assert!(since.elapsed() < Duration::from_secs(20), "{}", told());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!told().contains("FINDING"), "{}", told());
+    let path = project.path("log/entries.jsonl");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace("\"records\":4", "\"records\":5")).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_refusal_is_shown_to_the_auditor_with_how_many_it_was_about() {
+    let project = Project::new();
+    let mut server = project.server();
+    let (office, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    // the other office sends what it has signed under the first one's name
+    let request = project.office_at(&server.parties, "request", &[&office]);
+    let as_other = |argument: &std::ffi::OsStr| {
+        let mut text = argument.to_string_lossy().into_owned();
+        for kind in ["pki/NAME.crt", "pki/NAME.key"] {
+            text = text.replace(&kind.replace("NAME", OFFICE), &kind.replace("NAME", OTHER_OFFICE));
+        }
+        text
+    };
+    let arguments: Vec<String> = request.get_args().map(as_other).collect();
+    Said::of(&hedui().args(arguments).output().unwrap()).refused(1, "the ticket is `civil-affairs`'s");
+    server.signal("TERM");
+    export(&project, "log").done();
+    let verdict = run(&["audit", "verify", &project.text("log")]).done().stdout;
+    assert!(verdict.contains("requests of Org elsewhere, about"), "{verdict}");
+    let refused = run(&["audit", "search", &project.text("log"), "--what", "refused"]).done().stdout;
+    assert!(refused.contains("REFUSED Org elsewhere (office) POST /v1/commissions of commission"), "{refused}");
+    assert!(refused.contains("about 1 people: urn:hedui:problem:forbidden"), "{refused}");
+}
