@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::{Addresses, Config, Database, PartsAt, Places, Role, upkeep};
+use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, upkeep};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -101,6 +101,10 @@ pub struct Run {
     check: bool,
     #[command(flatten)]
     tls: TlsFiles,
+    /// Revocation lists, one for each authority of --tls-ca (PEM): who is not known to be unrevoked is refused, and so is
+    /// everybody once a list has ended. Without it, nothing is known to be revoked
+    #[arg(long, value_name = "FILE")]
+    tls_crl: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -128,6 +132,9 @@ pub struct Doctor {
     /// A certificate whose end is looked at; may be given several times
     #[arg(long, value_name = "FILE")]
     certificate: Vec<PathBuf>,
+    /// A revocation list whose end is looked at; may be given several times
+    #[arg(long, value_name = "FILE")]
+    crl: Vec<PathBuf>,
     /// Remove damaged indexes of the folder, whose server must not be running: they are built anew
     #[arg(long)]
     repair: bool,
@@ -148,25 +155,38 @@ pub struct Gc {
 pub fn run(verb: Verb, clock: Clock) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::refused(format!("cannot start threads: {e}")))?;
-    let ended = runtime.block_on(async {
-        match verb {
-            Verb::Run(run) => {
-                let Run { stores, role, listen, operator_listen, manifest, memory, check, tls, log_format: _ } = *run;
-                let (places, identity, index_memory) = (stores.settle(), tls.identity(), memory.bytes());
-                let config = Config { places, role, listen, operator_listen, manifest, identity, index_memory };
-                if check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
+    let ended =
+        runtime.block_on(async {
+            match verb {
+                Verb::Run(run) => {
+                    let Run {
+                        stores,
+                        role,
+                        listen,
+                        operator_listen,
+                        manifest,
+                        memory,
+                        check,
+                        tls,
+                        tls_crl,
+                        log_format: _,
+                    } = *run;
+                    let (places, index_memory) = (stores.settle(), memory.bytes());
+                    let certificates = CertificateFiles { identity: tls.identity(), revocations: tls_crl };
+                    let config = Config { places, role, listen, operator_listen, manifest, certificates, index_memory };
+                    if check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
+                }
+                Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
+                Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
+                Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
+                    upkeep::examine(&stores.settle(), &certificate, &crl, repair, clock.now()).await
+                }
+                Verb::Gc(Gc { stores, open_days, dry_run }) => {
+                    let open = SignedDuration::from_hours(24 * i64::from(open_days));
+                    upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
+                }
             }
-            Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
-            Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
-            Verb::Doctor(Doctor { stores, certificate, repair }) => {
-                upkeep::examine(&stores.settle(), &certificate, repair, clock.now()).await
-            }
-            Verb::Gc(Gc { stores, open_days, dry_run }) => {
-                let open = SignedDuration::from_hours(24 * i64::from(open_days));
-                upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
-            }
-        }
-    });
+        });
     // matching or indexing under way is taken up again at the next start
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended

@@ -2,9 +2,11 @@
 //!
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `indexer` derives
 //! indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
-//! queued jobs, beside other servers; `upkeep` is the operator's, with `backup`, `doctor` and `gc`.
+//! queued jobs, beside other servers; `certificates` follows their files; `upkeep` is the operator's, with `backup`,
+//! `doctor` and `gc`.
 
 mod backup;
+mod certificates;
 pub mod command;
 mod doctor;
 mod error;
@@ -16,6 +18,7 @@ mod ingest;
 mod parts;
 mod project;
 mod release;
+mod revocations;
 mod run;
 mod store;
 mod tickets;
@@ -34,7 +37,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::random;
 use crate::staging::{private_folder, write_private};
-use crate::transport::tls::Identity;
+pub use certificates::CertificateFiles;
 use error::ServerError;
 use indexes::Indexes;
 use parts::Parts;
@@ -84,7 +87,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
-    pub identity: Identity,
+    pub certificates: CertificateFiles,
     /// Bytes that building an index may take.
     pub index_memory: u64,
 }

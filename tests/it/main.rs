@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod blind;
 mod bucket;
+mod certificates;
 mod check_report;
 mod clk;
 mod faults;
