@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -49,8 +49,9 @@ impl CertificateFiles {
         let stamp = self.stamp();
         let first = Arc::new(self.load()?);
         let (sender, current) = watch::channel(first);
+        let asked = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
         let watcher = Watcher { files: self, taken: stamp, refused: None, told: Standing::Holds, sender };
-        tokio::spawn(watcher.watch());
+        tokio::spawn(watcher.watch(asked));
         Ok(current)
     }
 
@@ -83,8 +84,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn watch(mut self) {
-        let mut asked = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
+    async fn watch(mut self, mut asked: Signal) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.sender.is_closed() {
@@ -126,9 +126,11 @@ impl Watcher {
         match standing {
             Standing::Holds => {}
             Standing::EndsSoon => {
-                tracing::warn!("The revocation list ends soon, and then every client is refused: {ends}")
+                tracing::warn!("The revocation list ends soon, and then its authority's clients are refused: {ends}")
             }
-            Standing::Ended => tracing::error!("The revocation list has ended, every client is refused: {ends}"),
+            Standing::Ended => {
+                tracing::error!("The revocation list has ended, its authority's clients are refused: {ends}")
+            }
         }
     }
 }

@@ -101,8 +101,8 @@ pub struct Run {
     check: bool,
     #[command(flatten)]
     tls: TlsFiles,
-    /// Revocation lists, one for each authority of --tls-ca (PEM): who is not known to be unrevoked is refused, and so is
-    /// everybody once a list has ended. Without it, nothing is known to be revoked
+    /// Revocation lists, one for each authority of --tls-ca (PEM): a client is refused whom its authority's list names, whose
+    /// authority has none, or whose authority's has ended. Without it, nothing is known to be revoked
     #[arg(long, value_name = "FILE")]
     tls_crl: Option<PathBuf>,
 }

@@ -198,9 +198,11 @@ fn crl(chart: &mut Chart, path: &Path, now: Timestamp) {
     match list.standing(now) {
         Standing::Holds => Chart::fine("crl", format!("{path}: holds until {ends}")),
         Standing::EndsSoon => {
-            chart
-                .wrong("crl", format!("{path} ends at {ends}, and then every client is refused: have it written anew"));
+            chart.wrong(
+                "crl",
+                format!("{path} ends at {ends}, and then its authority's clients are refused: have it written anew"),
+            );
         }
-        Standing::Ended => chart.wrong("crl", format!("{path} ended at {ends}: every client is refused")),
+        Standing::Ended => chart.wrong("crl", format!("{path} ended at {ends}: its authority's clients are refused")),
     }
 }

@@ -21,7 +21,7 @@ pub async fn check(config: &Config) -> Outcome {
     {
         let (path, ends) = (list.path.display(), list.ends);
         return Err(Failure::refused(format!(
-            "{path}: the revocation list ended at {ends}: every client would be refused"
+            "{path}: the revocation list ended at {ends}: its authority's clients would be refused"
         ))
         .hint("have the authority write its list anew"));
     }

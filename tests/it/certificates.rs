@@ -1,7 +1,9 @@
 //! Certificates that are revoked, end, or are replaced while the server runs; and what it refuses of them.
 
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,6 +20,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::client::TlsStream;
 
 use crate::harness::{OFFICE, Project, Said, Server, run, signal};
+use crate::journey::files;
 
 /// A project, its server that goes by a revocation list, and a runtime for clients.
 struct Scene {
@@ -158,6 +161,8 @@ const KEPT: &str = "The certificate files are of no use, the former ones stay";
 #[test]
 fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     let mut scene = Scene::new();
+    let (_, data, _) = files(&scene.project);
+    scene.project.encode("bank", &data, "bank").done();
     let (bank, vehicle, operator) = (scene.client("bank"), scene.client("vehicle"), scene.client("operator"));
     let operators = format!("{}/healthz", scene.server.operator);
     assert_eq!((scene.status(&bank), scene.status(&vehicle)), (Some(200), Some(200)));
@@ -169,6 +174,12 @@ fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     scene.is_forbidden(&bank, &format!("{}/v1/project", scene.server.parties));
     scene.is_forbidden(&bank, &format!("{}/no/such/route", scene.server.parties));
     scene.told("A certificate no longer holds, its connection is not answered", 2);
+    // what it sends has no effect either
+    let header = std::fs::read(scene.project.path("bank/batch.json")).unwrap();
+    let sent = bank.post(format!("{}/v1/batches", scene.server.parties)).body(header).send();
+    assert_eq!(scene.runtime.block_on(sent).unwrap().status(), 403);
+    let metrics = scene.ask(&operator, &format!("{}/metrics", scene.server.operator)).unwrap().1;
+    assert!(metrics.contains("# TYPE hedui_batches") && !metrics.contains("hedui_batches{"), "{metrics}");
     assert_eq!(scene.ask(&bank, &operators), None, "a new connection, to the other port");
     assert_eq!(scene.status(&scene.client("bank")), None);
     scene.told("A TLS handshake failed: invalid peer certificate: Revoked", 2);
@@ -225,7 +236,7 @@ fn a_new_server_certificate_is_shown_without_a_restart_and_a_useless_one_is_not_
     assert_eq!(scene.shown(), second);
     assert_eq!(scene.status(&kept_open), Some(200), "an open connection goes on");
 
-    // another's certificate, a torn file, a key that others may read: told once each, and nothing changes
+    // another's certificate, a torn file, an empty list: told once each, and nothing changes
     let path = file(&scene.project, "server.crt");
     let whole = std::fs::read(&path).unwrap();
     std::fs::copy(file(&scene.project, "bank.crt"), &path).unwrap();
@@ -251,6 +262,14 @@ fn a_new_server_certificate_is_shown_without_a_restart_and_a_useless_one_is_not_
     // SIGHUP does not wait for a change
     signal(&scene.server.child, "HUP");
     scene.told(TAKEN_UP, 3);
+    // a mode is a change as well
+    let mode = |mode| {
+        std::fs::set_permissions(file(&scene.project, "server.key"), Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    scene.told("server.key: the key file is readable by others", 1);
+    mode(0o600);
+    scene.told(TAKEN_UP, 4);
     assert_eq!(scene.status(&kept_open), Some(200));
     scene.runs_on();
 }
@@ -263,7 +282,7 @@ fn a_list_that_has_ended_refuses_everybody_until_a_newer_one_stands_there() {
     let bank = scene.client("bank");
     assert_eq!(scene.status(&bank), Some(200));
     scene.told("The revocation list ends soon", 1);
-    scene.told("The revocation list has ended, every client is refused", 1);
+    scene.told("The revocation list has ended, its authority's clients are refused", 1);
     scene.is_forbidden(&bank, &format!("{}/v1/project", scene.server.parties));
     assert_eq!(scene.status(&scene.client("vehicle")), None);
     scene.pki(&["crl", "--days", "8"]).done();

@@ -68,7 +68,7 @@ pub enum Verb {
 /// How long a revocation list holds.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Life {
-    /// Days until the list ends; a server that goes by it then refuses everybody
+    /// Days until the list ends; a server that goes by it then refuses its clients
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     days: u16,
 }
