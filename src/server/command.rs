@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::{Addresses, Config, Database, PartsAt, Places, Role, upkeep};
+use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, upkeep};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -104,6 +104,10 @@ pub struct Run {
     check: bool,
     #[command(flatten)]
     tls: TlsFiles,
+    /// Revocation lists, one for each authority of --tls-ca (PEM): a client is refused whom its authority's list names, whose
+    /// authority has none, or whose authority's has ended. Without it, nothing is known to be revoked
+    #[arg(long, value_name = "FILE")]
+    tls_crl: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -131,6 +135,9 @@ pub struct Doctor {
     /// A certificate whose end is looked at; may be given several times
     #[arg(long, value_name = "FILE")]
     certificate: Vec<PathBuf>,
+    /// A revocation list whose end is looked at; may be given several times
+    #[arg(long, value_name = "FILE")]
+    crl: Vec<PathBuf>,
     /// Remove damaged indexes of the folder, whose server must not be running: they are built anew
     #[arg(long)]
     repair: bool,
@@ -181,8 +188,8 @@ async fn perform(verb: Verb, clock: Clock) -> Outcome {
         Verb::Run(run) => run.run(clock).await,
         Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
         Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
-        Verb::Doctor(Doctor { stores, certificate, repair }) => {
-            upkeep::examine(&stores.settle(), &certificate, repair, clock.now()).await
+        Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
+            upkeep::examine(&stores.settle(), &certificate, &crl, repair, clock.now()).await
         }
         Verb::Gc(Gc { stores, open_days, dry_run }) => {
             let open = SignedDuration::from_hours(24 * i64::from(open_days));
@@ -199,7 +206,7 @@ impl Run {
             listen: self.listen,
             operator_listen: self.operator_listen,
             manifest: self.manifest,
-            identity: self.tls.identity(),
+            certificates: CertificateFiles { identity: self.tls.identity(), revocations: self.tls_crl },
             log_key: self.log_key,
             index_memory: self.memory.bytes(),
         };

@@ -12,6 +12,7 @@ use super::error::{ServerError, ServerResult};
 use super::gc;
 use super::indexes::Indexes;
 use super::parts::Parts;
+use super::revocations::{Revocations, Standing};
 use super::store::{HeldBatch, Store, newest};
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
@@ -44,6 +45,7 @@ pub struct Patient<'p> {
     pub store: &'p Store,
     pub parts: &'p Parts,
     pub certificates: &'p [PathBuf],
+    pub crls: &'p [PathBuf],
     /// The folder is this program's alone: a damaged index may be removed.
     pub repair: bool,
 }
@@ -59,6 +61,7 @@ impl Patient<'_> {
         for path in self.certificates {
             certificate(&mut chart, path, now)?;
         }
+        self.crls.iter().for_each(|path| crl(&mut chart, path, now));
         match chart.wrong {
             0 => Ok(()),
             1 => Err(Failure::refused("1 thing is wrong")),
@@ -184,4 +187,22 @@ fn certificate(chart: &mut Chart, path: &Path, now: Timestamp) -> Outcome {
         _ => Chart::fine("certificate", format!("{}: {days} days left", path.display())),
     }
     Ok(())
+}
+
+fn crl(chart: &mut Chart, path: &Path, now: Timestamp) {
+    let list = match Revocations::read(path) {
+        Ok(list) => list,
+        Err(why) => return chart.wrong("crl", why.message),
+    };
+    let (path, ends) = (path.display(), list.ends);
+    match list.standing(now) {
+        Standing::Holds => Chart::fine("crl", format!("{path}: holds until {ends}")),
+        Standing::EndsSoon => {
+            chart.wrong(
+                "crl",
+                format!("{path} ends at {ends}, and then its authority's clients are refused: have it written anew"),
+            );
+        }
+        Standing::Ended => chart.wrong("crl", format!("{path} ended at {ends}: its authority's clients are refused")),
+    }
 }

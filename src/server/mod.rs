@@ -1,10 +1,12 @@
 //! The house of the linkage server: it matches encodings, and never holds a name, a linkage key or an opening key.
 //!
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `log` signs what was
-//! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may go out; `worker` does
-//! queued jobs, beside other servers; `upkeep` is the operator's, with `backup`, `doctor` and `gc`.
+//! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may
+//! go out; `worker` does queued jobs, beside other servers; `certificates` follows their files; `upkeep` is the operator's,
+//! with `backup`, `doctor` and `gc`.
 
 mod backup;
+mod certificates;
 pub mod command;
 mod doctor;
 mod error;
@@ -17,6 +19,7 @@ mod log;
 mod parts;
 mod project;
 mod release;
+mod revocations;
 mod run;
 mod store;
 mod tickets;
@@ -36,7 +39,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::random;
 use crate::staging::{private_folder, write_private};
-use crate::transport::tls::Identity;
+pub use certificates::CertificateFiles;
 use error::ServerError;
 use indexes::Indexes;
 use log::Log;
@@ -87,7 +90,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub operator_listen: SocketAddr,
     pub manifest: PathBuf,
-    pub identity: Identity,
+    pub certificates: CertificateFiles,
     /// Signs the log.
     pub log_key: PathBuf,
     /// Bytes that building an index may take.

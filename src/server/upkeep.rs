@@ -8,6 +8,7 @@ use super::doctor::Patient;
 use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
+use super::revocations::Standing;
 use super::store::{Database, Store};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
@@ -18,7 +19,15 @@ use crate::terminal;
 /// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
 pub async fn check(config: &Config) -> Outcome {
     let project = Project::load(&config.manifest)?;
-    config.identity.server()?;
+    if let Some(list) = config.certificates.load()?.revocations
+        && list.standing(Timestamp::now()) == Standing::Ended
+    {
+        let (path, ends) = (list.path.display(), list.ends);
+        return Err(Failure::refused(format!(
+            "{path}: the revocation list ended at {ends}: its authority's clients would be refused"
+        ))
+        .hint("have the authority write its list anew"));
+    }
     Log::load(&config.log_key, &project.manifest, &config.places.data)?;
     let Places { data, database, parts, parts_config } = &config.places;
     // a file that is not there yet is made at the start
@@ -53,10 +62,16 @@ pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
     backup::backup(&store, &parts, out, now).await
 }
 
-pub async fn examine(places: &Places, certificates: &[PathBuf], repair: bool, now: Timestamp) -> Outcome {
+pub async fn examine(
+    places: &Places,
+    certificates: &[PathBuf],
+    crls: &[PathBuf],
+    repair: bool,
+    now: Timestamp,
+) -> Outcome {
     let (store, parts) = beside(places).await?;
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
-    Patient { places, store: &store, parts: &parts, certificates, repair }.examine(now).await
+    Patient { places, store: &store, parts: &parts, certificates, crls, repair }.examine(now).await
 }
 
 pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::failure::{Failure, Outcome};
@@ -20,21 +21,42 @@ pub struct Identity {
     pub ca: PathBuf,
 }
 
+/// The server's side of its connections.
+#[derive(Clone, Debug)]
+pub struct ServerSide {
+    /// What it presents, and demands of clients in a handshake.
+    pub config: Arc<ServerConfig>,
+    /// The same demand, for a connection that is open already.
+    clients: Arc<dyn ClientCertVerifier>,
+}
+
+impl ServerSide {
+    /// Whether a client with this chain would be let in now: signed by the authority, within its dates, not revoked.
+    pub fn admits(&self, chain: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+        let (first, others) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        self.clients.verify_client_cert(first, others, UnixTime::now()).map(drop)
+    }
+}
+
 impl Identity {
-    /// What the server presents, and demands of clients.
-    pub fn server(&self) -> Outcome<Arc<ServerConfig>> {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), Arc::new(default_provider()))
-                .build()
-                .map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
+    /// What the server presents, and demands of clients. With revocation lists, every certificate of a client's chain must be
+    /// of an authority that has one, and no list may be past its end; without, nothing is known to be revoked.
+    pub fn server(&self, lists: Option<Vec<CertificateRevocationListDer<'static>>>) -> Outcome<ServerSide> {
+        let roots = Arc::new(self.roots()?);
+        let demand = WebPkiClientVerifier::builder_with_provider(roots, Arc::new(default_provider()));
+        let demand = match lists {
+            Some(lists) => demand.with_crls(lists).enforce_revocation_expiration(),
+            None => demand,
+        };
+        let clients = demand.build().map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("ring speaks TLS 1.3")
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&clients))
             .with_single_cert(self.chain()?, self.private_key()?)
             .map_err(|e| self.unusable(&e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(ServerSide { config: Arc::new(config), clients })
     }
 
     /// What a client presents, and demands of the server.
@@ -52,9 +74,14 @@ impl Identity {
         Failure::refused(format!("{certificate} and {key} cannot be used together: {error}"))
     }
 
+    /// The certificates of the authorities.
+    pub fn authorities(&self) -> Outcome<Vec<CertificateDer<'static>>> {
+        certificates(&self.ca)
+    }
+
     fn roots(&self) -> Outcome<RootCertStore> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca)? {
+        for certificate in self.authorities()? {
             roots.add(certificate).map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
         }
         Ok(roots)

@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod blind;
 mod bucket;
+mod certificates;
 mod check_report;
 mod clk;
 mod faults;

@@ -7,10 +7,11 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::serve::IncomingStream;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::parse_x509_certificate;
 use x509_parser::x509::AttributeTypeAndValue;
 
-use super::listener::TlsListener;
+use super::listener::{Peer, TlsListener};
 use super::problem::Problem;
 use crate::server::Linkage;
 
@@ -19,11 +20,14 @@ use crate::server::Linkage;
 pub struct Caller {
     pub organisation: String,
     pub role: String,
+    peer: Peer,
 }
 
 impl Connected<IncomingStream<'_, TlsListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        stream.remote_addr().0.as_ref().map(|certificate| Self::of(certificate)).unwrap_or_default()
+        let peer = stream.remote_addr();
+        let caller = peer.0.first().map(|certificate| Self::of(certificate)).unwrap_or_default();
+        Self { peer: peer.clone(), ..caller }
     }
 }
 
@@ -36,7 +40,13 @@ impl Caller {
         };
         let subject = certificate.subject();
         let organisation = text(subject.iter_organization().next());
-        Self { organisation, role: text(subject.iter_organizational_unit().next()) }
+        let role = text(subject.iter_organizational_unit().next());
+        Self { organisation, role, peer: Peer::default() }
+    }
+
+    /// The certificates that the handshake verified, the caller's own first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.peer.0
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -12,14 +11,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::failure::{Failure, Outcome};
+use crate::server::certificates::Current;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes under way at once.
 const HANDSHAKES: usize = 256;
 
-/// Who is at the other end: the certificate that the handshake verified.
-#[derive(Clone, Debug)]
-pub struct Peer(pub Option<CertificateDer<'static>>);
+/// Who is at the other end: the certificates that the handshake verified, its own first.
+#[derive(Clone, Debug, Default)]
+pub struct Peer(pub Arc<[CertificateDer<'static>]>);
 
 pub struct TlsListener {
     address: SocketAddr,
@@ -27,12 +27,12 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>) -> Outcome<Self> {
+    pub async fn bind(address: SocketAddr, certificates: Current) -> Outcome<Self> {
         let refuse = |e: std::io::Error| Failure::refused(format!("cannot listen on {address}: {e}"));
         let listener = TcpListener::bind(address).await.map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         let (ready, accepted) = mpsc::channel(64);
-        tokio::spawn(accept(listener, TlsAcceptor::from(tls), ready));
+        tokio::spawn(accept(listener, certificates, ready));
         Ok(Self { address, accepted })
     }
 
@@ -41,7 +41,7 @@ impl TlsListener {
     }
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, Peer)>) {
+async fn accept(listener: TcpListener, certificates: Current, ready: mpsc::Sender<(TlsStream<TcpStream>, Peer)>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let stream = match listener.accept().await {
@@ -54,14 +54,14 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, ready: mpsc::Sender<(Tl
             }
         };
         let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let (tls, ready) = (tls.clone(), ready.clone());
+        let tls = TlsAcceptor::from(Arc::clone(&certificates.borrow().side.config));
+        let ready = ready.clone();
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let certificates = stream.get_ref().1.peer_certificates();
-                    let peer =
-                        Peer(certificates.and_then(|chain| chain.first()).map(|first| first.clone().into_owned()));
+                    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                    let peer = Peer(chain.iter().map(|certificate| certificate.clone().into_owned()).collect());
                     drop(permit);
                     let _ = ready.send((stream, peer)).await;
                 }
@@ -85,6 +85,6 @@ impl axum::serve::Listener for TlsListener {
     }
 
     fn local_addr(&self) -> std::io::Result<Peer> {
-        Ok(Peer(None))
+        Ok(Peer::default())
     }
 }

@@ -12,6 +12,7 @@ mod operator;
 mod problem;
 mod project;
 mod receipts;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,12 +39,12 @@ type State = axum::extract::State<Arc<Linkage>>;
 
 /// Serves parties and operator until SIGINT or SIGTERM.
 pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&Addresses)) -> Outcome {
-    let tls = config.identity.server()?;
+    let certificates = config.certificates.clone().follow()?;
     let parties = match config.role.answers_parties() {
-        true => Some(TlsListener::bind(config.listen, Arc::clone(&tls)).await?),
+        true => Some(TlsListener::bind(config.listen, certificates.clone()).await?),
         false => None,
     };
-    let operator = TlsListener::bind(config.operator_listen, tls).await?;
+    let operator = TlsListener::bind(config.operator_listen, certificates.clone()).await?;
     let addresses = Addresses { parties: parties.as_ref().map(TlsListener::address), operator: operator.address() };
     if let Some(address) = addresses.parties {
         tracing::info!("Serving parties on {address}");
@@ -60,8 +61,9 @@ pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&A
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let party_routes = party_routes(Arc::clone(&linkage)).into_make_service_with_connect_info::<Caller>();
-    let operator_routes = operator::routes(linkage).into_make_service_with_connect_info::<Caller>();
+    let trusted = |routes: Router| routes.layer(from_fn_with_state(certificates.clone(), trust::still));
+    let party_routes = trusted(party_routes(Arc::clone(&linkage))).into_make_service_with_connect_info::<Caller>();
+    let operator_routes = trusted(operator::routes(linkage)).into_make_service_with_connect_info::<Caller>();
     let both = async {
         let until_stopped = until(stopped.clone());
         let parties = async {

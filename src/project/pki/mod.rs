@@ -1,19 +1,21 @@
 //! `hedui pki`: a test authority. Production brings its own certificates, with the same O and OU.
 
+mod authority;
+mod revoke;
+
 use std::path::{Path, PathBuf};
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, SerialNumber,
 };
 
+use self::authority::{Authority, CA_CERTIFICATE, CA_KEY};
 use crate::failure::{Failure, Outcome};
-use crate::keyfile;
-use crate::staging::private_folder;
+use crate::staging::{private_folder, replace_private};
+use crate::{keyfile, random};
 
-const CA_CERTIFICATE: &str = "ca.crt";
-const CA_KEY: &str = "ca.key";
 const DAYS: i64 = 397;
 
 /// `hedui pki …`
@@ -40,7 +42,35 @@ pub enum Verb {
         /// For a server: the host names and addresses it is reached by
         #[arg(long, value_name = "HOST", default_values = ["localhost", "127.0.0.1"])]
         host: Vec<String>,
+        /// Replace the certificate and the key of a name that has them; the former certificate holds on until it ends or is
+        /// revoked
+        #[arg(long)]
+        renew: bool,
     },
+    /// Revoke NAME.crt: the authority's list, ca.crl, names it from now on
+    Revoke {
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        life: Life,
+    },
+    /// Write the authority's revocation list, ca.crl, anew, with a later end
+    Crl {
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        life: Life,
+    },
+}
+
+/// How long a revocation list holds.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Life {
+    /// Days until the list ends; a server that goes by it then refuses its clients
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    days: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,7 +97,11 @@ impl Role {
 pub fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Init { folder } => init(&folder),
-        Verb::Issue { folder, name, organisation, role, host } => issue(&folder, &name, &organisation, role, &host),
+        Verb::Issue { folder, name, organisation, role, host, renew } => {
+            issue(&Authority::open(&folder)?, &name, &organisation, role, &host, renew)
+        }
+        Verb::Revoke { folder, name, life } => revoke::revoke(&Authority::open(&folder)?, &name, life.days),
+        Verb::Crl { folder, life } => revoke::rewrite(&Authority::open(&folder)?, life.days),
     }
 }
 
@@ -77,22 +111,17 @@ fn init(folder: &Path) -> Outcome {
     let mut params = named("Hedui test authority", "authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(serial()?);
     let certificate = params.self_signed(&key).map_err(Failure::refused)?;
     keyfile::create(&folder.join(CA_KEY), key.serialize_pem().as_bytes())?;
     keyfile::create(&folder.join(CA_CERTIFICATE), certificate.pem().as_bytes())
 }
 
-fn issue(folder: &Path, name: &str, organisation: &str, role: Role, hosts: &[String]) -> Outcome {
-    let ca_path = folder.join(CA_CERTIFICATE);
-    let ca = std::fs::read_to_string(&ca_path)
-        .map_err(|e| Failure::file("read", &ca_path, &e).hint("`hedui pki init` makes a test authority"))?;
-    let ca_key = keyfile::read(&folder.join(CA_KEY))?;
-    let ca_key = std::str::from_utf8(&ca_key).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
-    let ca_key =
-        ca_key.ok_or_else(|| Failure::refused(format!("{}: no private key", folder.join(CA_KEY).display())))?;
-    let issuer =
-        Issuer::from_ca_cert_pem(&ca, ca_key).map_err(|e| Failure::refused(format!("{}: {e}", ca_path.display())))?;
-
+fn issue(authority: &Authority, name: &str, organisation: &str, role: Role, hosts: &[String], renew: bool) -> Outcome {
+    if renew {
+        // what this authority has not issued is not its to replace: neither a stranger's certificate nor its own
+        authority.serial_of(name)?;
+    }
     let key = KeyPair::generate().map_err(Failure::refused)?;
     let mut params = named(organisation, role.word());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -104,9 +133,19 @@ fn issue(folder: &Path, name: &str, organisation: &str, role: Role, hosts: &[Str
         let names = CertificateParams::new(hosts.to_vec()).map_err(Failure::refused)?;
         params.subject_alt_names = names.subject_alt_names;
     }
-    let certificate = params.signed_by(&key, &issuer).map_err(Failure::refused)?;
-    keyfile::create(&folder.join(format!("{name}.key")), key.serialize_pem().as_bytes())?;
-    keyfile::create(&folder.join(format!("{name}.crt")), certificate.pem().as_bytes())
+    params.serial_number = Some(serial()?);
+    let certificate = params.signed_by(&key, &authority.issuer).map_err(Failure::refused)?;
+    // between the two, a server that looks sees that they do not belong together, and keeps what it has
+    let write = if renew { replace_private } else { keyfile::create };
+    write(&authority.file(&format!("{name}.key")), key.serialize_pem().as_bytes())?;
+    write(&authority.file(&format!("{name}.crt")), certificate.pem().as_bytes())
+}
+
+/// A number that no other certificate has: 126 random bits, positive and of full length.
+fn serial() -> Outcome<SerialNumber> {
+    let mut bytes: [u8; 16] = random::bytes()?;
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
 }
 
 fn named(organisation: &str, role: &str) -> CertificateParams {

@@ -1,0 +1,143 @@
+//! The server's certificates, as their files are now: new ones are taken up without a restart, useless ones are not.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::revocations::{Revocations, Standing};
+use crate::failure::Outcome;
+use crate::transport::tls::{Identity, ServerSide};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Where certificate, key, authority and revocation list stand.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    pub identity: Identity,
+    pub revocations: Option<PathBuf>,
+}
+
+/// What all of them say together.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    pub side: ServerSide,
+    pub revocations: Option<Revocations>,
+}
+
+/// What both ports go by: replaced as a whole.
+pub type Current = watch::Receiver<Arc<Certificates>>;
+
+impl CertificateFiles {
+    pub fn load(&self) -> Outcome<Certificates> {
+        let revocations = self.revocations.as_deref().map(Revocations::read).transpose()?;
+        if let Some(revocations) = &revocations {
+            revocations.are_signed_by(&self.identity.authorities()?)?;
+        }
+        let side = self.identity.server(revocations.as_ref().map(|revocations| revocations.lists.clone()))?;
+        Ok(Certificates { side, revocations })
+    }
+
+    /// Loads the files now, and again whenever one of them has changed or SIGHUP has come, as long as the server runs.
+    pub fn follow(self) -> Outcome<Current> {
+        let stamp = self.stamp();
+        let first = Arc::new(self.load()?);
+        let (sender, current) = watch::channel(first);
+        let asked = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
+        let watcher = Watcher { files: self, taken: stamp, refused: None, told: Standing::Holds, sender };
+        tokio::spawn(watcher.watch(asked));
+        Ok(current)
+    }
+
+    /// Which files these are, and in what state.
+    fn stamp(&self) -> Stamp {
+        let Identity { certificate, key, ca } = &self.identity;
+        [Some(certificate), Some(key), Some(ca), self.revocations.as_ref()]
+            .map(|path| path.and_then(|path| state(path)))
+    }
+}
+
+type Stamp = [Option<[i64; 7]>; 4];
+
+/// None where nothing can be seen. The time of change sees a new mode as well.
+fn state(path: &Path) -> Option<[i64; 7]> {
+    let file = std::fs::metadata(path).ok()?;
+    let numbers = [file.dev(), file.ino(), file.len()].map(u64::cast_signed);
+    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+    Some(std::array::from_fn(|at| if at < 3 { numbers[at] } else { times[at - 3] }))
+}
+
+struct Watcher {
+    files: CertificateFiles,
+    /// The state of the files that are in use.
+    taken: Stamp,
+    /// Why the files as they are now are not: told once.
+    refused: Option<String>,
+    told: Standing,
+    sender: watch::Sender<Arc<Certificates>>,
+}
+
+impl Watcher {
+    async fn watch(mut self, mut asked: Signal) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.sender.is_closed() {
+            self.tell_how_long();
+            tokio::select! {
+                _ = look.tick() => self.look(false),
+                _ = asked.recv() => self.look(true),
+            }
+        }
+    }
+
+    fn look(&mut self, asked: bool) {
+        // seen before the files are read: what changes meanwhile is seen at the next look
+        let stamp = self.files.stamp();
+        if stamp == self.taken && !asked {
+            self.refused = None;
+            return;
+        }
+        match self.files.load() {
+            Ok(certificates) => {
+                self.sender.send_replace(Arc::new(certificates));
+                (self.taken, self.refused, self.told) = (stamp, None, Standing::Holds);
+                tracing::info!("The certificate files were taken up anew");
+            }
+            Err(why) if asked || self.refused.as_ref() != Some(&why.message) => {
+                tracing::warn!("The certificate files are of no use, the former ones stay: {}", why.message);
+                self.refused = Some(why.message);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn tell_how_long(&mut self) {
+        let Some((standing, ends)) = self.sender.borrow().standing() else { return };
+        if standing == self.told {
+            return;
+        }
+        self.told = standing;
+        match standing {
+            Standing::Holds => {}
+            Standing::EndsSoon => {
+                tracing::warn!("The revocation list ends soon, and then its authority's clients are refused: {ends}")
+            }
+            Standing::Ended => {
+                tracing::error!("The revocation list has ended, its authority's clients are refused: {ends}")
+            }
+        }
+    }
+}
+
+impl Certificates {
+    fn standing(&self) -> Option<(Standing, Timestamp)> {
+        // rustls goes by the machine's clock as well
+        self.revocations.as_ref().map(|list| (list.standing(Timestamp::now()), list.ends))
+    }
+}
