@@ -8,7 +8,7 @@ use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::CommissionProof;
 use hedui_protocol::part::{BatchHeader, batch_id};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::ticket::{Granted, Ticket, Withdrawal};
+use hedui_protocol::ticket::{Granted, Withdrawal};
 use jiff::Timestamp;
 
 use super::Finding;
@@ -128,7 +128,7 @@ impl<'b> Book<'b> {
         let unfit = |why: String| ("unfit-ticket", format!("commission {commission}: {why}"));
         let granted = Granted::check(&proof.ticket, self.manifest).map_err(|e| unfit(e.to_string()))?;
         granted.holds(entry.at).map_err(|e| unfit(e.to_string()))?;
-        if filed_event(&granted) != entry.event {
+        if Event::filed(&granted) != entry.event {
             return Err(unfit("the ticket says something else than the log".into()));
         }
         Ok(granted)
@@ -240,11 +240,4 @@ type Checked = Result<(), Wrong>;
 
 fn unknown(commission: CommissionId) -> Wrong {
     ("unknown-commission", format!("commission {commission} was never filed"))
-}
-
-/// What the log must say of a ticket that is filed.
-fn filed_event(granted: &Granted) -> Event {
-    let Ticket { office, commission_no, programme, items, subjects, expires_at, .. } = granted.ticket().clone();
-    let (commission, subjects) = (granted.id(), subjects.len() as u64);
-    Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::parties::{ASKED, Files, OFFICE, text};
+use super::parties::{AGENCIES, ASKED, Files, OFFICE, text};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::Interrupt;
 
@@ -70,6 +70,25 @@ impl Children {
         let out = text(&self.files.server.join("backup"));
         let places = server.places.iter().map(String::as_str);
         self.run("operator", &["server", "backup", "--out", &out].into_iter().chain(places).collect::<Vec<_>>())?;
+        Ok(())
+    }
+
+    /// Exports the server's log, and proves it against what the parties have seen.
+    pub fn audit(&mut self, server: &Server) -> Outcome {
+        let files = self.files.clone();
+        let log = text(&files.log);
+        self.step("operator: the log");
+        let places = server.places.iter().map(String::as_str);
+        self.run("operator", &["audit", "export", "--out", &log].into_iter().chain(places).collect::<Vec<_>>())?;
+        self.step("auditor: verify the log");
+        let manifest = text(&files.manifest);
+        let receipts: Vec<String> =
+            AGENCIES.into_iter().chain([OFFICE]).map(|name| text(&files.receipts(name))).collect();
+        let against = receipts.iter().flat_map(|receipts| ["--against", receipts]);
+        self.run(
+            "auditor",
+            &["audit", "verify", &log, "--manifest", &manifest].into_iter().chain(against).collect::<Vec<_>>(),
+        )?;
         Ok(())
     }
 

@@ -159,6 +159,7 @@ impl Demo {
         }
         children.office(server, "fetch")?;
         children.office(server, "report")?;
+        children.audit(server)?;
 
         // what is elsewhere than in the server's folder is brought there, to be searched
         if self.database.is_some() || self.parts.is_some() {

@@ -27,6 +27,8 @@ pub struct Files {
     pub office: PathBuf,
     pub reports: PathBuf,
     pub logs: PathBuf,
+    /// The server's log, as the auditor has it.
+    pub log: PathBuf,
 }
 
 impl Files {
@@ -42,6 +44,7 @@ impl Files {
             office: place("office"),
             reports: place("reports"),
             logs: place("logs"),
+            log: place("log"),
         }
     }
 
@@ -55,6 +58,11 @@ impl Files {
 
     pub fn log_key(&self) -> PathBuf {
         self.keys.join("log.key")
+    }
+
+    /// What a party has seen of the log.
+    pub fn receipts(&self, party: &str) -> PathBuf {
+        self.pki.join(format!("{party}.receipts.jsonl"))
     }
 
     pub fn opening_key(&self) -> PathBuf {

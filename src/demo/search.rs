@@ -216,5 +216,6 @@ pub fn places(files: &Files) -> Vec<(&'static str, String)> {
         ("what the agencies submitted", text(&files.encoded)),
         ("what the server holds", text(&files.server)),
         ("household reports", text(&files.reports)),
+        ("the server's log", text(&files.log)),
     ]
 }

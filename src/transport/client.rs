@@ -130,11 +130,15 @@ impl Client {
         seen: Option<Checkpoint>,
     ) -> Result<(A, Option<Event>), Miss> {
         let status = response.status();
-        let receipt = response.headers().get(RECEIPT_HEADER).map(|value| value.to_str().unwrap_or_default());
-        let event =
-            receipt.map(|receipt| self.witness.check(request, receipt, seen)).transpose().map_err(Miss::Final)?;
+        let receipt = response.headers().get(RECEIPT_HEADER).cloned();
         let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
         let body = response.bytes().await.map_err(|e| Miss::Passing(words(&e)))?;
+        let problem = is_problem.then(|| serde_json::from_slice::<Problem>(&body).ok()).flatten();
+        let elsewhere = problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::ManifestMismatch);
+        // a server of another manifest has another log
+        let receipt = receipt.filter(|_| !elsewhere);
+        let event = receipt.map(|receipt| self.witness.check(request, receipt.to_str().unwrap_or_default(), seen));
+        let event = event.transpose().map_err(Miss::Final)?;
         if status.is_success() {
             let event = event.ok_or_else(|| Miss::Final(self.witness.missing()))?;
             let answer = serde_json::from_slice(&body).map_err(|e| {
@@ -143,7 +147,6 @@ impl Client {
             });
             return answer.map(|answer| (answer, event));
         }
-        let problem = is_problem.then(|| serde_json::from_slice::<Problem>(&body).ok()).flatten();
         Err(match problem {
             Some(problem) if problem.kind == ProblemKind::StorageFull => {
                 Miss::Final(Failure::try_again(format!("{}: {}", self.base, problem.detail)))

@@ -168,6 +168,9 @@ fn a_database_that_is_put_back_to_an_older_state_is_noticed_by_everybody(project
     assert_eq!(findings(&said), ["rolled-back"], "{}", said.stdout);
 }
 
+/// What a log says, and when.
+type Told = Vec<(jiff::Timestamp, Event)>;
+
 /// A log that can be tampered with.
 struct Tampered {
     project: Project,
@@ -198,7 +201,7 @@ impl Tampered {
     }
 
     /// A whole other log, signed with the server's own key: only what others have seen tells it from the true one.
-    fn rewritten(&self, events: Vec<(jiff::Timestamp, Event)>) -> Vec<String> {
+    fn rewritten(&self, events: Told) -> Vec<String> {
         let key = SigningKey::try_from(std::fs::read(self.project.path("log.key")).unwrap().as_slice()).unwrap();
         let manifest = Manifest::parse(&std::fs::read(self.project.path("manifest.toml")).unwrap()).unwrap();
         let (mut hashes, mut lines) = (Hashes::new(), Vec::new());
@@ -216,7 +219,7 @@ impl Tampered {
         lines
     }
 
-    fn events(&self) -> Vec<(jiff::Timestamp, Event)> {
+    fn events(&self) -> Told {
         let entry = |line: &String| Entry::parse(line.as_bytes()).map(|entry| (entry.at, entry.event)).unwrap();
         self.lines.iter().map(entry).collect()
     }
@@ -270,7 +273,7 @@ fn what_is_done_to_a_log_afterwards_is_named() {
 #[test]
 fn what_was_not_allowed_is_found_in_a_log_that_is_whole() {
     let log = Tampered::new();
-    let change = |change: &dyn Fn(&mut Vec<(jiff::Timestamp, Event)>)| {
+    let change = |change: &dyn Fn(&mut Told)| {
         let mut events = log.events();
         change(&mut events);
         let lines = log.rewritten(events);
@@ -291,7 +294,7 @@ fn what_was_not_allowed_is_found_in_a_log_that_is_whole() {
     assert_eq!(after, ["after-withdrawal"]);
     let late = change(&|events| {
         let mut again = events[released].clone();
-        again.0 = again.0 + jiff::SignedDuration::from_hours(24 * 40);
+        again.0 += jiff::SignedDuration::from_hours(24 * 40);
         let end = events.len() - 1;
         events.insert(end, again);
     });

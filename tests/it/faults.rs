@@ -80,14 +80,14 @@ fn a_full_disk_at_the_server_is_told_and_the_same_batch_goes_through_later() {
         (crate::harness::tls(&project, "server").join(" "), crate::harness::tls(&project, "bank").join(" "));
     let hedui = env!("CARGO_BIN_EXE_hedui");
     let (manifest, folder, ready) = (project.text("manifest.toml"), project.text("bank"), project.text("ready.json"));
-    let small = project.text("small");
+    let (small, log_key) = (project.text("small"), project.text("log.key"));
     let script = format!(
-        "{hedui} server run --data {data} --manifest {manifest} --listen 127.0.0.1:0 --operator-listen 127.0.0.1:0 {tls} > {ready} 2>/dev/null & \
-         server=$!; while ! [ -s {ready} ]; do sleep 0.05; done; \
+        "{hedui} server run --data {data} --manifest {manifest} --log-key {log_key} --listen 127.0.0.1:0 --operator-listen 127.0.0.1:0 {tls} > {ready} 2>/dev/null & \
+         server=$!; while ! [ -s {ready} ]; do kill -0 $server || exit 9; sleep 0.05; done; \
          url=https://$(sed 's/.*\"parties\":\"\\([^\"]*\\)\".*/\\1/' {ready}); \
-         {hedui} agency submit {folder} --server $url --wait 2 {client}; first=$?; \
+         {hedui} agency submit {folder} --manifest {manifest} --server $url --wait 2 {client}; first=$?; \
          mount -o remount,size=200m {small}; \
-         {hedui} agency submit {folder} --server $url --wait 20 {client}; second=$?; \
+         {hedui} agency submit {folder} --manifest {manifest} --server $url --wait 20 {client}; second=$?; \
          kill $server; echo \"first $first second $second\""
     );
     let said = with_little_room(&project, 1200, &script).done();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, CommissionId, ManifestId, TreeHash};
-use crate::ticket::Asked;
+use crate::ticket::{Asked, Granted, Ticket};
 
 /// SPEC 14.1  One entry; its JSON is a leaf of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,20 @@ pub struct Handed {
 }
 
 impl Event {
+    /// What the log says of a commission that is filed on this ticket.
+    pub fn filed(granted: &Granted) -> Self {
+        let Ticket { office, commission_no, programme, items, subjects, expires_at, .. } = granted.ticket();
+        Self::CommissionFiled {
+            office: office.clone(),
+            commission: granted.id(),
+            commission_no: commission_no.clone(),
+            programme: programme.clone(),
+            items: items.clone(),
+            subjects: subjects.len() as u64,
+            expires_at: *expires_at,
+        }
+    }
+
     /// The event's name, as its `what` says it.
     pub fn what(&self) -> &'static str {
         match self {

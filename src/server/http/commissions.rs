@@ -12,7 +12,7 @@ use hedui_protocol::log::Event;
 use hedui_protocol::messages::{AgencyStatus, CommissionRequest, CommissionState, CommissionStatus};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::ticket::{Granted, Refusal, Ticket, Withdrawal};
+use hedui_protocol::ticket::{Granted, Refusal, Withdrawal};
 
 use super::State;
 use super::body::{self, not_found};
@@ -60,7 +60,7 @@ async fn file(
 ) -> Result<Logged<Json<CommissionStatus>>, Problem> {
     let (commission, now) = (ticket.id(), linkage.clock.now());
     let subjects = ticket.ticket().subjects.len();
-    match linkage.store.file_commission(commission, office, &request, filed_event(&ticket), now).await? {
+    match linkage.store.file_commission(commission, office, &request, Event::filed(&ticket), now).await? {
         FiledState::New => {
             linkage.tickets.remember(ticket);
             linkage.wake.commission.notify_one();
@@ -70,12 +70,6 @@ async fn file(
     }
     let leaf = Leaf::About { what: "commission-filed", about: commission.to_string() };
     status(linkage, office, commission).await.map(|status| Logged(leaf, Json(status)))
-}
-
-fn filed_event(granted: &Granted) -> Event {
-    let Ticket { office, commission_no, programme, items, subjects, expires_at, .. } = granted.ticket().clone();
-    let (commission, subjects) = (granted.id(), subjects.len() as u64);
-    Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at }
 }
 
 /// The ticket, if it is the caller's, holds now for all its subjects, and binds the encodings that came with it.
