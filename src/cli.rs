@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+#[cfg(any(feature = "agency", feature = "office", feature = "server"))]
 use crate::clock::Clock;
 use crate::failure::Outcome;
 use crate::project;
@@ -120,7 +121,6 @@ impl Cli {
 }
 
 pub fn run(cli: Cli) -> Outcome {
-    let clock = Clock::System;
     match cli.command {
         #[cfg(all(feature = "agency", feature = "server", feature = "office"))]
         Command::Demo(demo) => demo.run(),
@@ -139,12 +139,12 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Pki(verb) => project::pki::run(verb),
         Command::Manifest(verb) => project::manifest::run(verb),
         #[cfg(feature = "agency")]
-        Command::Agency(verb) => crate::agency::run(verb, &clock),
+        Command::Agency(verb) => crate::agency::run(verb, &Clock::System),
         #[cfg(feature = "server")]
-        Command::Server(verb) => crate::server::command::run(verb, clock),
+        Command::Server(verb) => crate::server::command::run(verb, Clock::System),
         #[cfg(any(feature = "auditor", feature = "server"))]
         Command::Audit(verb) => verb.run(),
         #[cfg(feature = "office")]
-        Command::Office(verb) => crate::office::run(verb, &clock),
+        Command::Office(verb) => crate::office::run(verb, &Clock::System),
     }
 }
