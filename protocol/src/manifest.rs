@@ -59,11 +59,13 @@ pub struct Limits {
     pub subjects: u32,
     /// Days from a ticket's issue to its expiry at most.
     pub ticket_days: u32,
+    /// Hours that an agency has to answer a match; after them it is overdue.
+    pub answer_hours: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cohort: 256, part_rows: 65_536, answer_slots: 4, subjects: 100_000, ticket_days: 90 }
+        Self { cohort: 256, part_rows: 65_536, answer_slots: 4, subjects: 100_000, ticket_days: 90, answer_hours: 72 }
     }
 }
 
@@ -155,6 +157,9 @@ pub struct Office {
     /// Deposits are sealed to this office's key too.
     #[serde(default)]
     pub deposits: bool,
+    /// Subjects that this office may ask about in 24 hours; as many as it likes where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subjects_per_day: Option<u32>,
 }
 
 /// Why bytes are no manifest of this protocol.
@@ -285,6 +290,7 @@ impl Limits {
             ("limits.answer_slots", u64::from(self.answer_slots), 1..=32),
             ("limits.subjects", u64::from(self.subjects), 1..=1_000_000),
             ("limits.ticket_days", u64::from(self.ticket_days), 1..=366),
+            ("limits.answer_hours", u64::from(self.answer_hours), 1..=8784),
         ];
         ranges.into_iter().try_for_each(
             |(name, value, range)| {

@@ -63,8 +63,13 @@ pub struct CommissionRequest {
     /// What the encodings were made under.
     pub basis: Basis,
     pub ticket: Signed,
+    /// Those of all subjects; none where they follow in parts.
     pub encodings: Vec<SubjectEncodings>,
 }
+
+/// SPEC 11.5  Subjects whose encodings make one part: part n holds those of n · 1,000 and the following, in the ticket's
+/// order.
+pub const PART_SUBJECTS: usize = 1_000;
 
 /// One subject's encodings for one agency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,12 +85,20 @@ pub struct SubjectEncodings {
 pub struct CommissionStatus {
     pub commission: CommissionId,
     pub state: CommissionState,
+    /// Parts of encodings that have not arrived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<u32>,
+    /// Grows whenever there is something new to fetch.
+    #[serde(default)]
+    pub version: u64,
     pub agencies: Vec<AgencyStatus>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommissionState {
+    /// Encodings are still to come, in parts.
+    Open,
     Queued,
     Matched,
     Withdrawn,
@@ -101,6 +114,9 @@ pub struct AgencyStatus {
     pub answered: u64,
     pub declined: u64,
     pub pending: u64,
+    /// Of the pending ones: the agency has had longer than the manifest gives it.
+    #[serde(default)]
+    pub overdue: u64,
     pub possible: u64,
     pub no_record: u64,
 }

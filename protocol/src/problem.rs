@@ -61,6 +61,10 @@ kinds! {
     TicketRefused = "urn:hedui:problem:ticket-refused", 403, "The ticket does not allow this";
     /// A subject's encodings are not those that the ticket binds.
     EncodingsMismatch = "urn:hedui:problem:encodings-mismatch", 422, "The encodings are not those of the ticket";
+    /// The office has asked about as many people as the manifest allows in a day.
+    QuotaExceeded = "urn:hedui:problem:quota-exceeded", 403, "The office's quota is used up";
+    /// The organisation sends more requests than the server takes; it waits and goes on.
+    TooManyRequests = "urn:hedui:problem:too-many-requests", 429, "Too many requests";
     /// What was asked for will be there later: a commission that is not matched yet.
     NotYet = "urn:hedui:problem:not-yet", 409, "It is not there yet";
     /// The body is larger than the server takes.

@@ -14,6 +14,10 @@ use crate::part::{Encapsulation, LOCKED_OVERHEAD, Salt, WRAP_BYTES};
 use crate::sign::Signature;
 use crate::ticket::Granted;
 
+/// States of a slot that carries a payload.
+const DEPOSIT: u8 = 4;
+const ANSWER: u8 = 5;
+
 const HEADER: usize = 4 + 16 + 16 + 32 + 64;
 
 /// What an agency has said about one record.
@@ -96,6 +100,15 @@ impl Sealed {
 #[error("a slot of the answer does not read")]
 pub struct MalformedSlot;
 
+/// Whether a slot carries a payload, and how it came: true from deposit, false by the agency's answer.
+pub fn carries(slot: &[u8]) -> Option<bool> {
+    match slot.first() {
+        Some(&DEPOSIT) => Some(true),
+        Some(&ANSWER) => Some(false),
+        _ => None,
+    }
+}
+
 /// How long the items of a slot are: what one agency is asked under one ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotShape {
@@ -120,8 +133,8 @@ impl SlotShape {
             Slot::Possible => (1, band_byte(Band::Possible)),
             Slot::Pending { band } => (2, band_byte(*band)),
             Slot::Declined { band } => (3, band_byte(*band)),
-            Slot::Deposit { band, .. } => (4, band_byte(*band)),
-            Slot::Answer { band, .. } => (5, band_byte(*band)),
+            Slot::Deposit { band, .. } => (DEPOSIT, band_byte(*band)),
+            Slot::Answer { band, .. } => (ANSWER, band_byte(*band)),
             Slot::Absent => (6, 0),
             Slot::More => (7, 0),
         };

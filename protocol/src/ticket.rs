@@ -22,6 +22,9 @@ pub struct Ticket {
     pub window: Window,
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
+    /// The subjects are looked for again whenever an agency commits, until the ticket ends (在库人员自主比对).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standing: bool,
     pub items: Vec<Asked>,
     pub subjects: Vec<Subject>,
 }
@@ -313,6 +316,7 @@ mod tests {
                 window: Window { from: subject.valid_until, to: subject.valid_until },
                 issued_at: Timestamp::UNIX_EPOCH,
                 expires_at: Timestamp::MAX,
+                standing: false,
                 items: vec![asked],
                 subjects: vec![subject],
             };

@@ -72,6 +72,7 @@ fn ticket(manifest: &Manifest, level: Level) -> Granted {
         window: Window { from: date(2026, 1, 1), to: date(2026, 6, 30) },
         issued_at: "2026-11-01T00:00:00Z".parse().unwrap(),
         expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
+        standing: false,
         items: vec![Asked { agency: "bank".into(), item: "deposits".into(), level }],
         subjects: vec![Subject {
             subject: SUBJECT,

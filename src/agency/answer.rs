@@ -22,6 +22,8 @@ use crate::table::Row;
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
+/// Seconds that the server is asked to wait for matches.
+const WAIT: u64 = 30;
 
 #[derive(Args, Debug)]
 pub struct Answer {
@@ -34,6 +36,9 @@ pub struct Answer {
     /// Answer that there is no record any more where the file lacks one; without it such matches stay open
     #[arg(long)]
     decline_missing: bool,
+    /// Go on until interrupted: new matches are answered as they come
+    #[arg(long)]
+    follow: bool,
     /// The day that the rows speak of; today where it is not given
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
@@ -51,8 +56,12 @@ impl Answer {
         loop {
             // what stays open stands first in the next round
             let open = totals.missing + totals.early;
-            let notices: Notices = client.get(&format!("/v1/notices?skip={open}")).await?;
+            let wait = if self.follow { WAIT } else { 0 };
+            let notices: Notices = client.get(&format!("/v1/notices?skip={open}&wait={wait}")).await?;
             if notices.notices.is_empty() {
+                if self.follow {
+                    continue;
+                }
                 break;
             }
             let as_of = self.as_of.unwrap_or_else(|| clock.today());
@@ -61,7 +70,9 @@ impl Answer {
             let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
             let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
             let _: Stored = client.post("/v1/answers", &answers).await?;
-            if !notices.more {
+            if self.follow {
+                terminal::note(format!("`{}`: {totals}", agency.name));
+            } else if !notices.more {
                 break;
             }
         }

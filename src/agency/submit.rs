@@ -1,7 +1,6 @@
 //! `hedui agency submit`: a folder of parts goes to the server, resumable, all or nothing.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -17,6 +16,8 @@ use crate::options::{ManifestFile, ServerAddress};
 use crate::terminal;
 use crate::transport::client::Client;
 
+/// Seconds that the server is asked to wait for the index.
+const WAIT: u64 = 30;
 /// Parts under way at once.
 const AT_ONCE: usize = 2;
 
@@ -45,8 +46,7 @@ impl Submit {
         let mut status: BatchStatus = client.post_logged(&format!("/v1/batches/{batch}/commit"), &(), says).await?;
         terminal::note(format!("Committed {} records of `{}` as batch {batch}", header.records, header.agency));
         while !self.no_wait && status.state == BatchState::Committed {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            status = client.get(&format!("/v1/batches/{batch}")).await?;
+            status = client.get(&format!("/v1/batches/{batch}?wait={WAIT}")).await?;
         }
         outcome_of(&status)
     }

@@ -104,6 +104,7 @@ pub fn set_up(children: &mut Children) -> Outcome {
         signing_key: public(&key(children, "signing", files.signing_key(OFFICE))?)?,
         opening_key: public(&key(children, "office", files.opening_key())?)?,
         deposits: true,
+        subjects_per_day: None,
     };
     let party = toml::to_string(&office).expect("an office is TOML");
     arguments.extend(["--office".into(), write_party(&files, OFFICE, &party)?]);

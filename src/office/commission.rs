@@ -8,12 +8,13 @@ use hedui_protocol::encodings::subject_hash;
 use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::keys::{EvidenceKey, LinkageKey};
 use hedui_protocol::manifest::{Level, Manifest};
-use hedui_protocol::messages::{Blob, CommissionRequest, SubjectEncodings};
+use hedui_protocol::messages::{Blob, CommissionRequest, PART_SUBJECTS, SubjectEncodings};
 use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Granted, Subject, Ticket, Window};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use rayon::prelude::*;
 
 use super::authorisation::capacity;
 use super::household::{Household, Member};
@@ -64,6 +65,8 @@ pub struct Desk<'d> {
     pub expires_at: Timestamp,
     /// Last day of the authorisations.
     pub valid_until: Date,
+    /// The subjects are looked for again whenever an agency commits.
+    pub standing: bool,
 }
 
 impl Desk<'_> {
@@ -96,6 +99,7 @@ impl Desk<'_> {
             window: self.window,
             issued_at: self.issued_at,
             expires_at: self.expires_at,
+            standing: self.standing,
             items: self.items.clone(),
             subjects,
         };
@@ -142,24 +146,36 @@ impl Desk<'_> {
             .collect();
         let members = household.members.iter().filter(|member| member.agencies.is_ok());
         ticket.programme == self.programme
+            && ticket.standing == self.standing
             && ticket.items == self.items
             && members.map(|member| member.row_id.as_str()).collect::<HashSet<_>>() == asked
     }
 
-    /// The request to send: the ticket, and the encodings that it binds, derived again.
+    /// The request to send: the ticket, and the encodings that it binds, derived again; without them where they follow in parts.
     pub fn request(&self, commission: &Commission) -> Outcome<CommissionRequest> {
-        let ticket: Ticket = serde_json::from_slice(&commission.ticket.bytes)
-            .map_err(|_| Failure::refused("the office's journal holds a ticket that does not read"))?;
-        let mut encodings = Vec::new();
-        for person in &commission.people {
-            let Standing::Subject(id) = person.standing else { continue };
-            let Some(subject) = ticket.subjects.iter().find(|subject| subject.subject == id) else { continue };
-            for (agency, bytes) in self.encodings(&person.cells, &subject.agencies)? {
-                encodings.push(SubjectEncodings { subject: id, agency, encodings: Blob(bytes) });
-            }
-        }
+        let encodings = if parts(commission) > 1 { Vec::new() } else { self.part(commission, 0)? };
         Ok(CommissionRequest { basis: Basis::of(self.manifest), ticket: commission.ticket.clone(), encodings })
     }
+
+    /// SPEC 11.5  The encodings of one part's subjects, in the ticket's order, which is that of the commission's people.
+    pub fn part(&self, commission: &Commission, part: usize) -> Outcome<Vec<SubjectEncodings>> {
+        let ticket: Ticket = serde_json::from_slice(&commission.ticket.bytes)
+            .map_err(|_| Failure::refused("the office's journal holds a ticket that does not read"))?;
+        let subject = |person: &Person| matches!(person.standing, Standing::Subject(_));
+        let asked = commission.people.iter().filter(|person| subject(person)).zip(&ticket.subjects);
+        let own: Vec<(&Person, &Subject)> = asked.skip(part * PART_SUBJECTS).take(PART_SUBJECTS).collect();
+        let encoded = own.par_iter().map(|(person, subject)| {
+            let encoded = self.encodings(&person.cells, &subject.agencies)?.into_iter();
+            let entry = |(agency, bytes)| SubjectEncodings { subject: subject.subject, agency, encodings: Blob(bytes) };
+            Ok(encoded.map(entry).collect::<Vec<_>>())
+        });
+        Ok(encoded.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+}
+
+/// Parts in which a commission's encodings are sent.
+pub fn parts(commission: &Commission) -> usize {
+    super::opening::subjects_of(commission).div_ceil(PART_SUBJECTS)
 }
 
 #[cfg(test)]

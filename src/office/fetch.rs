@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt as _;
@@ -24,7 +23,8 @@ use crate::transport::client::Client;
 
 /// Commissions under way at once.
 const AT_ONCE: usize = 8;
-const POLL: Duration = Duration::from_millis(100);
+/// Seconds that the server is asked to wait for a commission to be matched.
+const WAIT: u64 = 30;
 
 #[derive(Args, Debug)]
 pub struct Fetch {
@@ -76,7 +76,7 @@ impl Fetch {
 }
 
 /// Waits until the commission is matched, then takes every page. A refusal of one is told in its report.
-async fn fetch(client: &Client, commission: CommissionId) -> Outcome<Fetched> {
+pub async fn fetch(client: &Client, commission: CommissionId) -> Outcome<Fetched> {
     match pages(client, commission).await {
         Ok(answers) => Ok(Fetched { commission, answers, refused: None }),
         Err(Failure { problem: Some(ProblemKind::TicketRefused | ProblemKind::NotFound), message, .. }) => {
@@ -88,9 +88,7 @@ async fn fetch(client: &Client, commission: CommissionId) -> Outcome<Fetched> {
 
 async fn pages(client: &Client, commission: CommissionId) -> Outcome<Vec<SubjectAnswer>> {
     let path = format!("/v1/commissions/{commission}");
-    while client.get::<CommissionStatus>(&path).await?.state == CommissionState::Queued {
-        tokio::time::sleep(POLL).await;
-    }
+    while client.get::<CommissionStatus>(&format!("{path}?wait={WAIT}")).await?.state == CommissionState::Queued {}
     let (mut answers, mut next) = (Vec::new(), Some(0));
     while let Some(from) = next {
         let says = |event: &Event| event.what() == "released" && event.commission() == Some(commission);

@@ -5,6 +5,7 @@ use hedui_protocol::manifest::Manifest;
 use hedui_protocol::payload::{Payload, ValueBand};
 
 use super::authorisation::Excluded;
+use super::changes::What;
 use super::opening::{AgencyAnswer, AnswerState};
 use super::report::{HouseholdReport, MemberReport};
 use crate::page::{Page, escape};
@@ -20,6 +21,7 @@ pub fn page(report: &HouseholdReport, manifest: &Manifest) -> String {
         "Household means verification report",
     );
     head(&mut page, report);
+    news(&mut page, report);
     for member in &report.members {
         person(&mut page, member, manifest);
     }
@@ -48,6 +50,29 @@ fn head(page: &mut Page, report: &HouseholdReport) {
         page.put(format_args!("<dt>被拒绝 Refused</dt><dd class=\"over\">{}</dd>", escape(refused)));
     }
     page.put("</dl>");
+}
+
+/// What the report before this one did not say.
+fn news(page: &mut Page, report: &HouseholdReport) {
+    if report.changes.is_empty() {
+        return;
+    }
+    page.put("<h2>与上次报告相比 <small>New since the report before</small></h2><ul>");
+    for change in &report.changes {
+        let person = report.members.iter().find(|member| member.row_id == change.row_id);
+        let name = person.map_or(&change.row_id, |person| &person.name);
+        let words = match change.what {
+            What::New => "新增记录 new record",
+            What::Changed => "内容有变 changed",
+            What::Gone => "记录已消失 gone",
+        };
+        page.put(format_args!(
+            "<li>{} · {} <span class=\"tag over\">{words}</span></li>",
+            escape(name),
+            escape(&change.agency)
+        ));
+    }
+    page.put("</ul>");
 }
 
 fn person(page: &mut Page, member: &MemberReport, manifest: &Manifest) {

@@ -1,6 +1,8 @@
 //! The house of the requesting office: households, commissions, what was released, reports.
 
 mod authorisation;
+mod changes;
+mod check;
 mod commission;
 mod fetch;
 mod household;
@@ -25,6 +27,8 @@ use crate::failure::{Failure, Outcome};
 pub enum Verb {
     /// File a commission for each household whose members have authorised it
     Request(Box<request::Request>),
+    /// Verify one household now: file its commission, wait, and tell what was released
+    Check(Box<check::Check>),
     /// Show what each agency has answered so far
     Status(status::Status),
     /// Fetch what has been released
@@ -38,6 +42,7 @@ pub enum Verb {
 pub fn run(verb: Verb, clock: &Clock) -> Outcome {
     match verb {
         Verb::Request(request) => crate::transport::block_on(request.run(clock)),
+        Verb::Check(check) => crate::transport::block_on(check.run(clock)),
         Verb::Status(status) => crate::transport::block_on(status.run()),
         Verb::Fetch(fetch) => crate::transport::block_on(fetch.run()),
         Verb::Report(report) => report.run(clock),

@@ -1,11 +1,11 @@
 //! `hedui office report`: one report a household, as JSON for programs and HTML for people.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::ids::CommissionId;
-use hedui_protocol::manifest::Manifest;
+use hedui_protocol::manifest::{Manifest, Office};
 use hedui_protocol::open::OpeningKey;
 use hedui_protocol::schema::{Field, Schema};
 use hedui_protocol::ticket::{Capacity, Ticket, Window};
@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::authorisation::Excluded;
+use super::changes::{self, Change};
 use super::commission::Encoders;
 use super::fetch::{self, Fetched};
 use super::journal::{Commission, Journal, Person, Stage, Standing};
@@ -43,6 +44,9 @@ pub struct Report {
     /// The folder to write reports into; reports in it are replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write only reports that are new, or say what the ones in the folder do not
+    #[arg(long)]
+    changes: bool,
 }
 
 /// A household's report. Personal data, for the office alone.
@@ -60,6 +64,9 @@ pub struct HouseholdReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     pub members: Vec<MemberReport>,
+    /// What the report before this one did not say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +89,7 @@ impl Report {
         let manifest = self.manifest.load()?;
         let office = super::own(&manifest, &self.office)?;
         let linkage_key = self.key.load_for(&manifest)?;
-        let key = self.load_opening_key(office.opening_key)?;
+        let key = load_opening_key(&self.opening_key, office)?;
         let agencies: Vec<String> = manifest.agencies.iter().map(|agency| agency.name.clone()).collect();
         let encoders = Encoders::new(&linkage_key, &manifest, &agencies);
         let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
@@ -92,7 +99,7 @@ impl Report {
 
         private_folder(&self.out)?;
         let progress = terminal::bar(filed.len() as u64, "opening and reporting");
-        let (mut written, mut unopened) = (0, 0);
+        let (mut written, mut unopened, mut changed) = (0, 0, 0);
         let mut answers = fetch::read(&self.state.state)?;
         loop {
             interrupt.check()?;
@@ -102,42 +109,59 @@ impl Report {
             }
             let known = chunk.par_iter().filter_map(|fetched| filed.get(&fetched.commission).map(|c| (*c, fetched)));
             let reports = known.map(|(commission, fetched)| {
-                let report = report(&reader, commission, fetched)?;
-                self.write(&report, &manifest, &latest)?;
-                Ok(report.members.iter().flat_map(|member| &member.agencies).map(|agency| agency.unopened.len()).sum())
+                let mut report = report(&reader, commission, fetched)?;
+                let wrote = self.write(&mut report, &manifest, &latest)?;
+                let agencies = report.members.iter().flat_map(|member| &member.agencies);
+                Ok((wrote, agencies.map(|agency| agency.unopened.len()).sum::<usize>(), !report.changes.is_empty()))
             });
-            let counts: Vec<usize> = reports.collect::<Outcome<_>>()?;
-            written += counts.len();
-            unopened += counts.iter().sum::<usize>();
+            for (wrote, failed, has_changed) in reports.collect::<Outcome<Vec<_>>>()? {
+                written += usize::from(wrote);
+                unopened += failed;
+                changed += usize::from(has_changed);
+            }
             progress.inc(chunk.len() as u64);
         }
         progress.finish_and_clear();
-        terminal::note(format!("{written} reports written to {}; {unopened} answers did not open", self.out.display()));
+        let out = self.out.display();
+        terminal::note(format!("{written} reports written to {out}; {unopened} answers did not open"));
+        if changed > 0 {
+            terminal::note(format!("{changed} of them say something that the ones before did not"));
+        }
         Ok(())
     }
 
-    fn load_opening_key(&self, public: hedui_protocol::sign::PublicKey) -> Outcome<OpeningKey> {
-        let file = self.opening_key.display();
-        let key = OpeningKey::new(&keyfile::read(&self.opening_key)?)
-            .map_err(|e| Failure::refused(format!("{file}: {e}")))?;
-        if key.public() == public {
-            return Ok(key);
-        }
-        Err(Failure::refused(format!(
-            "{file}: this is not the opening key that the manifest names for `{}`",
-            self.office
-        )))
-    }
-
-    fn write(&self, report: &HouseholdReport, manifest: &Manifest, latest: &HashSet<CommissionId>) -> Outcome {
+    /// Whether it was written: with `--changes`, only what is new is.
+    fn write(
+        &self,
+        report: &mut HouseholdReport,
+        manifest: &Manifest,
+        latest: &HashSet<CommissionId>,
+    ) -> Outcome<bool> {
         let mut name = format!("report-{}", file_safe(&report.household));
         if !latest.contains(&report.commission) {
             name = format!("{name}-{}", report.commission_no);
         }
+        let path = self.out.join(format!("{name}.json"));
+        report.changes = changes::since(&path, report);
+        if self.changes && report.changes.is_empty() && path.exists() {
+            return Ok(false);
+        }
         let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
-        write_private(&self.out.join(format!("{name}.json")), &json)?;
-        write_private(&self.out.join(format!("{name}.html")), html::page(report, manifest).as_bytes())
+        write_private(&path, &json)?;
+        write_private(&self.out.join(format!("{name}.html")), html::page(report, manifest).as_bytes())?;
+        Ok(true)
     }
+}
+
+/// The office's opening key, if it is the one that the manifest names.
+pub fn load_opening_key(path: &Path, office: &Office) -> Outcome<OpeningKey> {
+    let file = path.display();
+    let key = OpeningKey::new(&keyfile::read(path)?).map_err(|e| Failure::refused(format!("{file}: {e}")))?;
+    if key.public() == office.opening_key {
+        return Ok(key);
+    }
+    let name = &office.name;
+    Err(Failure::refused(format!("{file}: this is not the opening key that the manifest names for `{name}`")))
 }
 
 /// Household numbers come from a file: they do not choose where we write, and two never write to one place.
@@ -162,7 +186,7 @@ fn latest(filed: &[Commission]) -> HashSet<CommissionId> {
     latest.into_values().map(|(_, commission)| commission).collect()
 }
 
-fn report(reader: &Reader<'_>, commission: &Commission, fetched: &Fetched) -> Outcome<HouseholdReport> {
+pub fn report(reader: &Reader<'_>, commission: &Commission, fetched: &Fetched) -> Outcome<HouseholdReport> {
     let granted = reader.grant(commission)?;
     let ticket = granted.ticket();
     let name = name_position(&reader.manifest.schema);
@@ -194,6 +218,7 @@ fn report(reader: &Reader<'_>, commission: &Commission, fetched: &Fetched) -> Ou
         opened_at: reader.now,
         refused: fetched.refused.clone(),
         members: commission.people.iter().map(member).collect::<Outcome<_>>()?,
+        changes: Vec::new(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `hedui office request`: one commission a household, each on the authorisation of its members.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -14,7 +15,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::StateFolder;
-use super::commission::{AskedItem, Desk, Encoders};
+use super::commission::{AskedItem, Desk, Encoders, parts};
 use super::household::{self, Household, ListColumns};
 use super::journal::{Commission, Journal, Stage};
 use crate::clock::Clock;
@@ -68,16 +69,49 @@ pub struct Request {
     /// One commission for the whole list instead of one a household
     #[arg(long)]
     together: bool,
+    /// The people are looked for again whenever an agency commits, until the commission expires (在库人员自主比对)
+    #[arg(long)]
+    standing: bool,
 }
 
 impl Request {
     pub async fn run(self, clock: &Clock) -> Outcome {
+        self.file(clock, None).await
+    }
+
+    /// The manifest, and the office that acts.
+    pub fn project(&self) -> Outcome<(Manifest, String)> {
+        let manifest = self.manifest.load()?;
+        let office = super::own(&manifest, &self.office)?.name.clone();
+        Ok((manifest, office))
+    }
+
+    pub fn state_folder(&self) -> &Path {
+        &self.state.state
+    }
+
+    pub fn client(&self, manifest: &Manifest) -> Outcome<Client> {
+        self.server.client(manifest)
+    }
+
+    pub fn encoders(&self, manifest: &Manifest) -> Outcome<Encoders> {
+        Ok(Encoders::new(&self.key.load_for(manifest)?, manifest, &self.agencies()))
+    }
+
+    /// Files what is not filed yet: of the whole list, or of one household.
+    pub async fn file(&self, clock: &Clock, only: Option<&str>) -> Outcome {
         let interrupt = Interrupt::listen();
         let manifest = self.manifest.load()?;
         let mut journal = Journal::open(&self.state.state)?;
         let client = self.server.client(&manifest)?;
         let desk = self.desk(&manifest, clock)?;
         let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies(), &desk.encoders)?;
+        if let Some(only) = only {
+            households.retain(|household| household.number == only);
+        }
+        if households.is_empty() {
+            return Err(Failure::refused("the list has no household of this number"));
+        }
         let people: usize = households.iter().map(|household| household.members.len()).sum();
         if self.together {
             let members = households.into_iter().flat_map(|household| household.members).collect();
@@ -85,7 +119,8 @@ impl Request {
         }
 
         let mut unsent = journal.at(Stage::Prepared);
-        unsent.retain(|commission| desk.still_holds(commission));
+        unsent
+            .retain(|commission| desk.still_holds(commission) && only.is_none_or(|only| commission.household == only));
         let mut filed_before = journal.at(Stage::Filed);
         filed_before.retain(|commission| !self.again && desk.still_holds(commission));
         let known: HashMap<&str, Vec<&Commission>> = by_household(filed_before.iter().chain(&unsent));
@@ -154,6 +189,7 @@ impl Request {
             issued_at: now,
             expires_at,
             valid_until: today.saturating_add(Span::new().days(i64::from(self.days))),
+            standing: self.standing,
         })
     }
 }
@@ -186,15 +222,30 @@ fn refuse_what_is_not_offered(manifest: &Manifest, items: &[Asked], programme: &
     Ok(())
 }
 
-/// Sends prepared commissions, and notes each as filed once the server has it.
+/// Sends prepared commissions, and notes each as filed once the server has all of it.
 async fn file(client: &Client, desk: &Desk<'_>, journal: &mut Journal, commissions: &[Commission]) -> Outcome {
-    let sends = commissions.iter().map(|commission| async {
-        let request = desk.request(commission)?;
-        let says =
-            |event: &Event| event.what() == "commission-filed" && event.commission() == Some(commission.commission);
-        let status: CommissionStatus = client.post_logged("/v1/commissions", &request, says).await?;
-        Ok::<CommissionId, Failure>(status.commission)
-    });
+    let sends = commissions.iter().map(|commission| file_one(client, desk, commission));
     let filed: Outcome<Vec<CommissionId>> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).try_collect().await;
     journal.filed(&filed?)
+}
+
+async fn file_one(client: &Client, desk: &Desk<'_>, commission: &Commission) -> Outcome<CommissionId> {
+    let says = |event: &Event| event.what() == "commission-filed" && event.commission() == Some(commission.commission);
+    let status: CommissionStatus = client.post_logged("/v1/commissions", &desk.request(commission)?, says).await?;
+    // a large commission's encodings follow in parts; those that came before an interruption are there
+    let progress = terminal::bar(parts(commission) as u64, "sending parts");
+    progress.inc(parts(commission).saturating_sub(status.missing.len()) as u64);
+    let sends = status.missing.iter().map(|part| {
+        let progress = &progress;
+        async move {
+            let encodings = desk.part(commission, *part as usize)?;
+            let path = format!("/v1/commissions/{}/encodings/{part}", commission.commission);
+            let _: CommissionStatus = client.put_json(&path, &encodings).await?;
+            progress.inc(1);
+            Ok(())
+        }
+    });
+    let sent: Outcome<Vec<()>> = futures::stream::iter(sends).buffer_unordered(2).try_collect().await;
+    progress.finish_and_clear();
+    sent.map(|_| status.commission)
 }

@@ -62,20 +62,23 @@ fn add(sum: &mut AgencyStatus, more: &AgencyStatus) {
     sum.answered += more.answered;
     sum.declined += more.declined;
     sum.pending += more.pending;
+    sum.overdue += more.overdue;
     sum.possible += more.possible;
     sum.no_record += more.no_record;
 }
 
 fn print(status: &AgencyStatus) {
-    let AgencyStatus { agency, subjects, answered, declined, pending, possible, no_record, present } = status;
+    let AgencyStatus { agency, subjects, answered, declined, pending, possible, no_record, present, overdue } = status;
     let absent = if *present { "" } else { " · has not submitted" };
+    let late = if *overdue > 0 { format!(", {overdue} overdue") } else { String::new() };
     println!(
-        "  {agency:12} {subjects} asked · {answered} answered · {declined} declined · {pending} pending · {possible} possible · {no_record} no record{absent}"
+        "  {agency:12} {subjects} asked · {answered} answered · {declined} declined · {pending} pending{late} · {possible} possible · {no_record} no record{absent}"
     );
 }
 
 fn state_word(state: CommissionState) -> &'static str {
     match state {
+        CommissionState::Open => "encodings are missing",
         CommissionState::Queued => "queued",
         CommissionState::Matched => "matched",
         CommissionState::Withdrawn => "withdrawn",

@@ -188,9 +188,9 @@ fn show(file: &ManifestFile) -> Outcome {
         let filters = if filters > 0 { format!(" · {filters} filters") } else { String::new() };
         println!("          {} of {}{}{filters}", pass.name, pass.of.join(", "), identifies.unwrap_or_default());
     }
-    let Limits { cohort, part_rows, answer_slots, subjects, ticket_days } = &manifest.limits;
+    let Limits { cohort, part_rows, answer_slots, subjects, ticket_days, answer_hours } = &manifest.limits;
     println!("limits    cohort = {cohort} · part_rows = {part_rows} · answer_slots = {answer_slots}");
-    println!("          subjects = {subjects} · ticket_days = {ticket_days}");
+    println!("          subjects = {subjects} · ticket_days = {ticket_days} · answer_hours = {answer_hours}");
     for agency in &manifest.agencies {
         let release = word(&agency.release);
         println!("agency    {} ({}) · {release} · {}", agency.name, agency.organisation, signed(&agency.name));
@@ -203,7 +203,8 @@ fn show(file: &ManifestFile) -> Outcome {
     }
     for office in &manifest.offices {
         let deposits = if office.deposits { "opens deposits · " } else { "" };
-        println!("office    {} ({}) · {deposits}{}", office.name, office.organisation, signed(&office.name));
+        let quota = office.subjects_per_day.map(|most| format!("{most} subjects a day · ")).unwrap_or_default();
+        println!("office    {} ({}) · {deposits}{quota}{}", office.name, office.organisation, signed(&office.name));
     }
     Ok(())
 }

@@ -96,6 +96,9 @@ pub struct Run {
     /// Memory for building an index, as 500M or 2G; what is mapped is not counted
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     memory: Size,
+    /// Requests that one organisation may send a second, on average
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -208,6 +211,7 @@ impl Run {
             manifest: self.manifest,
             certificates: CertificateFiles { identity: self.tls.identity(), revocations: self.tls_crl },
             log_key: self.log_key,
+            rate: self.rate,
             index_memory: self.memory.bytes(),
         };
         if self.check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }

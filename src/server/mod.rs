@@ -93,6 +93,8 @@ pub struct Config {
     pub certificates: CertificateFiles,
     /// Signs the log.
     pub log_key: PathBuf,
+    /// Requests that one organisation may send a second.
+    pub rate: u32,
     /// Bytes that building an index may take.
     pub index_memory: u64,
 }
@@ -115,6 +117,7 @@ pub struct Linkage {
     clock: Clock,
     tickets: Tickets,
     wake: Wake,
+    pace: http::Pace,
     /// Held from before an index is built until the books and this server agree on it: two that build one batch's index
     /// would spoil each other's files, and one that tidies up would take what another has just built.
     indexing: tokio::sync::Mutex<()>,
@@ -143,6 +146,7 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         clock,
         tickets: Tickets::default(),
         wake: Wake::default(),
+        pace: http::Pace::new(config.rate),
         indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
     });

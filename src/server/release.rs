@@ -65,6 +65,7 @@ impl<'d> Desk<'d> {
                     _ => Release::Pending,
                 },
                 until,
+                asked_at: now,
                 slot: self.shape.write(&slot),
             }
         };

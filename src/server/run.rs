@@ -1,9 +1,10 @@
 //! Matches a commission: each subject against each agency that its authorisation covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hedui_protocol::encodings::Encodings;
+use hedui_protocol::ids::BatchId;
 use hedui_protocol::messages::SubjectEncodings;
 use hedui_protocol::ticket::Granted;
 use jiff::Timestamp;
@@ -22,17 +23,15 @@ const TOGETHER: usize = 16_384;
 /// What of a commission can be matched now.
 pub struct Ready {
     ticket: Arc<Granted>,
-    encodings: Vec<SubjectEncodings>,
     indexes: BTreeMap<String, Option<Arc<ReadyIndex>>>,
 }
 
 impl Ready {
-    /// None while an agency's set is committed but not indexed yet, or not here.
-    pub async fn gather(
-        linkage: &Linkage,
-        ticket: Arc<Granted>,
-        encodings: Vec<SubjectEncodings>,
-    ) -> ServerResult<Option<Self>> {
+    /// None while an agency's set is committed but not indexed yet, or not here. Agencies whose sets the commission was matched
+    /// against already are left out.
+    pub async fn gather(linkage: &Linkage, ticket: Arc<Granted>) -> ServerResult<Option<Self>> {
+        let before: HashMap<String, Option<BatchId>> =
+            linkage.store.matched_against(ticket.id()).await?.into_iter().collect();
         let mut indexes = BTreeMap::new();
         for agency in ticket.agencies() {
             // a batch is visible once it is committed: what was filed after that is matched against it
@@ -44,21 +43,33 @@ impl Ready {
                     here => here,
                 },
             };
-            indexes.insert(agency.to_owned(), index);
+            if before.get(agency).is_none_or(|before| *before != index.as_ref().map(|index| index.batch)) {
+                indexes.insert(agency.to_owned(), index);
+            }
         }
-        Ok(Some(Self { ticket, encodings, indexes }))
+        Ok(Some(Self { ticket, indexes }))
     }
 
-    /// Pure work, for a thread of its own.
-    pub fn run(self, linkage: &Linkage, now: Timestamp) -> ServerResult<CommissionOutcome> {
+    /// Matches of some subjects. Pure work, for a thread of its own.
+    pub fn run(
+        &self,
+        linkage: &Linkage,
+        encodings: &[SubjectEncodings],
+        now: Timestamp,
+    ) -> ServerResult<Vec<MatchRow>> {
         let mut matches = Vec::new();
         for (agency, index) in &self.indexes {
             if let Some(index) = index {
-                matches.extend(self.at_agency(linkage, agency, index, now)?);
+                matches.extend(self.at_agency(linkage, agency, index, encodings, now)?);
             }
         }
-        let against = self.indexes.into_iter().map(|(agency, index)| (agency, index.map(|index| index.batch)));
-        Ok(CommissionOutcome { commission: self.ticket.id(), against: against.collect(), matches })
+        Ok(matches)
+    }
+
+    pub fn outcome(&self, matches: Vec<MatchRow>) -> CommissionOutcome {
+        let against =
+            self.indexes.iter().map(|(agency, index)| (agency.clone(), index.as_ref().map(|index| index.batch)));
+        CommissionOutcome { commission: self.ticket.id(), against: against.collect(), matches }
     }
 
     fn at_agency(
@@ -66,6 +77,7 @@ impl Ready {
         linkage: &Linkage,
         name: &str,
         index: &ReadyIndex,
+        encodings: &[SubjectEncodings],
         now: Timestamp,
     ) -> ServerResult<Vec<MatchRow>> {
         let manifest = &linkage.project.manifest;
@@ -73,7 +85,7 @@ impl Ready {
         let desk = Desk::new(manifest, &self.ticket, agency);
         let matcher = Matcher::new(&index.index, &manifest.schema, manifest.shape());
         let shape = manifest.shape();
-        let asked: Vec<&SubjectEncodings> = self.encodings.iter().filter(|entry| entry.agency == name).collect();
+        let asked: Vec<&SubjectEncodings> = encodings.iter().filter(|entry| entry.agency == name).collect();
         let mut rows = Vec::new();
         for asked in asked.chunks(TOGETHER) {
             let probe =

@@ -1,5 +1,5 @@
-//! The tasks that do queued work: one builds indexes, one matches commissions. Any may die; a lease ends, and the work
-//! is taken up again.
+//! The tasks that do queued work: one builds indexes, one matches commissions that somebody waits for, one those that are large
+//! or stand. Any may die; a lease ends, and the work is taken up again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::messages::BatchState;
+use jiff::Timestamp;
 use rayon::prelude::*;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
 use super::indexer::{self, Built};
 use super::run::Ready;
-use super::store::{Job, JobKind};
+use super::store::{CommissionOutcome, Job, JobKind};
 
 /// Seconds that a job is a worker's before another may take it.
 const LEASE: i64 = 20;
@@ -31,6 +32,9 @@ const TOGETHER: i64 = 64;
 pub struct Wake {
     pub index: Notify,
     pub commission: Notify,
+    pub sweep: Notify,
+    /// Counts what was done: who waits for something looks again.
+    pub done: watch::Sender<u64>,
 }
 
 impl Wake {
@@ -38,7 +42,13 @@ impl Wake {
         match kind {
             JobKind::Index => &self.index,
             JobKind::Commission => &self.commission,
+            JobKind::Sweep => &self.sweep,
         }
+    }
+
+    /// Tells whoever waits that something was done.
+    pub fn tell(&self) {
+        self.done.send_modify(|done| *done += 1);
     }
 }
 
@@ -52,6 +62,8 @@ pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
 pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let index = tokio::spawn(work(Arc::clone(linkage), JobKind::Index, 1));
     let commission = tokio::spawn(work(Arc::clone(linkage), JobKind::Commission, TOGETHER));
+    let sweep = tokio::spawn(work(Arc::clone(linkage), JobKind::Sweep, TOGETHER));
+    let forgetting = tokio::spawn(forget(Arc::clone(linkage)));
     let followed = Arc::clone(linkage);
     let following = tokio::spawn(async move {
         let mut refused = HashSet::new();
@@ -62,7 +74,17 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
             }
         }
     });
-    vec![index, commission, following]
+    vec![index, commission, sweep, following, forgetting]
+}
+
+/// Forgets what has served its time, once a minute.
+async fn forget(linkage: Arc<Linkage>) {
+    loop {
+        if let Err(why) = linkage.store.forget_ended(linkage.clock.now()).await {
+            tracing::error!("What has ended could not be forgotten: {why}");
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
 }
 
 /// Brings this server's indexes to what the books say: another server may have indexed a set.
@@ -104,7 +126,7 @@ async fn work(linkage: Arc<Linkage>, kind: JobKind, most: i64) {
         let _heartbeat = Heartbeat::start(&linkage, jobs.clone());
         match kind {
             JobKind::Index => each(&linkage, &jobs).await,
-            JobKind::Commission => {
+            JobKind::Commission | JobKind::Sweep => {
                 // one that cannot be done must not hold up the others
                 if let Err(why) = commissions(&linkage, &jobs).await {
                     tracing::warn!("{} commissions are matched one by one, together they failed: {why}", jobs.len());
@@ -119,7 +141,7 @@ async fn each(linkage: &Arc<Linkage>, jobs: &[Job]) {
     for job in jobs {
         let done = match job.kind {
             JobKind::Index => index(linkage, job).await,
-            JobKind::Commission => commissions(linkage, std::slice::from_ref(job)).await,
+            JobKind::Commission | JobKind::Sweep => commissions(linkage, std::slice::from_ref(job)).await,
         };
         if let Err(why) = done {
             tracing::error!("A job failed and will be tried again: {why}");
@@ -160,6 +182,8 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
         }
     }
     linkage.wake.commission.notify_one();
+    linkage.wake.sweep.notify_one();
+    linkage.wake.tell();
     Ok(())
 }
 
@@ -168,11 +192,16 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
     for job in jobs {
         let commission: CommissionId = job.target.parse().map_err(ServerError::failed)?;
         let ticket = linkage.granted(commission).await?;
-        let encodings = linkage.store.commission_encodings(commission).await?;
-        match Ready::gather(linkage, ticket, encodings).await? {
-            Some(gathered) => ready.push((job.clone(), gathered)),
+        let Some(gathered) = Ready::gather(linkage, ticket).await? else {
             // an index is being built
-            None => linkage.store.give_back(job, 1, linkage.clock.now()).await?,
+            linkage.store.give_back(job, 1, linkage.clock.now()).await?;
+            continue;
+        };
+        let parts = linkage.store.encoding_parts(commission).await?;
+        if parts.is_empty() {
+            ready.push((job.clone(), gathered, linkage.store.commission_encodings(commission).await?));
+        } else {
+            in_parts(linkage, job, gathered, commission, &parts).await?;
         }
     }
     if ready.is_empty() {
@@ -180,12 +209,42 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
     }
     let (shared, now, count) = (Arc::clone(linkage), linkage.clock.now(), ready.len());
     let matching = tokio::task::spawn_blocking(move || {
-        let matched = ready.into_par_iter().map(|(job, ready)| Ok((job, ready.run(&shared, now)?)));
+        let matched = ready.into_par_iter().map(|(job, ready, encodings)| {
+            let matches = ready.run(&shared, &encodings, now)?;
+            Ok((job, ready.outcome(matches)))
+        });
         matched.collect::<ServerResult<Vec<_>>>()
     });
     let outcomes = matching.await.map_err(ServerError::failed)??;
-    linkage.store.store_outcomes(&outcomes, now).await?;
+    store(linkage, &outcomes, now).await?;
     tracing::info!("Matched {count} commissions");
+    Ok(())
+}
+
+/// Matches a large commission, a part of its subjects after the other.
+async fn in_parts(
+    linkage: &Arc<Linkage>,
+    job: &Job,
+    ready: Ready,
+    commission: CommissionId,
+    parts: &[u32],
+) -> ServerResult<()> {
+    let (ready, now, mut matches) = (Arc::new(ready), linkage.clock.now(), Vec::new());
+    for part in parts {
+        let encodings = linkage.store.encodings_of_part(commission, *part).await?;
+        let (shared, ready) = (Arc::clone(linkage), Arc::clone(&ready));
+        let matching = tokio::task::spawn_blocking(move || ready.run(&shared, &encodings, now));
+        matches.extend(matching.await.map_err(ServerError::failed)??);
+    }
+    let outcome = ready.outcome(matches);
+    store(linkage, &[(job.clone(), outcome)], now).await?;
+    tracing::info!("Matched commission {commission} in {} parts", parts.len());
+    Ok(())
+}
+
+async fn store(linkage: &Linkage, outcomes: &[(Job, CommissionOutcome)], now: Timestamp) -> ServerResult<()> {
+    linkage.store.store_outcomes(outcomes, now).await?;
+    linkage.wake.tell();
     Ok(())
 }
 

@@ -54,7 +54,7 @@ impl Client {
     }
 
     pub async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<A> {
-        self.post_json(path, body).await.map(|(answer, _)| answer)
+        self.send_json(Method::POST, path, body).await.map(|(answer, _)| answer)
     }
 
     /// What the server must have logged: `says` is asked whether the log says what was done.
@@ -64,14 +64,23 @@ impl Client {
         body: &impl Serialize,
         says: impl Fn(&Event) -> bool,
     ) -> Outcome<A> {
-        self.logged(self.post_json(path, body).await?, says)
+        self.logged(self.send_json(Method::POST, path, body).await?, says)
     }
 
-    async fn post_json<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<(A, Option<Event>)> {
+    pub async fn put_json<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<A> {
+        self.send_json(Method::PUT, path, body).await.map(|(answer, _)| answer)
+    }
+
+    async fn send_json<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<(A, Option<Event>)> {
         let body = serde_json::to_vec(body).expect("messages have only string keys");
         let body = bytes::Bytes::from(body);
         let with_body = |request: RequestBuilder| request.header(CONTENT_TYPE, "application/json").body(body.clone());
-        self.send(Method::POST, path, with_body).await
+        self.send(method, path, with_body).await
     }
 
     fn logged<A>(&self, (answer, event): (A, Option<Event>), says: impl Fn(&Event) -> bool) -> Outcome<A> {
@@ -151,7 +160,9 @@ impl Client {
             Some(problem) if problem.kind == ProblemKind::StorageFull => {
                 Miss::Final(Failure::try_again(format!("{}: {}", self.base, problem.detail)))
             }
-            Some(problem) if problem.kind == ProblemKind::Internal => Miss::Passing(problem.detail),
+            Some(problem) if matches!(problem.kind, ProblemKind::Internal | ProblemKind::TooManyRequests) => {
+                Miss::Passing(problem.detail)
+            }
             Some(problem) => Miss::Final(Failure { problem: Some(problem.kind), ..Failure::refused(problem.detail) }),
             None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Miss::Passing(format!("the server answered {status}"))

@@ -36,7 +36,7 @@ fn routes() -> Vec<Route> {
             routes.push(Route { method, path: path.to_owned(), operators: entry.ends_with("operator.rs") });
         }
     }
-    assert!(routes.len() >= 15, "{} routes were found", routes.len());
+    assert!(routes.len() >= 16, "{} routes were found", routes.len());
     routes
 }
 
@@ -51,6 +51,8 @@ fn allowed(path: &str) -> &'static [&'static str] {
         // the body is not read before the caller is known; then it is refused as malformed
         "/v1/commissions" => &[OFFICE, OTHER_OFFICE],
         "/v1/commissions/{commission}" | "/v1/commissions/{commission}/answers" => &[OFFICE],
+        // nothing that is sent here reads: only who may send it hears so
+        "/v1/commissions/{commission}/encodings/{part}" => &[OFFICE, OTHER_OFFICE],
         // what is sent is signed by another, for something else: not even the office itself withdraws by it
         "/v1/commissions/{commission}/withdrawal" => &[],
         "/v1/notices" | "/v1/answers" => &["bank", "vehicle"],
@@ -77,7 +79,7 @@ const CALLERS: [&str; 11] = [
     "nobody",
 ];
 
-fn client(project: &Project, caller: &str) -> reqwest::Client {
+pub fn client(project: &Project, caller: &str) -> reqwest::Client {
     let file = |name: String| project.path("pki").join(name);
     let identity = |caller: &str| Identity {
         certificate: file(format!("{caller}.crt")),
@@ -137,8 +139,12 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
     for caller in CALLERS {
         let client = client(&project, caller);
         for route in routes() {
-            let path =
-                route.path.replace("{batch}", &batch).replace("{commission}", &commission).replace("{number}", "0");
+            let path = route
+                .path
+                .replace("{batch}", &batch)
+                .replace("{commission}", &commission)
+                .replace("{number}", "0")
+                .replace("{part}", "0");
             let signed = matches!(route.path.as_str(), "/v1/batches" | "/v1/commissions/{commission}/withdrawal");
             let body: &[u8] = if signed { &header } else { b"{}" };
             for (base, its_own) in [(&server.parties, !route.operators), (&server.operator, route.operators)] {
@@ -152,7 +158,7 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
             }
         }
     }
-    assert_eq!((tried, let_in), (11 * 15 * 2, 4 + 4 + 2 + 2 + 4 + 1 + 3));
+    assert_eq!((tried, let_in), (11 * 16 * 2, 4 + 4 + 2 + 2 + 2 + 4 + 1 + 3));
 }
 
 #[test]

@@ -27,12 +27,12 @@ fn journey(project: &Project, server: &Server) {
     project.office("withdraw", server, &["H2"]).done();
 }
 
-fn export(project: &Project, out: &str) -> Said {
+pub fn export(project: &Project, out: &str) -> Said {
     let arguments = ["audit", "export", "--data", &project.text("server"), "--out", &project.text(out)];
     Said::of(&hedui().args(arguments).args(project.store_arguments()).output().unwrap())
 }
 
-fn verify(log: &str, more: &[&str]) -> Said {
+pub fn verify(log: &str, more: &[&str]) -> Said {
     run(&[&["audit", "verify", log, "--json"], more].concat())
 }
 

@@ -15,6 +15,7 @@ mod indexing;
 mod interrupts;
 mod journey;
 mod kills;
+mod over_time;
 mod pairing;
 mod postgres;
 mod readme;

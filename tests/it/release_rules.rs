@@ -12,7 +12,9 @@ use hedui_protocol::encodings::subject_hash;
 use hedui_protocol::ids::{ContentHash, SubjectId};
 use hedui_protocol::keys::LinkageKey;
 use hedui_protocol::manifest::{Level, Manifest};
-use hedui_protocol::messages::{AnswerPage, Blob, CommissionRequest, CommissionStatus, SubjectEncodings};
+use hedui_protocol::messages::{
+    AnswerPage, Blob, CommissionRequest, CommissionState, CommissionStatus, SubjectEncodings,
+};
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window, Withdrawal};
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +66,7 @@ impl Rogue {
             window: Window { from: today, to: today },
             issued_at: now,
             expires_at: now + SignedDuration::from_hours(24),
+            standing: false,
             items: vec![Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L3 }],
             subjects: vec![Subject {
                 subject,
@@ -139,7 +142,20 @@ fn a_ticket_signed_by_someone_else_or_for_other_encodings_is_refused() {
     assert!(office.send(&ticket, swapped).unwrap_err().contains("not those of the ticket"));
     let extra = SubjectEncodings { subject: SubjectId([9; 16]), ..encodings[0].clone() };
     assert!(office.send(&ticket, [encodings.clone(), vec![extra]].concat()).unwrap_err().contains("does not name"));
-    assert!(office.send(&ticket, vec![]).unwrap_err().contains("missing"));
+    let other = SubjectEncodings { subject: SubjectId([9; 16]), ..encodings[0].clone() };
+    assert!(office.send(&ticket, vec![other.clone()]).unwrap_err().contains("is missing"));
+
+    // what follows in parts is bound as well
+    let open = office.send(&ticket, vec![]).unwrap();
+    assert_eq!((open.state, open.missing), (CommissionState::Open, vec![0]));
+    let put = |part: u32, encodings: Vec<SubjectEncodings>| {
+        let path = format!("/v1/commissions/{}/encodings/{part}", open.commission);
+        block_on(office.client.put_json::<CommissionStatus>(&path, &encodings)).map_err(|failure| failure.message)
+    };
+    assert!(put(0, vec![other]).unwrap_err().contains("is missing"));
+    assert!(put(0, vec![]).unwrap_err().contains("is missing"));
+    assert!(put(1, encodings.clone()).unwrap_err().contains("no such thing"));
+    assert_ne!(put(0, encodings).unwrap().state, CommissionState::Open);
 }
 
 #[test]

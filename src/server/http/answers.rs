@@ -4,24 +4,29 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{Path, Query};
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hedui_protocol::ids::SubjectId;
+use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::log::{Event, Handed};
-use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
-use hedui_protocol::slot::{Slot, SlotShape};
+use hedui_protocol::slot::{Slot, SlotShape, carries};
 use hedui_protocol::ticket::Granted;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::caller::Office;
 use super::commissions::{own, refuse_withdrawn, refused};
+use super::forms::Form;
 use super::problem::Problem;
 use super::receipts::Logged;
 use super::{State, body};
 use crate::server::Linkage;
-use crate::server::store::{Leaf, MatchRow, Release};
+use crate::server::error::{ServerError, ServerResult};
+use crate::server::store::Leaf;
 
 /// Answers (a subject at an agency) in one page; fewer where slots are large.
 const PAGE: usize = 500;
@@ -37,7 +42,8 @@ struct From {
     from: u64,
 }
 
-/// `GET /v1/commissions/{commission}/answers?from=N`: slots of the same length, whatever they hold.
+/// `GET /v1/commissions/{commission}/answers?from=N`: slots of the same length, whatever they hold. A page of JSON; or, by
+/// `Accept`, all from N on as JSON lines (`application/jsonl`) or Parquet (`application/vnd.apache.parquet`).
 ///
 /// Before the commission is matched: `not-yet`, for an empty slot would say that there is no record. Once its ticket
 /// holds no more: `ticket-refused`. A subject whose own authorisation has ended since is left out.
@@ -46,102 +52,137 @@ async fn get_answers(
     Office(office): Office,
     commission: Path<String>,
     Query(From { from }): Query<From>,
-) -> Result<Logged<Json<AnswerPage>>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let filed = own(&linkage, &office, body::id(commission)?).await?;
     refuse_withdrawn(&filed)?;
     let (commission, now) = (filed.commission, linkage.clock.now());
     let ticket = linkage.granted(commission).await?;
     ticket.holds(now).map_err(refused)?;
-    if filed.state == CommissionState::Queued {
+    if filed.state != CommissionState::Matched {
         return Err(Document::new(ProblemKind::NotYet, "the commission is not matched yet").into());
     }
-    let against = linkage.store.matched_against(commission).await?;
-    let sheet = Sheet::new(&linkage.project.manifest, &ticket, against);
-    let (entries, next) = sheet.page(from);
-    let length = entries.len() as u64;
-    let covered = |(subject, agency): &(SubjectId, &str)| ticket.covers(*subject, agency, now).is_ok();
-    let entries: Vec<(SubjectId, &str)> = entries.into_iter().filter(covered).collect();
-    let mut subjects: Vec<SubjectId> = entries.iter().map(|(subject, _)| *subject).collect();
-    subjects.dedup();
-    let found = linkage.store.matches(commission, &subjects).await?;
-    // in the log before it goes out
-    let event = Event::Released { office, commission, from, to: from + length, agencies: handed(&entries, &found) };
-    let number = linkage.store.note(event, now).await?;
-    Ok(Logged(Leaf::Number(number), Json(AnswerPage { commission, answers: sheet.answers(&entries, found), next })))
+    let present = linkage.store.matched_against(commission).await?;
+    let present = present.into_iter().filter(|(_, set)| set.is_some()).map(|(agency, _)| agency).collect();
+    let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, present, now };
+    let form = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).and_then(Form::of);
+    let Some(form) = form else {
+        let Page { answers, handed, to, next } = sheet.page(from).await?;
+        let leaf = log(&linkage, office, commission, (from, to), handed).await?;
+        return Ok(Logged(leaf, Json(AnswerPage { commission, answers, next })).into_response());
+    };
+    let (to, handed) = sheet.all(from).await?;
+    let leaf = log(&linkage, office, commission, (from, to), handed).await?;
+    let pages = futures::stream::try_unfold((sheet, Some(from)), async |(sheet, from)| {
+        let Some(from) = from else { return Ok::<_, ServerError>(None) };
+        let page = sheet.page(from).await?;
+        Ok(Some((page.answers, (sheet, page.next))))
+    });
+    Ok(Logged(leaf, form.respond(pages)).into_response())
 }
 
-/// What of a page is payload, agency by agency.
-fn handed(entries: &[(SubjectId, &str)], found: &[MatchRow]) -> BTreeMap<String, Handed> {
-    let told: HashSet<&(SubjectId, &str)> = entries.iter().collect();
-    let mut handed: BTreeMap<String, Handed> = BTreeMap::new();
-    for row in found.iter().filter(|row| told.contains(&(row.subject, row.agency.as_str()))) {
-        match row.release {
-            Release::Deposit => { handed.entry(row.agency.clone()).or_default() }.deposits += 1,
-            Release::Answered => { handed.entry(row.agency.clone()).or_default() }.answers += 1,
-            Release::Possible | Release::Pending | Release::Declined => {}
-        }
-    }
-    handed
+/// In the log before it goes out.
+async fn log(
+    linkage: &Linkage,
+    office: String,
+    commission: CommissionId,
+    (from, to): (u64, u64),
+    agencies: BTreeMap<String, Handed>,
+) -> Result<Leaf, Problem> {
+    let event = Event::Released { office, commission, from, to, agencies };
+    Ok(Leaf::Number(linkage.store.note(event, linkage.clock.now()).await?))
+}
+
+struct Page {
+    answers: Vec<SubjectAnswer>,
+    /// What of it is payload, agency by agency.
+    handed: BTreeMap<String, Handed>,
+    to: u64,
+    next: Option<u64>,
 }
 
 /// What answers of one commission look like.
-struct Sheet<'s> {
-    ticket: &'s Granted,
-    shapes: BTreeMap<&'s str, SlotShape>,
-    slots: usize,
+struct Sheet {
+    linkage: Arc<Linkage>,
+    ticket: Arc<Granted>,
     /// Agencies that had a set to match against.
     present: Vec<String>,
+    now: Timestamp,
 }
 
-impl<'s> Sheet<'s> {
-    fn new(manifest: &Manifest, ticket: &'s Granted, against: Vec<(String, bool)>) -> Self {
-        let shape = |name: &'s str| {
-            let agency = manifest.agency(name).expect("a granted ticket asks agencies of the manifest");
-            (name, SlotShape::of(ticket, agency))
-        };
-        let present = against.into_iter().filter(|(_, present)| *present).map(|(agency, _)| agency);
-        Self {
-            ticket,
-            shapes: ticket.agencies().into_iter().map(shape).collect(),
-            slots: usize::from(manifest.limits.answer_slots),
-            present: present.collect(),
-        }
+impl Sheet {
+    fn shape(&self, agency: &str) -> SlotShape {
+        let agency =
+            self.linkage.project.manifest.agency(agency).expect("a granted ticket asks agencies of the manifest");
+        SlotShape::of(&self.ticket, agency)
     }
 
-    /// The entries of the page that starts at `from`, and where the next one starts.
-    ///
-    /// A page's length depends on what is asked, never on what was found.
-    fn page(&self, from: u64) -> (Vec<(SubjectId, &'s str)>, Option<u64>) {
-        let largest = self.shapes.values().map(SlotShape::bytes).max().unwrap_or(1) * self.slots;
-        let length = (PAGE_BYTES / largest).clamp(1, PAGE);
+    fn slots(&self) -> usize {
+        usize::from(self.linkage.project.manifest.limits.answer_slots)
+    }
+
+    fn entries(&self, from: u64) -> impl Iterator<Item = (SubjectId, &str)> {
         let subjects = self.ticket.ticket().subjects.iter();
         let entries = subjects.flat_map(|entry| entry.agencies.iter().map(|agency| (entry.subject, agency.as_str())));
-        let mut rest = entries.skip(usize::try_from(from).unwrap_or(usize::MAX));
-        let page: Vec<_> = rest.by_ref().take(length).collect();
-        (page, rest.next().map(|_| from + length as u64))
+        entries.skip(usize::try_from(from).unwrap_or(usize::MAX))
     }
 
-    fn answers(&self, entries: &[(SubjectId, &'s str)], found: Vec<MatchRow>) -> Vec<SubjectAnswer> {
-        let mut slots: HashMap<(SubjectId, String), Vec<Vec<u8>>> = HashMap::new();
-        for row in found {
-            slots.entry((row.subject, row.agency)).or_default().push(row.slot);
+    fn is_covered(&self, (subject, agency): &(SubjectId, &str)) -> bool {
+        self.ticket.covers(*subject, agency, self.now).is_ok()
+    }
+
+    /// The answers from `from` on. How many depends on what is asked, never on what was found.
+    async fn page(&self, from: u64) -> ServerResult<Page> {
+        let largest = self.ticket.agencies().iter().map(|agency| self.shape(agency).bytes()).max().unwrap_or(1);
+        let length = (PAGE_BYTES / (largest * self.slots())).clamp(1, PAGE);
+        let mut rest = self.entries(from);
+        let entries: Vec<(SubjectId, &str)> = rest.by_ref().take(length).collect();
+        let to = from + entries.len() as u64;
+        let next = rest.next().map(|_| to);
+        let entries: Vec<(SubjectId, &str)> = entries.into_iter().filter(|entry| self.is_covered(entry)).collect();
+        let mut subjects: Vec<SubjectId> = entries.iter().map(|(subject, _)| *subject).collect();
+        subjects.dedup();
+        let mut found: HashMap<(SubjectId, String), Vec<Vec<u8>>> = HashMap::new();
+        for row in self.linkage.store.matches(self.ticket.id(), &subjects).await? {
+            found.entry((row.subject, row.agency)).or_default().push(row.slot);
         }
-        let answer = |(subject, agency): &(SubjectId, &'s str)| {
-            let found = slots.remove(&(*subject, (*agency).to_owned())).unwrap_or_default();
-            SubjectAnswer { subject: *subject, agency: (*agency).to_owned(), slots: Blob(self.filled(agency, found)) }
-        };
-        entries.iter().map(answer).collect()
+        let (mut answers, mut handed) = (Vec::with_capacity(entries.len()), BTreeMap::new());
+        for (subject, agency) in entries {
+            let mut found = found.remove(&(subject, agency.to_owned())).unwrap_or_default();
+            found.truncate(self.slots());
+            found.iter().for_each(|slot| count(&mut handed, agency, slot));
+            answers.push(SubjectAnswer { subject, agency: agency.to_owned(), slots: Blob(self.filled(agency, found)) });
+        }
+        Ok(Page { answers, handed, to, next })
+    }
+
+    /// Where the answers from `from` on end, and what of them is payload.
+    async fn all(&self, from: u64) -> ServerResult<(u64, BTreeMap<String, Handed>)> {
+        let entries: HashSet<(SubjectId, &str)> = self.entries(from).filter(|entry| self.is_covered(entry)).collect();
+        let mut handed = BTreeMap::new();
+        for (subject, agency, slot) in self.linkage.store.slot_heads(self.ticket.id()).await? {
+            if entries.contains(&(subject, agency.as_str())) {
+                count(&mut handed, &agency, &slot);
+            }
+        }
+        Ok((from + self.entries(from).count() as u64, handed))
     }
 
     /// Always `answer_slots` slots: those found, and empty ones.
     fn filled(&self, agency: &str, found: Vec<Vec<u8>>) -> Vec<u8> {
-        let shape = &self.shapes[agency];
+        let shape = self.shape(agency);
         let present = self.present.iter().any(|name| name == agency);
         let filling = shape.write(if present { &Slot::Empty } else { &Slot::Absent });
-        let mut bytes: Vec<u8> = found.into_iter().take(self.slots).flatten().collect();
-        while bytes.len() < self.slots * shape.bytes() {
+        let mut bytes = found.concat();
+        while bytes.len() < self.slots() * shape.bytes() {
             bytes.extend_from_slice(&filling);
         }
         bytes
     }
+}
+
+fn count(handed: &mut BTreeMap<String, Handed>, agency: &str, slot: &[u8]) {
+    let Some(deposit) = carries(slot) else { return };
+    let Handed { deposits, answers } = handed.entry(agency.to_owned()).or_default();
+    *if deposit { deposits } else { answers } += 1;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::body::{self, not_found};
 use super::caller::Agency;
 use super::problem::Problem;
 use super::receipts::Logged;
+use super::wait::Wait;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
 use crate::server::ingest::{PART_BYTES, check_part};
@@ -58,9 +59,21 @@ async fn post_batch(
     status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
 }
 
-/// `GET /v1/batches/{batch}`.
-async fn get_batch(linkage: State, Agency(agency): Agency, batch: Path<String>) -> Result<Json<BatchStatus>, Problem> {
-    status(&linkage, &agency, body::id(batch)?).await.map(|(_, status)| Json(status))
+/// `GET /v1/batches/{batch}?wait=SECONDS`: waits while the batch is being indexed.
+async fn get_batch(
+    linkage: State,
+    Agency(agency): Agency,
+    batch: Path<String>,
+    Query(wait): Query<Wait>,
+) -> Result<Json<BatchStatus>, Problem> {
+    let batch = body::id(batch)?;
+    let mut waiting = wait.begin(&linkage);
+    loop {
+        let (_, status) = status(&linkage, &agency, batch).await?;
+        if status.state != BatchState::Committed || !waiting.again().await {
+            return Ok(Json(status));
+        }
+    }
 }
 
 /// `PUT /v1/batches/{batch}/parts/{number}`: any order, any number of times.

@@ -1,32 +1,37 @@
 //! `/v1/commissions`: filed with a ticket, matched, withdrawn (SPEC 9). What came of it is in `answers`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::extract::Path;
-use axum::routing::{get, post};
+use axum::extract::{Path, Query};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use hedui_protocol::encodings::{Encodings, subject_hash};
 use hedui_protocol::ids::{CommissionId, SubjectId};
-use hedui_protocol::log::Event;
-use hedui_protocol::messages::{AgencyStatus, CommissionRequest, CommissionState, CommissionStatus};
+use hedui_protocol::messages::{
+    AgencyStatus, CommissionRequest, CommissionState, CommissionStatus, PART_SUBJECTS, SubjectEncodings,
+};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::ticket::{Granted, Refusal, Withdrawal};
+use hedui_protocol::ticket::{Granted, Refusal, Subject, Ticket, Withdrawal};
+use jiff::SignedDuration;
+use serde::Deserialize;
 
 use super::State;
 use super::body::{self, not_found};
 use super::caller::Office;
 use super::problem::{Problem, RefusedFor};
 use super::receipts::{Asked, Logged};
+use super::wait::Wait;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
-use crate::server::store::{Filed, FiledState, Leaf, Release};
+use crate::server::store::{Filed, FiledState, Filing, Leaf, Release, Told};
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
         .route("/v1/commissions", post(post_commission))
         .route("/v1/commissions/{commission}", get(get_commission))
+        .route("/v1/commissions/{commission}/encodings/{part}", put(put_encodings))
         .route("/v1/commissions/{commission}/withdrawal", post(post_withdrawal))
 }
 
@@ -45,11 +50,10 @@ async fn post_commission(
 
 /// What a request asks, whether or not it may.
 fn asked(request: &CommissionRequest) -> Asked {
-    let mut subjects: Vec<SubjectId> = request.encodings.iter().map(|entry| entry.subject).collect();
-    subjects.sort_unstable();
-    subjects.dedup();
     let commission = Some(CommissionId(*blake3::hash(&request.ticket.bytes).as_bytes()));
-    Asked { commission, subjects: subjects.len() as u64 }
+    let named = serde_json::from_slice::<Ticket>(&request.ticket.bytes).map_or(0, |ticket| ticket.subjects.len());
+    let sent: HashSet<SubjectId> = request.encodings.iter().map(|entry| entry.subject).collect();
+    Asked { commission, subjects: named.max(sent.len()) as u64 }
 }
 
 /// Files a commission whose ticket holds.
@@ -60,13 +64,22 @@ async fn file(
 ) -> Result<Logged<Json<CommissionStatus>>, Problem> {
     let (commission, now) = (ticket.id(), linkage.clock.now());
     let subjects = ticket.ticket().subjects.len();
-    match linkage.store.file_commission(commission, office, &request, Event::filed(&ticket), now).await? {
+    let quota = linkage.project.manifest.office(office).and_then(|office| office.subjects_per_day);
+    let filing = Filing { ticket: &ticket, request: &request, quota };
+    match linkage.store.file_commission(&filing, now).await? {
         FiledState::New => {
             linkage.tickets.remember(ticket);
             linkage.wake.commission.notify_one();
             tracing::info!("Filed commission {commission} of `{office}` with {subjects} subjects");
         }
         FiledState::Known => refuse_withdrawn(&own(linkage, office, commission).await?)?,
+        FiledState::OverQuota(asked) => {
+            let most = quota.unwrap_or_default();
+            let detail = format!(
+                "`{office}` has asked about {asked} people in 24 hours, and would now about {subjects} more; its quota is {most}"
+            );
+            return Err(Document::new(ProblemKind::QuotaExceeded, detail).into());
+        }
     }
     let leaf = Leaf::About { what: "commission-filed", about: commission.to_string() };
     status(linkage, office, commission).await.map(|status| Logged(leaf, Json(status)))
@@ -87,16 +100,18 @@ fn accepted(linkage: &Linkage, office: &str, request: &CommissionRequest) -> Res
             ticket.covers(subject.subject, agency, now).map_err(refused)?;
         }
     }
-    encodings_are_bound(linkage, &ticket, request)?;
+    if !request.encodings.is_empty() {
+        encodings_are_bound(linkage, &ticket.ticket().subjects, &request.encodings)?;
+    }
     Ok(ticket)
 }
 
-/// SPEC 9.3  One entry for each subject and agency, and the hash that the ticket binds.
-fn encodings_are_bound(linkage: &Linkage, ticket: &Granted, request: &CommissionRequest) -> Result<(), Problem> {
+/// SPEC 9.3  One entry for each of these subjects and agencies, and the hash that the ticket binds.
+fn encodings_are_bound(linkage: &Linkage, subjects: &[Subject], encodings: &[SubjectEncodings]) -> Result<(), Problem> {
     let mismatch = |detail: String| Problem(Document::new(ProblemKind::EncodingsMismatch, detail));
     let shape = linkage.project.manifest.shape();
-    let mut given: HashMap<(SubjectId, &str), &[u8]> = HashMap::with_capacity(request.encodings.len());
-    for entry in &request.encodings {
+    let mut given: HashMap<(SubjectId, &str), &[u8]> = HashMap::with_capacity(encodings.len());
+    for entry in encodings {
         Encodings::parse(&entry.encodings.0, &shape)
             .map_err(|e| mismatch(format!("the encodings of subject {} do not read: {e}", entry.subject)))?;
         if given.insert((entry.subject, &entry.agency), &entry.encodings.0).is_some() {
@@ -104,7 +119,7 @@ fn encodings_are_bound(linkage: &Linkage, ticket: &Granted, request: &Commission
         }
     }
     let mut bound = 0;
-    for subject in &ticket.ticket().subjects {
+    for subject in subjects {
         let own = subject.agencies.iter().map(|agency| {
             let bytes = given.get(&(subject.subject, agency.as_str()));
             bytes.map(|bytes| (agency.as_str(), *bytes))
@@ -123,13 +138,54 @@ fn encodings_are_bound(linkage: &Linkage, ticket: &Granted, request: &Commission
     }
 }
 
-/// `GET /v1/commissions/{commission}`.
+/// `PUT /v1/commissions/{commission}/encodings/{part}`: any order, any number of times; the last part queues the commission.
+async fn put_encodings(
+    linkage: State,
+    Office(office): Office,
+    Path((commission, part)): Path<(String, u32)>,
+    body::Json(encodings): body::Json<Vec<SubjectEncodings>>,
+) -> Result<Json<CommissionStatus>, Problem> {
+    let commission = body::parse(&commission)?;
+    refuse_withdrawn(&own(&linkage, &office, commission).await?)?;
+    let ticket = linkage.granted(commission).await?;
+    ticket.holds(linkage.clock.now()).map_err(refused)?;
+    let parts = parts_of(&ticket);
+    let (shared, granted) = (Arc::clone(&linkage), Arc::clone(&ticket));
+    let check = move || {
+        let subjects = granted.ticket().subjects.chunks(PART_SUBJECTS).nth(part as usize).ok_or_else(not_found)?;
+        encodings_are_bound(&shared, subjects, &encodings).map(|()| encodings)
+    };
+    let encodings = tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    linkage.store.put_encodings(commission, part, parts, &encodings).await?;
+    linkage.wake.sweep.notify_one();
+    status(&linkage, &office, commission).await.map(Json)
+}
+
+/// Parts in which encodings come.
+fn parts_of(ticket: &Granted) -> u32 {
+    u32::try_from(ticket.ticket().subjects.len().div_ceil(PART_SUBJECTS))
+        .expect("a ticket has at most a million subjects")
+}
+
+#[derive(Deserialize)]
+struct After {
+    /// The version that the caller has.
+    #[serde(default)]
+    after: u64,
+}
+
+/// `GET /v1/commissions/{commission}?wait=SECONDS&after=VERSION`: waits until there is something newer than that version.
 async fn get_commission(
     linkage: State,
     Office(office): Office,
     commission: Path<String>,
+    Query(After { after }): Query<After>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<CommissionStatus>, Problem> {
-    status(&linkage, &office, body::id(commission)?).await.map(Json)
+    let commission = body::id(commission)?;
+    let mut waiting = wait.begin(&linkage);
+    while own(&linkage, &office, commission).await?.version <= after && waiting.again().await {}
+    status(&linkage, &office, commission).await.map(Json)
 }
 
 /// `POST /v1/commissions/{commission}/withdrawal`: nothing goes out after it.
@@ -162,38 +218,44 @@ pub(super) async fn own(linkage: &Linkage, office: &str, commission: CommissionI
 }
 
 async fn status(linkage: &Linkage, office: &str, commission: CommissionId) -> Result<CommissionStatus, Problem> {
-    let filed = own(linkage, office, commission).await?;
-    let mut agencies = Vec::new();
-    if filed.state == CommissionState::Matched {
+    let Filed { state, version, .. } = own(linkage, office, commission).await?;
+    let (mut agencies, mut missing) = (Vec::new(), Vec::new());
+    if state == CommissionState::Open {
+        let here = linkage.store.encoding_parts(commission).await?;
+        missing = (0..parts_of(&*linkage.granted(commission).await?)).filter(|part| !here.contains(part)).collect();
+    }
+    if state == CommissionState::Matched {
         let ticket = linkage.granted(commission).await?;
-        let rows = linkage.store.releases(commission).await?;
-        for (agency, present) in linkage.store.matched_against(commission).await? {
+        let hours = SignedDuration::from_hours(i64::from(linkage.project.manifest.limits.answer_hours));
+        let told = linkage.store.releases(commission, linkage.clock.now() - hours).await?;
+        for (agency, set) in linkage.store.matched_against(commission).await? {
             let asked =
                 ticket.ticket().subjects.iter().filter(|subject| subject.agencies.contains(&agency)).count() as u64;
-            agencies.push(agency_status(agency, present, asked, &rows));
+            agencies.push(agency_status(agency, set.is_some(), asked, &told));
         }
     }
-    Ok(CommissionStatus { commission: filed.commission, state: filed.state, agencies })
+    Ok(CommissionStatus { commission, state, missing, version, agencies })
 }
 
 /// Counts subjects, each once, by the most that was said about them.
-fn agency_status(agency: String, present: bool, subjects: u64, rows: &[(SubjectId, String, Release)]) -> AgencyStatus {
-    let mut said: HashMap<SubjectId, u8> = HashMap::new();
-    for (subject, _, release) in rows.iter().filter(|(_, name, _)| *name == agency) {
-        let rank = match release {
+fn agency_status(agency: String, present: bool, subjects: u64, told: &[Told]) -> AgencyStatus {
+    let mut said: HashMap<SubjectId, (u8, bool)> = HashMap::new();
+    for told in told.iter().filter(|told| told.agency == agency) {
+        let rank = match told.release {
             Release::Deposit | Release::Answered => 4,
             Release::Pending => 3,
             Release::Declined => 2,
             Release::Possible => 1,
         };
-        let most = said.entry(*subject).or_default();
-        *most = (*most).max(rank);
+        let (most, late) = said.entry(told.subject).or_default();
+        (*most, *late) = ((*most).max(rank), *late || told.late);
     }
-    let count = |rank: u8| said.values().filter(|said| **said == rank).count() as u64;
+    let count = |rank: u8| said.values().filter(|(said, _)| *said == rank).count() as u64;
     let (answered, pending, declined, possible) = (count(4), count(3), count(2), count(1));
+    let overdue = said.values().filter(|(said, late)| *said == 3 && *late).count() as u64;
     let found = answered + declined + pending + possible;
     let no_record = if present { subjects - found } else { 0 };
-    AgencyStatus { agency, present, subjects, answered, declined, pending, possible, no_record }
+    AgencyStatus { agency, present, subjects, answered, declined, pending, overdue, possible, no_record }
 }
 
 pub(super) fn refuse_withdrawn(filed: &Filed) -> Result<(), Problem> {

@@ -5,14 +5,19 @@ mod batches;
 mod body;
 mod caller;
 mod commissions;
+mod forms;
 mod listener;
 mod log;
 mod notices;
 mod operator;
+mod pace;
 mod problem;
 mod project;
 mod receipts;
 mod trust;
+mod wait;
+
+pub use pace::Pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +105,7 @@ fn party_routes(linkage: Arc<Linkage>) -> Router {
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         .layer(from_fn(in_time))
         .layer(from_fn_with_state(Arc::clone(&linkage), receipts::receipted))
+        .layer(from_fn_with_state(Arc::clone(&linkage), pace::paced))
         .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
         .with_state(linkage)
 }

@@ -18,6 +18,7 @@ use super::body::{self, not_found};
 use super::caller::Agency;
 use super::problem::Problem;
 use super::receipts::Logged;
+use super::wait::Wait;
 use crate::server::Linkage;
 use crate::server::store::{AnswerRow, Leaf, Pending, Release};
 
@@ -38,16 +39,27 @@ pub fn routes() -> Router<Arc<Linkage>> {
     Router::new().route("/v1/notices", get(get_notices)).route("/v1/answers", post(post_answers))
 }
 
-/// `GET /v1/notices`: what waits for the calling agency, under tickets that hold. Asking changes nothing.
+/// `GET /v1/notices?skip=N&wait=SECONDS`: what waits for the calling agency, under tickets that hold. Asking changes nothing.
 ///
 /// `skip`: matches at the front that the agency leaves open.
 async fn get_notices(
     linkage: State,
     Agency(agency): Agency,
     Query(Skip { skip }): Query<Skip>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Notices>, Problem> {
+    let mut waiting = wait.begin(&linkage);
+    loop {
+        let found = notices(&linkage, &agency, skip).await?;
+        if !found.notices.is_empty() || !waiting.again().await {
+            return Ok(Json(found));
+        }
+    }
+}
+
+async fn notices(linkage: &Linkage, agency: &str, skip: u32) -> Result<Notices, Problem> {
     let now = linkage.clock.now();
-    let mut pending = linkage.store.pending(&agency, skip, ROUND as u32 + 1, now).await?;
+    let mut pending = linkage.store.pending(agency, skip, ROUND as u32 + 1, now).await?;
     let mut more = pending.len() > ROUND;
     pending.truncate(ROUND);
     let (mut notices, mut bytes) = (Vec::new(), 0);
@@ -59,13 +71,13 @@ async fn get_notices(
             more = true;
             break;
         }
-        let covered = group.iter().filter(|waiting| granted.covers(waiting.subject, &agency, now).is_ok());
+        let covered = group.iter().filter(|waiting| granted.covers(waiting.subject, agency, now).is_ok());
         let matches: Vec<NoticedMatch> = covered.map(noticed).collect();
         if !matches.is_empty() {
             notices.push(Notice { ticket, matches });
         }
     }
-    Ok(Json(Notices { notices, more }))
+    Ok(Notices { notices, more })
 }
 
 fn noticed(waiting: &Pending) -> NoticedMatch {
@@ -91,6 +103,7 @@ async fn post_answers(
         Document::new(ProblemKind::Forbidden, format!("record {record} was answered before, with another answer"))
     })?;
     tracing::info!("Stored {} answers of `{agency}`", rows.len());
+    linkage.wake.tell();
     let stored = Json(messages::Stored { stored: rows.len() as u64 });
     Ok(match last {
         Some(number) => Logged(Leaf::Number(number), stored).into_response(),

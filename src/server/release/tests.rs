@@ -25,6 +25,7 @@ fn key(office: &str) -> SigningKey {
 /// Two offices, `centre` with deposits and `county` without; one agency.
 fn manifest(release: Mode) -> Manifest {
     let office = |name: &str, deposits| Office {
+        subjects_per_day: None,
         name: name.into(),
         organisation: format!("Org {name}"),
         signing_key: key(name).public(),
@@ -68,6 +69,7 @@ fn manifest(release: Mode) -> Manifest {
 fn ticket(manifest: &Manifest, office: &str) -> Granted {
     let today = jiff::civil::date(2026, 11, 24);
     let ticket = Ticket {
+        standing: false,
         manifest: manifest.id(),
         office: office.into(),
         commission_no: "1".into(),

@@ -147,6 +147,9 @@ impl Store {
             .await?;
             Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
             Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
+            for commission in Self::standing_at(&mut tx, agency, now).await? {
+                Self::queue_again(&mut tx, JobKind::Sweep, &commission).await?;
+            }
         }
         tx.commit().await?;
         Ok(later.is_none())

@@ -12,8 +12,18 @@ use super::{Database, MIGRATIONS, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Every table, those that others refer to first.
-pub(super) const TABLES: [&str; 9] =
-    ["project", "batches", "parts", "commissions", "matched_against", "matches", "jobs", "log_entries", "log_hashes"];
+pub(super) const TABLES: [&str; 10] = [
+    "project",
+    "batches",
+    "parts",
+    "commissions",
+    "encodings",
+    "matched_against",
+    "matches",
+    "jobs",
+    "log_entries",
+    "log_hashes",
+];
 
 /// A row of a table; what is null is left out.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,8 +11,10 @@ use crate::server::error::ServerResult;
 pub enum JobKind {
     /// Target: a batch.
     Index,
-    /// Target: a commission.
+    /// Target: a commission that somebody waits for.
     Commission,
+    /// Target: a large commission, or a standing one that is matched again. It holds up nobody.
+    Sweep,
 }
 
 impl JobKind {
@@ -20,6 +22,7 @@ impl JobKind {
         match self {
             Self::Index => "index",
             Self::Commission => "commission",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -39,6 +42,20 @@ impl Store {
             "INSERT INTO jobs (kind, target, state, lease_until, attempts, place)
              VALUES ($1, $2, 'waiting', 0, 0, (SELECT COALESCE(MAX(place), 0) + 1 FROM jobs))
              ON CONFLICT (kind, target) DO NOTHING",
+        )
+        .bind(kind.word())
+        .bind(target)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Queues a job that may have been done before.
+    pub(super) async fn queue_again(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
+        Self::queue(tx, kind, target).await?;
+        sqlx::query(
+            "UPDATE jobs SET state = 'waiting', lease_until = 0, place = (SELECT MAX(place) + 1 FROM jobs)
+             WHERE kind = $1 AND target = $2 AND state = 'done'",
         )
         .bind(kind.word())
         .bind(target)

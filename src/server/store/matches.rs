@@ -1,6 +1,6 @@
 //! What was found for a commission, and what has been answered. Bands only: a score is never stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, RecordId, SubjectId};
@@ -10,7 +10,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row as _};
 
-use super::{Job, Store, Tx, places};
+use super::{Job, JobKind, Store, Tx, places};
 use crate::server::error::{ServerError, ServerResult};
 
 /// One match, with the slot that the office will receive for it as things stand.
@@ -25,6 +25,8 @@ pub struct MatchRow {
     pub release: Release,
     /// When the ticket covers the subject no more.
     pub until: Timestamp,
+    /// Since when the agency is asked, if it is.
+    pub asked_at: Timestamp,
     pub slot: Vec<u8>,
 }
 
@@ -68,6 +70,16 @@ pub struct Outcome {
     pub matches: Vec<MatchRow>,
 }
 
+/// What one match has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub subject: SubjectId,
+    pub agency: String,
+    pub release: Release,
+    /// It waits for its agency, for too long.
+    pub late: bool,
+}
+
 /// A match that waits for its agency.
 pub struct Pending {
     pub commission: CommissionId,
@@ -96,32 +108,71 @@ impl Store {
     /// Stores what commissions came to, of those whose jobs are still this worker's; what was withdrawn keeps nothing.
     pub async fn store_outcomes(&self, outcomes: &[(Job, Outcome)], now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
-        for (job, Outcome { commission, against, matches }) in outcomes {
-            if !self.finish(&mut tx, job).await? {
-                continue;
-            }
-            let id = commission.to_string();
-            let matched =
-                "UPDATE commissions SET state = 'matched', encodings = $2 WHERE commission = $1 AND state = 'queued'";
-            let matched = sqlx::query(matched).bind(&id).bind(FORGOTTEN).execute(&mut *tx).await?.rows_affected();
-            if matched == 1 {
-                for (agency, batch) in against {
-                    sqlx::query("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, $2, $3)")
-                        .bind(&id)
-                        .bind(agency)
-                        .bind(batch.map(|batch| batch.to_string()))
-                        .execute(&mut *tx)
-                        .await?;
-                }
-                for rows in matches.chunks(ROWS) {
-                    insert(&mut tx, &id, rows).await?;
-                }
-                let against = against.iter().cloned().collect();
-                Self::log(&mut tx, Event::CommissionMatched { commission: *commission, against }, now).await?;
+        for (job, outcome) in outcomes {
+            if self.finish(&mut tx, job).await? {
+                Self::store_outcome(&mut tx, outcome, now).await?;
             }
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    async fn store_outcome(tx: &mut Tx, outcome: &Outcome, now: Timestamp) -> ServerResult<()> {
+        let Outcome { commission, against, matches } = outcome;
+        let id = commission.to_string();
+        let row = sqlx::query("SELECT state, standing FROM commissions WHERE commission = $1").bind(&id);
+        let row = row.fetch_one(&mut **tx).await?;
+        let standing = row.get::<i64, _>("standing") == 1;
+        let again = match row.get::<&str, _>("state") {
+            "queued" => false,
+            "matched" if standing => true,
+            _ => return Ok(()),
+        };
+        let matched = "UPDATE commissions SET state = 'matched', version = version + 1 WHERE commission = $1";
+        sqlx::query(matched).bind(&id).execute(&mut **tx).await?;
+        if !standing {
+            let forget = "UPDATE commissions SET encodings = $2 WHERE commission = $1";
+            sqlx::query(forget).bind(&id).bind(FORGOTTEN).execute(&mut **tx).await?;
+            sqlx::query("DELETE FROM encodings WHERE commission = $1").bind(&id).execute(&mut **tx).await?;
+        }
+        for (agency, batch) in against {
+            sqlx::query(
+                "INSERT INTO matched_against (commission, agency, batch) VALUES ($1, $2, $3)
+                 ON CONFLICT (commission, agency) DO UPDATE SET batch = excluded.batch",
+            )
+            .bind(&id)
+            .bind(agency)
+            .bind(batch.map(|batch| batch.to_string()))
+            .execute(&mut **tx)
+            .await?;
+        }
+        let mut rows = matches.clone();
+        if again {
+            for (agency, _) in against {
+                keep_answers(tx, &id, agency, &mut rows).await?;
+            }
+        }
+        for rows in rows.chunks(ROWS) {
+            insert(tx, &id, rows).await?;
+        }
+        let event = Event::CommissionMatched { commission: *commission, against: against.iter().cloned().collect() };
+        Self::log(tx, event, now).await?;
+        if standing && Self::is_behind(tx, &id).await? {
+            Self::queue_again(tx, JobKind::Sweep, &id).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an agency's set was indexed while the commission was matched against its former one.
+    async fn is_behind(tx: &mut Tx, commission: &str) -> ServerResult<bool> {
+        let behind: Option<String> = sqlx::query_scalar(
+            "SELECT b.batch FROM batches b JOIN matched_against m ON m.agency = b.agency
+             WHERE m.commission = $1 AND b.state = 'indexed' AND (m.batch IS NULL OR m.batch <> b.batch) LIMIT 1",
+        )
+        .bind(commission)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(behind.is_some())
     }
 
     /// The matches of some subjects of a commission, the surest first.
@@ -130,7 +181,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let select = format!(
-            "SELECT subject, agency, record, place, band, release, until, slot FROM matches
+            "SELECT subject, agency, record, place, band, release, until, slot, asked_at FROM matches
              WHERE commission = $1 AND subject IN ({}) ORDER BY subject, agency, place",
             places(2, subjects.len())
         );
@@ -141,24 +192,39 @@ impl Store {
         query.fetch_all(&self.pool).await?.iter().map(match_row).collect()
     }
 
-    /// What each subject's matches at each agency have come to.
-    pub async fn releases(&self, commission: CommissionId) -> ServerResult<Vec<(SubjectId, String, Release)>> {
-        let rows = sqlx::query("SELECT subject, agency, release FROM matches WHERE commission = $1")
+    /// The first byte of each slot of a commission, which says whether it carries a payload.
+    pub async fn slot_heads(&self, commission: CommissionId) -> ServerResult<Vec<(SubjectId, String, Vec<u8>)>> {
+        let heads = "SELECT subject, agency, SUBSTR(slot, 1, 1) AS head FROM matches WHERE commission = $1";
+        let rows = sqlx::query(heads).bind(commission.to_string()).fetch_all(&self.pool).await?;
+        let head = |row: &AnyRow| Ok((parsed(row.get("subject"))?, row.get("agency"), row.get("head")));
+        rows.iter().map(head).collect()
+    }
+
+    /// What each subject's matches at each agency have come to, and whether the agency was asked before `asked_before`.
+    pub async fn releases(&self, commission: CommissionId, asked_before: Timestamp) -> ServerResult<Vec<Told>> {
+        let rows = sqlx::query("SELECT subject, agency, release, asked_at FROM matches WHERE commission = $1")
             .bind(commission.to_string())
             .fetch_all(&self.pool)
             .await?;
-        let release =
-            |row: &AnyRow| Ok((parsed(row.get("subject"))?, row.get("agency"), Release::of(row.get("release"))?));
-        rows.iter().map(release).collect()
+        let told = |row: &AnyRow| {
+            let release = Release::of(row.get("release"))?;
+            let late = release == Release::Pending && row.get::<i64, _>("asked_at") <= asked_before.as_second();
+            Ok(Told { subject: parsed(row.get("subject"))?, agency: row.get("agency"), release, late })
+        };
+        rows.iter().map(told).collect()
     }
 
-    /// The agencies that a commission was matched against, and whether each had a set.
-    pub async fn matched_against(&self, commission: CommissionId) -> ServerResult<Vec<(String, bool)>> {
+    /// The agencies that a commission was matched against, and each one's set, if it had one.
+    pub async fn matched_against(&self, commission: CommissionId) -> ServerResult<Vec<(String, Option<BatchId>)>> {
         let rows = sqlx::query("SELECT agency, batch FROM matched_against WHERE commission = $1")
             .bind(commission.to_string())
             .fetch_all(&self.pool)
             .await?;
-        Ok(rows.iter().map(|row| (row.get("agency"), row.get::<Option<String>, _>("batch").is_some())).collect())
+        let set = |row: &AnyRow| {
+            let batch = row.get::<Option<String>, _>("batch");
+            Ok((row.get("agency"), batch.map(|batch| parsed(&batch)).transpose()?))
+        };
+        rows.iter().map(set).collect()
     }
 
     /// Matches that wait for this agency and are still covered at `now`, commission by commission.
@@ -245,6 +311,10 @@ impl Store {
         for (commission, (answered, declined)) in new {
             let event = Event::Answered { agency: agency.to_owned(), commission, answered, declined };
             last = Some(Self::log(&mut tx, event, now).await?);
+            sqlx::query("UPDATE commissions SET version = version + 1 WHERE commission = $1")
+                .bind(commission.to_string())
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         Ok(Ok(last))
@@ -270,18 +340,40 @@ fn match_row(row: &AnyRow) -> ServerResult<MatchRow> {
         band: band_of(row.get("band"))?,
         release: Release::of(row.get("release"))?,
         until: Timestamp::from_second(row.get("until")).map_err(ServerError::failed)?,
+        asked_at: Timestamp::from_second(row.get("asked_at")).map_err(ServerError::failed)?,
         slot: row.get("slot"),
     })
 }
 
+/// Takes an agency's earlier matches away. What it answered about a record that is matched again stays to be seen until it
+/// answers anew.
+async fn keep_answers(tx: &mut Tx, commission: &str, agency: &str, rows: &mut [MatchRow]) -> ServerResult<()> {
+    let select = "SELECT subject, agency, record, place, band, release, until, slot, asked_at FROM matches
+        WHERE commission = $1 AND agency = $2 AND release IN ('answered', 'pending')";
+    let before = sqlx::query(select).bind(commission).bind(agency).fetch_all(&mut **tx).await?;
+    let before: Vec<MatchRow> = before.iter().map(match_row).collect::<ServerResult<_>>()?;
+    let before: HashMap<(SubjectId, RecordId), MatchRow> =
+        before.into_iter().map(|row| ((row.subject, row.record), row)).collect();
+    for row in rows.iter_mut().filter(|row| row.agency == agency && row.release == Release::Pending) {
+        let Some(known) = before.get(&(row.subject, row.record)) else { continue };
+        row.slot.clone_from(&known.slot);
+        if known.release == Release::Pending {
+            row.asked_at = known.asked_at;
+        }
+    }
+    let forget = "DELETE FROM matches WHERE commission = $1 AND agency = $2";
+    sqlx::query(forget).bind(commission).bind(agency).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Columns of `matches`.
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 async fn insert(tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResult<()> {
     let row = |number: usize| format!("({})", places(1 + COLUMNS * number, COLUMNS));
     let rows_of_places: Vec<String> = (0..rows.len()).map(row).collect();
     let insert = format!(
-        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) VALUES {}",
+        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot, asked_at) VALUES {}",
         rows_of_places.join(", ")
     );
     let mut query = sqlx::query(AssertSqlSafe(insert));
@@ -295,7 +387,8 @@ async fn insert(tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResul
             .bind(band_word(row.band))
             .bind(row.release.word())
             .bind(row.until.as_second())
-            .bind(row.slot.clone());
+            .bind(row.slot.clone())
+            .bind(row.asked_at.as_second());
     }
     query.execute(&mut **tx).await?;
     Ok(())

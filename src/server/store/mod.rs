@@ -21,12 +21,12 @@ use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use batches::{AgencySet, HeldBatch, header_of};
-pub use commissions::{Filed, FiledState};
+pub use commissions::{Filed, FiledState, Filing};
 pub use database::Database;
 pub use dump::{DumpedRow, Value, newest};
 pub use jobs::{Job, JobKind};
 pub use log::Leaf;
-pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release};
+pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release, Told};
 
 use super::error::{ServerError, ServerResult};
 

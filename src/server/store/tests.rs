@@ -4,9 +4,11 @@ use hedui_protocol::basis::Basis;
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, ContentHash, KeyCheck, ManifestId, RecordId, SubjectId};
 use hedui_protocol::log::{Entry, Event, Hashes, Tree, leaf_hash};
-use hedui_protocol::messages::{BatchState, BatchStatus, CommissionRequest, CommissionState};
+use hedui_protocol::manifest::{Level, Manifest};
+use hedui_protocol::messages::{BatchState, BatchStatus, Blob, CommissionRequest, CommissionState, SubjectEncodings};
 use hedui_protocol::part::{BatchHeader, PartInfo};
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
+use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window};
 use jiff::Timestamp;
 
 use super::*;
@@ -37,21 +39,66 @@ fn header(agency: &str) -> (BatchHeader, Signed) {
     (header, signed)
 }
 
-fn filed(commission: CommissionId) -> Event {
-    Event::CommissionFiled {
-        office: "office".into(),
-        commission,
-        commission_no: "WT-1".into(),
-        programme: "dibao".into(),
-        items: vec![],
-        subjects: 1,
-        expires_at: at(100),
+/// A commission of one subject at the bank, in the project of the vectors.
+struct Ask {
+    ticket: Granted,
+    request: CommissionRequest,
+}
+
+impl Ask {
+    fn new(number: u8, standing: bool) -> Self {
+        Self::of(number, standing, vec![subject(1)])
+    }
+
+    fn of(number: u8, standing: bool, subjects: Vec<Subject>) -> Self {
+        let manifest = Manifest::parse(include_bytes!("../../../protocol/vectors/open/manifest.toml")).unwrap();
+        let day = jiff::civil::date(2030, 1, 1);
+        let encoding = |subject: &Subject| SubjectEncodings {
+            subject: subject.subject,
+            agency: "bank".into(),
+            encodings: Blob(vec![number]),
+        };
+        let encodings = subjects.iter().map(encoding).collect();
+        let ticket = Ticket {
+            manifest: manifest.id(),
+            office: "office".into(),
+            commission_no: format!("WT-{number}"),
+            programme: "dibao".into(),
+            window: Window { from: day, to: day },
+            issued_at: at(1),
+            expires_at: at(100),
+            standing,
+            items: vec![Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L3 }],
+            subjects,
+        };
+        let ticket = Signed::new(&SigningKey::from_seed(&[1; 32]), Purpose::Ticket, ticket.to_bytes());
+        let granted = Granted::check(&ticket, &manifest).unwrap();
+        Self { ticket: granted, request: CommissionRequest { basis: basis(), ticket, encodings } }
+    }
+
+    fn id(&self) -> CommissionId {
+        self.ticket.id()
+    }
+
+    async fn file(&self, store: &Store) -> FiledState {
+        self.file_within(store, None).await
+    }
+
+    async fn file_within(&self, store: &Store, quota: Option<u32>) -> FiledState {
+        let filing = Filing { ticket: &self.ticket, request: &self.request, quota };
+        store.file_commission(&filing, at(1)).await.unwrap()
     }
 }
 
-fn request() -> CommissionRequest {
-    let ticket = Signed::new(&SigningKey::from_seed(&[5; 32]), Purpose::Ticket, b"ticket".to_vec());
-    CommissionRequest { basis: basis(), ticket, encodings: vec![] }
+fn subject(number: u8) -> Subject {
+    Subject {
+        subject: SubjectId([number; 16]),
+        capacity: Capacity::Obligor,
+        agencies: vec!["bank".into()],
+        evidence: ContentHash([2; 32]),
+        valid_until: jiff::civil::date(2030, 1, 1),
+        encodings: ContentHash([3; 32]),
+    }
 }
 
 #[path = "../../../tests/it/postgres.rs"]
@@ -93,6 +140,9 @@ contract! {
     a_database_belongs_to_one_manifest,
     what_is_done_and_its_entry_are_one,
     many_write_the_log_at_once_and_it_is_one_tree,
+    a_large_commission_is_queued_when_its_last_part_has_come,
+    a_standing_commission_is_matched_again_and_keeps_what_was_answered,
+    an_office_asks_about_so_many_people_a_day,
     what_an_earlier_version_wrote_is_brought_up_to_date,
     every_table_is_dumped,
 }
@@ -173,10 +223,11 @@ async fn a_lease_that_ends_is_taken_over(database: Database) {
 async fn who_lost_a_lease_writes_nothing(database: Database) {
     let (store, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
     let (header, signed) = header("bank");
-    let (batch, id) = (BatchId([1; 32]), CommissionId([9; 32]));
+    let (batch, ask) = (BatchId([1; 32]), Ask::new(9, false));
+    let id = ask.id();
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
     store.commit_batch(batch, &header, at(1)).await.unwrap();
-    store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap();
+    ask.file(&store).await;
     let claim = async |store: &Store, kind, now| store.claim(kind, 1, 60, at(now)).await.unwrap().remove(0);
     let (index, commission) = (claim(&store, JobKind::Index, 1).await, claim(&store, JobKind::Commission, 1).await);
     let taken = claim(&other, JobKind::Index, 61).await;
@@ -189,17 +240,14 @@ async fn who_lost_a_lease_writes_nothing(database: Database) {
     let outcome = CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
     store.store_outcomes(&[(commission, outcome)], at(2)).await.unwrap();
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Queued);
-    assert!(store.releases(id).await.unwrap().is_empty());
+    assert!(store.releases(id, at(0)).await.unwrap().is_empty());
     assert!(other.batch_indexed(&taken, batch, "bank", at(9)).await.unwrap());
 }
 
 async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
     let store = store(&database).await;
     for number in 0..40 {
-        store
-            .file_commission(CommissionId([number; 32]), "office", &request(), filed(CommissionId([number; 32])), at(1))
-            .await
-            .unwrap();
+        Ask::new(number, false).file(&store).await;
     }
     let mut claims = tokio::task::JoinSet::new();
     for worker in 0..8 {
@@ -217,20 +265,21 @@ async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
 async fn what_is_done_and_its_entry_are_one(database: Database) {
     let store = store(&database).await;
     let (header, signed) = header("bank");
-    let (batch, id) = (BatchId([1; 32]), CommissionId([9; 32]));
+    let (batch, ask) = (BatchId([1; 32]), Ask::new(9, false));
+    let id = ask.id();
     for _restarted in 0..2 {
         store.open_log(Event::Opened { manifest: ManifestId([1; 32]) }, at(1)).await.unwrap();
     }
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
     for _sent_again in 0..2 {
         store.commit_batch(batch, &header, at(2)).await.unwrap();
-        store.file_commission(id, "office", &request(), filed(id), at(2)).await.unwrap();
+        ask.file(&store).await;
     }
     let job = store.claim(JobKind::Index, 1, 60, at(3)).await.unwrap().remove(0);
     store.batch_refused(&job, batch, "bank", "no", at(3)).await.unwrap();
     store.batch_refused(&job, batch, "bank", "no", at(3)).await.unwrap();
     for _sent_again in 0..2 {
-        store.withdraw(id, "office", &request().ticket, at(4)).await.unwrap();
+        store.withdraw(id, "office", &ask.request.ticket, at(4)).await.unwrap();
     }
     let entries: Vec<Entry> =
         store.entries(0, 99).await.unwrap().iter().map(|entry| Entry::parse(entry.as_bytes()).unwrap()).collect();
@@ -268,6 +317,98 @@ async fn many_write_the_log_at_once_and_it_is_one_tree(database: Database) {
     assert_eq!(store.extract(0, None).await.unwrap().tree.root, Tree::new(60, &hashes).root().unwrap());
 }
 
+async fn a_large_commission_is_queued_when_its_last_part_has_come(database: Database) {
+    let store = store(&database).await;
+    let mut ask = Ask::of(9, false, vec![subject(1), subject(2)]);
+    let encodings = std::mem::take(&mut ask.request.encodings);
+    assert_eq!(ask.file(&store).await, FiledState::New);
+    assert_eq!(store.commission(ask.id()).await.unwrap().unwrap().state, CommissionState::Open);
+    for part in [1, 1] {
+        store.put_encodings(ask.id(), part, 2, &encodings[1..]).await.unwrap();
+        assert_eq!(store.encoding_parts(ask.id()).await.unwrap(), [1]);
+        assert!(store.claim(JobKind::Sweep, 9, 60, at(2)).await.unwrap().is_empty());
+    }
+    store.put_encodings(ask.id(), 0, 2, &encodings[..1]).await.unwrap();
+    assert_eq!(store.commission(ask.id()).await.unwrap().unwrap().state, CommissionState::Queued);
+    assert_eq!(store.encodings_of_part(ask.id(), 0).await.unwrap()[0].subject, SubjectId([1; 16]));
+    let job = store.claim(JobKind::Sweep, 9, 60, at(2)).await.unwrap().remove(0);
+    let outcome = CommissionOutcome { commission: ask.id(), against: vec![], matches: vec![] };
+    store.store_outcomes(&[(job, outcome)], at(2)).await.unwrap();
+    assert!(store.encoding_parts(ask.id()).await.unwrap().is_empty(), "forgotten");
+    store.put_encodings(ask.id(), 0, 2, &encodings[..1]).await.unwrap();
+    assert!(store.encoding_parts(ask.id()).await.unwrap().is_empty(), "what comes late is not kept");
+}
+
+async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(database: Database) {
+    let store = store(&database).await;
+    let (header, signed) = header("bank");
+    let ask = Ask::new(9, true);
+    let (id, subject) = (ask.id(), SubjectId([1; 16]));
+    let indexed = async |number: u8| {
+        let batch = BatchId([number; 32]);
+        store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+        store.commit_batch(batch, &header, at(1)).await.unwrap();
+        let job = store.claim(JobKind::Index, 1, 60, at(2)).await.unwrap().remove(0);
+        assert!(store.batch_indexed(&job, batch, "bank", at(2)).await.unwrap());
+        batch
+    };
+    let matched = async |kind, batch, record: u8, now: i64| {
+        let job = store.claim(kind, 9, 60, at(now)).await.unwrap().remove(0);
+        let row = MatchRow { record: RecordId([record; 16]), asked_at: at(now), ..found(Release::Pending) };
+        let against = vec![("bank".into(), Some(batch))];
+        let outcome = CommissionOutcome { commission: id, against, matches: vec![row] };
+        store.store_outcomes(&[(job, outcome)], at(now)).await.unwrap();
+    };
+    let first = indexed(1).await;
+    ask.file(&store).await;
+    matched(JobKind::Commission, first, 2, 3).await;
+    assert!(!store.commission_encodings(id).await.unwrap().is_empty(), "they are needed again");
+    assert!(store.claim(JobKind::Sweep, 9, 60, at(9)).await.unwrap().is_empty());
+    let answer =
+        AnswerRow { commission: id, subject, record: RecordId([2; 16]), release: Release::Answered, slot: vec![7] };
+    store.store_answers("bank", &[answer], at(4)).await.unwrap().unwrap();
+
+    let second = indexed(2).await;
+    matched(JobKind::Sweep, second, 2, 10).await;
+    let rows = store.matches(id, &[subject]).await.unwrap();
+    assert_eq!((rows.len(), rows[0].release, rows[0].slot.as_slice()), (1, Release::Pending, &[7][..]));
+    assert_eq!(store.releases(id, at(9)).await.unwrap(), [told(subject, Release::Pending, false)]);
+    let third = indexed(3).await;
+    matched(JobKind::Sweep, third, 2, 20).await;
+    assert_eq!(
+        store.releases(id, at(10)).await.unwrap(),
+        [told(subject, Release::Pending, true)],
+        "asked since the second"
+    );
+    assert_eq!(store.commission(id).await.unwrap().unwrap().version, 4);
+
+    // a set that is indexed while the commission is matched against the former one
+    let fourth = indexed(4).await;
+    let job = store.claim(JobKind::Sweep, 9, 60, at(21)).await.unwrap().remove(0);
+    indexed(5).await;
+    let against = vec![("bank".into(), Some(fourth))];
+    let outcome = CommissionOutcome { commission: id, against, matches: vec![] };
+    store.store_outcomes(&[(job, outcome)], at(22)).await.unwrap();
+    assert_eq!(store.claim(JobKind::Sweep, 9, 60, at(22)).await.unwrap().len(), 1, "it goes on with the newest");
+    assert!(store.matches(id, &[subject]).await.unwrap().is_empty(), "the record is gone");
+
+    store.forget_ended(at(99)).await.unwrap();
+    assert!(!store.commission_encodings(id).await.unwrap().is_empty());
+    store.forget_ended(at(100)).await.unwrap();
+    assert!(store.commission_encodings(id).await.unwrap().is_empty(), "the ticket has ended");
+}
+
+async fn an_office_asks_about_so_many_people_a_day(database: Database) {
+    let store = store(&database).await;
+    let three = |number| Ask::of(number, false, vec![subject(1), subject(2), subject(3)]);
+    assert_eq!(three(1).file_within(&store, Some(5)).await, FiledState::New);
+    assert_eq!(three(2).file_within(&store, Some(5)).await, FiledState::OverQuota(3));
+    assert_eq!(three(1).file_within(&store, Some(5)).await, FiledState::Known, "what is sent again costs nothing");
+    assert_eq!(Ask::of(3, false, vec![subject(1), subject(2)]).file_within(&store, Some(5)).await, FiledState::New);
+    assert_eq!(Ask::new(4, false).file_within(&store, Some(5)).await, FiledState::OverQuota(5));
+    assert_eq!(Ask::new(4, false).file_within(&store, None).await, FiledState::New);
+}
+
 async fn a_database_belongs_to_one_manifest(database: Database) {
     let (store, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
     let (ours, another) = (ManifestId([1; 32]), ManifestId([2; 32]));
@@ -291,7 +432,7 @@ async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database)
         .await
         .unwrap();
     bind("INSERT INTO commissions (commission, office, ticket, ticket_signature, encodings, state, filed_at) VALUES ($1, 'office', $2, $3, $4, 'matched', 1)")
-        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(request().ticket.signature)).bind(b"[]".to_vec()).execute(pool).await.unwrap();
+        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(signed.signature)).bind(b"[]".to_vec()).execute(pool).await.unwrap();
     bind("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, 'bank', $2)")
         .bind(&id)
         .bind(&batch)
@@ -309,8 +450,11 @@ async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database)
         store.batch(BatchId([1; 32])).await.unwrap().unwrap(),
         (header, BatchStatus { batch: BatchId([1; 32]), state: BatchState::Committed, missing: vec![], reason: None })
     );
-    assert_eq!(store.ticket(CommissionId([9; 32])).await.unwrap(), request().ticket);
-    assert_eq!(store.matched_against(CommissionId([9; 32])).await.unwrap(), [("bank".to_owned(), true)]);
+    assert_eq!(store.ticket(CommissionId([9; 32])).await.unwrap().bytes, b"ticket");
+    assert_eq!(
+        store.matched_against(CommissionId([9; 32])).await.unwrap(),
+        [("bank".to_owned(), Some(BatchId([1; 32])))]
+    );
     assert_eq!(store.matches(CommissionId([9; 32]), &[SubjectId([1; 16])]).await.unwrap(), [found(Release::Pending)]);
     let job = store.claim(JobKind::Index, 1, 60, at(60)).await.unwrap().remove(0);
     assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank", at(9)).await.unwrap());
@@ -333,14 +477,19 @@ async fn every_table_is_dumped(database: Database) {
 fn found(release: Release) -> MatchRow {
     let (subject, record) = (SubjectId([1; 16]), RecordId([2; 16]));
     let (agency, band, slot) = ("bank".into(), Band::Probable, vec![1, 2, 3]);
-    MatchRow { subject, agency, record, place: 0, band, release, until: at(100), slot }
+    MatchRow { subject, agency, record, place: 0, band, release, until: at(100), asked_at: at(0), slot }
+}
+
+fn told(subject: SubjectId, release: Release, late: bool) -> Told {
+    Told { subject, agency: "bank".into(), release, late }
 }
 
 async fn a_commission_is_matched_once_and_answered_once(database: Database) {
     let store = store(&database).await;
-    let id = CommissionId([9; 32]);
-    assert_eq!(store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap(), FiledState::New);
-    assert_eq!(store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap(), FiledState::Known);
+    let ask = Ask::new(9, false);
+    let id = ask.id();
+    assert_eq!(ask.file(&store).await, FiledState::New);
+    assert_eq!(ask.file(&store).await, FiledState::Known);
     let outcome = || CommissionOutcome {
         commission: id,
         against: vec![("bank".into(), None)],
@@ -378,23 +527,24 @@ async fn a_commission_is_matched_once_and_answered_once(database: Database) {
     }
     assert_eq!(store.store_answers("bank", &[answer(2, 8)], at(3)).await.unwrap().map(drop), Err(0), "another answer");
     assert_eq!(store.matches(id, &subjects).await.unwrap()[0].slot, [7]);
-    assert_eq!(store.releases(id).await.unwrap(), [(subjects[0], "bank".into(), Release::Answered)]);
+    assert_eq!(store.releases(id, at(0)).await.unwrap(), [told(subjects[0], Release::Answered, false)]);
 }
 
 async fn a_withdrawn_commission_keeps_nothing(database: Database) {
     let store = store(&database).await;
-    let id = CommissionId([9; 32]);
-    store.file_commission(id, "office", &request(), filed(id), at(1)).await.unwrap();
+    let ask = Ask::new(9, false);
+    let id = ask.id();
+    ask.file(&store).await;
     let outcome = || CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
     let job = store.claim(JobKind::Commission, 1, 60, at(1)).await.unwrap().remove(0);
     store.store_outcomes(&[(job.clone(), outcome())], at(2)).await.unwrap();
-    assert_eq!(store.releases(id).await.unwrap().len(), 1);
-    store.withdraw(id, "office", &request().ticket, at(3)).await.unwrap();
-    assert!(store.releases(id).await.unwrap().is_empty());
+    assert_eq!(store.releases(id, at(0)).await.unwrap().len(), 1);
+    store.withdraw(id, "office", &ask.request.ticket, at(3)).await.unwrap();
+    assert!(store.releases(id, at(0)).await.unwrap().is_empty());
     // a worker that was at it when the withdrawal came
     store.store_outcomes(&[(job, outcome())], at(2)).await.unwrap();
-    assert!(store.releases(id).await.unwrap().is_empty());
-    assert_eq!(store.ticket(id).await.unwrap(), request().ticket);
+    assert!(store.releases(id, at(0)).await.unwrap().is_empty());
+    assert_eq!(store.ticket(id).await.unwrap(), ask.request.ticket);
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Withdrawn);
     assert!(store.claim(JobKind::Commission, 9, 60, at(9)).await.unwrap().is_empty());
 }

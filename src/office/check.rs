@@ -1,0 +1,92 @@
+//! `hedui office check`: one household, now: its commission is filed, matched, opened and told on the spot.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hedui_protocol::ticket::Capacity;
+
+use super::fetch;
+use super::journal::{Journal, Stage};
+use super::opening::{AgencyAnswer, Reader};
+use super::report::{HouseholdReport, load_opening_key, report};
+use super::request::Request;
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The household's number in the list
+    #[arg(long, value_name = "NUMBER")]
+    household_no: String,
+    #[command(flatten)]
+    request: Request,
+    /// This office's opening key (32 bytes, mode 0600)
+    #[arg(long, value_name = "FILE")]
+    opening_key: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub async fn run(self, clock: &Clock) -> Outcome {
+        let (manifest, office) = self.request.project()?;
+        let key = load_opening_key(&self.opening_key, manifest.office(&office).expect("it was found there"))?;
+        let number = &self.household_no;
+        self.request.file(clock, Some(number)).await?;
+        let journal = Journal::open(self.request.state_folder())?;
+        let filed = journal.at(Stage::Filed);
+        // the newest comes last where several ask the same
+        let issued = |ticket: &[u8]| {
+            serde_json::from_slice::<hedui_protocol::ticket::Ticket>(ticket).map(|ticket| ticket.issued_at).ok()
+        };
+        let own = filed.iter().filter(|commission| commission.household == *number);
+        let newest = own.max_by_key(|commission| issued(&commission.ticket.bytes));
+        let commission = newest.ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
+        let client = self.request.client(&manifest)?;
+        let fetched = fetch::fetch(&client, commission.commission).await?;
+        let encoders = self.request.encoders(&manifest)?;
+        let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
+        let report = report(&reader, commission, &fetched)?;
+        if self.json {
+            println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+        } else {
+            print(&report);
+        }
+        Ok(())
+    }
+}
+
+fn print(report: &HouseholdReport) {
+    println!("{} · {} · {}", report.household, report.commission_no, report.programme);
+    if let Some(refused) = &report.refused {
+        println!("  refused by the server: {refused}");
+    }
+    for member in &report.members {
+        let obligor = if member.capacity == Some(Capacity::Obligor) { " · obligor" } else { "" };
+        println!("  {} · {}{obligor}", member.name, member.relation);
+        if let Some(excluded) = member.excluded {
+            println!("    not asked about: {}", word(&excluded));
+        }
+        member.agencies.iter().for_each(agency);
+    }
+}
+
+fn agency(answer: &AgencyAnswer) {
+    let AgencyAnswer { agency, state, records, .. } = answer;
+    if records.is_empty() {
+        println!("    {agency:12} {}", word(state));
+    }
+    for record in records {
+        for item in &record.items {
+            let payload = serde_json::to_string(&item.payload).expect("a payload is JSON");
+            println!("    {agency:12} {} · {} {} {payload}", word(&record.band), item.item, item.level);
+        }
+    }
+}
+
+/// A choice, as reports write it.
+fn word(choice: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(choice).expect("a choice is JSON");
+    value.as_str().unwrap_or_default().to_owned()
+}
