@@ -50,6 +50,8 @@ pub enum BatchState {
     Committed,
     /// Commissions are matched against it.
     Indexed,
+    /// A delta continues it: it is a part of the set that commissions are matched against.
+    Extended,
     /// A later batch took its place.
     Replaced,
     /// The index found what no part alone shows, such as an oversize cohort; the agency's former set stays.

@@ -15,6 +15,12 @@ pub struct BatchHeader {
     pub basis: Basis,
     pub agency: String,
     pub created_at: Timestamp,
+    /// The batch that this one continues: a delta. Whole sets continue none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BatchId>,
+    /// Records that the set has no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<RecordId>,
     pub records: u64,
     pub parts: Vec<PartInfo>,
 }
@@ -39,6 +45,8 @@ pub enum MalformedHeader {
     Rows(u32),
     #[error("the parts' rows do not add up to the batch's {0} records")]
     Sum(u64),
+    #[error("the batch header deletes records, and names no base that would have them")]
+    Deletes,
 }
 
 impl BatchHeader {
@@ -60,6 +68,9 @@ impl BatchHeader {
         }
         if self.parts.iter().map(|part| u64::from(part.rows)).sum::<u64>() != self.records {
             return Err(MalformedHeader::Sum(self.records));
+        }
+        if self.base.is_none() && !self.deletes.is_empty() {
+            return Err(MalformedHeader::Deletes);
         }
         Ok(())
     }
@@ -152,6 +163,8 @@ mod tests {
             },
             agency: "bank".into(),
             created_at: Timestamp::UNIX_EPOCH,
+            base: None,
+            deletes: vec![],
             records,
             parts: (0..).zip(rows).map(part).collect(),
         }
@@ -163,6 +176,10 @@ mod tests {
         assert_eq!(header(&[5, 3], 9).adds_up(5), Err(MalformedHeader::Sum(9)));
         assert_eq!(header(&[6], 6).adds_up(5), Err(MalformedHeader::Rows(0)));
         assert_eq!(header(&[5, 0], 5).adds_up(5), Err(MalformedHeader::Rows(1)));
+        let deletes = vec![RecordId([1; 16])];
+        let orphan = BatchHeader { deletes: deletes.clone(), ..header(&[5], 5) };
+        assert_eq!(orphan.adds_up(5), Err(MalformedHeader::Deletes));
+        assert_eq!(BatchHeader { base: Some(BatchId([1; 32])), ..orphan }.adds_up(5), Ok(()));
         let mut swapped = header(&[1, 1], 2);
         swapped.parts.swap(0, 1);
         assert_eq!(swapped.adds_up(5), Err(MalformedHeader::Numbers));

@@ -55,6 +55,8 @@ kinds! {
     PartMismatch = "urn:hedui:problem:part-mismatch", 422, "The part is not the one announced";
     /// The batch cannot be committed yet.
     PartsMissing = "urn:hedui:problem:parts-missing", 409, "Parts of the batch are missing";
+    /// A delta continues another batch than the agency's newest, or has too many before it: the set is submitted whole.
+    BaseMismatch = "urn:hedui:problem:base-mismatch", 409, "The delta does not continue the agency's set";
     /// What was asked for is not there, or not the caller's.
     NotFound = "urn:hedui:problem:not-found", 404, "There is no such thing for this caller";
     /// The ticket gives no right to what was asked.

@@ -1,11 +1,12 @@
 //! `hedui agency encode`: rows become encodings and sealed payloads, in parts, as a stream.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::basis::Basis;
 use hedui_protocol::encodings::{Encodings, Token};
-use hedui_protocol::ids::ContentHash;
+use hedui_protocol::ids::{ContentHash, RecordId};
 use hedui_protocol::keys::RecordKey;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{BatchHeader, PartInfo, PartSeal, StoredRecord};
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 
 use super::OwnFile;
 use super::cohorts::{CoarseCounts, ExactCounts, leave_out};
+use super::delta::{Delta, DeltaFiles, LEFT_OUT_FILE, left_out_bytes};
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -48,6 +50,8 @@ pub struct Encode {
     /// The folder to write; it must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    delta: DeltaFiles,
     /// The day that the rows speak of; today where it is not given
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
@@ -65,9 +69,11 @@ impl Encode {
             AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
         let encoder = RowEncoder::new(&linkage_key, manifest.id(), &manifest.schema, &agency.name);
         let record_key = RecordKey::from_signing_seed(&seed);
+        let delta = self.delta.load(&manifest, agency, &record_key, &self.own.data.format)?;
+        let may_be_empty = !delta.deletes.is_empty();
         let house = House { manifest: &manifest, agency, encoder, record_key, identity, layout };
 
-        let mut batch = Batch::new(Staging::new(&self.out)?, &house);
+        let mut batch = Batch::new(Staging::new(&self.out)?, &house, delta);
         let progress = terminal::counter("encoding rows");
         loop {
             interrupt.check()?;
@@ -79,7 +85,9 @@ impl Encode {
             progress.set_position(table.read());
         }
         progress.finish_and_clear();
-        table.refuse_empty()?;
+        if !may_be_empty {
+            table.refuse_empty()?;
+        }
         let summary = batch.finish(&signing_key, clock, &interrupt)?;
         terminal::note(format!("{}: {summary}", self.out.display()));
         Ok(())
@@ -125,6 +133,7 @@ struct Batch<'h, 'm> {
     pending: Vec<StoredRecord>,
     parts: Vec<PartInfo>,
     counts: CoarseCounts,
+    delta: Delta,
     /// The records' ids, as tokens are kept: in bounded memory, for a look at whether one stands there twice.
     ids: Repeats,
     tokens: u64,
@@ -133,10 +142,11 @@ struct Batch<'h, 'm> {
 }
 
 impl<'h, 'm> Batch<'h, 'm> {
-    fn new(staging: Staging, house: &'h House<'m>) -> Self {
+    fn new(staging: Staging, house: &'h House<'m>, delta: Delta) -> Self {
         let ids = Repeats::new(Some(staging.path("")));
         let (pending, parts) = Default::default();
-        Self { staging, house, sealer: None, pending, parts, counts: CoarseCounts::new(), ids, tokens: 0, rounded: 0 }
+        let (sealer, counts) = (None, CoarseCounts::new());
+        Self { staging, house, sealer, pending, parts, counts, delta, ids, tokens: 0, rounded: 0 }
     }
 
     /// Rows until the part is full.
@@ -155,6 +165,10 @@ impl<'h, 'm> Batch<'h, 'm> {
             self.rounded += u64::from(rounded);
             let number = u32::try_from(row.number).map_err(|_| Failure::refused("a batch has fewer than 2^32 rows"))?;
             self.ids.add(&Token(record.record.0), number).map_err(|e| self.cannot_spill(&e))?;
+            if self.delta.deletes.contains(&record.record) {
+                let wrong = "its id stands in the file of deleted rows too";
+                return Err(self.house.layout.ids.error_at(row, wrong));
+            }
             self.counts.count(&encodings);
             self.tokens += encodings.tokens.len() as u64;
             self.pending.push(record);
@@ -191,13 +205,20 @@ impl<'h, 'm> Batch<'h, 'm> {
             basis: Basis::of(self.house.manifest),
             agency: self.house.agency.name.clone(),
             created_at: clock.now(),
+            base: self.delta.base,
+            deletes: sorted(&self.delta.deletes),
             records: self.parts.iter().map(|part| u64::from(part.rows)).sum(),
             parts: self.parts,
         };
+        self.staging.write(LEFT_OUT_FILE, &left_out_bytes(&self.delta.left_out))?;
         let signed = Signed::new(key, Purpose::Batch, header.to_bytes());
         self.staging.write(HEADER_FILE, &serde_json::to_vec_pretty(&signed).expect("a header is JSON"))?;
+        let deleted = match header.deletes.len() {
+            0 => String::new(),
+            count => format!(", {count} deleted"),
+        };
         let summary = format!(
-            "{} records in {} parts, {} tokens, {left_out} left out because too many rows share them",
+            "{} records in {} parts{deleted}, {} tokens, {left_out} left out because too many rows share them",
             header.records,
             header.parts.len(),
             self.tokens - left_out,
@@ -228,15 +249,18 @@ impl<'h, 'm> Batch<'h, 'm> {
     /// Takes tokens over the cap out of the parts on disk; almost always there are none, and nothing is read.
     fn cap_cohorts(&mut self, interrupt: &Interrupt) -> Outcome<u64> {
         let cap = self.house.manifest.limits.cohort;
-        if !self.counts.any_over(cap) {
+        let mut oversize = std::mem::take(&mut self.delta.left_out);
+        if self.counts.any_over(cap) {
+            let mut exact = ExactCounts::new(&self.counts, cap);
+            for number in 0..self.parts.len() as u32 {
+                interrupt.check()?;
+                self.read_part(number)?.1.iter().try_for_each(|row| self.encodings(row).map(|e| exact.count(&e)))?;
+            }
+            oversize.extend(exact.oversize());
+        }
+        if oversize.is_empty() {
             return Ok(0);
         }
-        let mut exact = ExactCounts::new(&self.counts, cap);
-        for number in 0..self.parts.len() as u32 {
-            interrupt.check()?;
-            self.read_part(number)?.1.iter().try_for_each(|row| self.encodings(row).map(|e| exact.count(&e)))?;
-        }
-        let oversize = exact.oversize();
         let mut left_out = 0;
         for number in 0..self.parts.len() as u32 {
             interrupt.check()?;
@@ -250,6 +274,7 @@ impl<'h, 'm> Batch<'h, 'm> {
                 self.parts[number as usize] = self.write_part(number, seal, &rows)?;
             }
         }
+        self.delta.left_out = oversize;
         Ok(left_out)
     }
 
@@ -260,6 +285,12 @@ impl<'h, 'm> Batch<'h, 'm> {
     fn read_part(&self, number: u32) -> Outcome<(PartSeal, Vec<StoredRecord>)> {
         read_part(&self.staging.path(&part_file(number)))
     }
+}
+
+fn sorted(ids: &HashSet<RecordId>) -> Vec<RecordId> {
+    let mut ids: Vec<RecordId> = ids.iter().copied().collect();
+    ids.sort_unstable();
+    ids
 }
 
 fn read_part(path: &Path) -> Outcome<(PartSeal, Vec<StoredRecord>)> {

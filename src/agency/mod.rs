@@ -3,6 +3,7 @@
 mod answer;
 mod check;
 mod cohorts;
+mod delta;
 mod encode;
 mod rows;
 mod submit;

@@ -59,7 +59,7 @@ fn outcome_of(status: &BatchStatus) -> Outcome {
     }
 }
 
-fn read_header(folder: &Path) -> Outcome<(Signed, BatchHeader)> {
+pub fn read_header(folder: &Path) -> Outcome<(Signed, BatchHeader)> {
     let path = folder.join(HEADER_FILE);
     let bytes = std::fs::read(&path).map_err(|e| {
         Failure::file("read", &path, &e).hint("`hedui agency encode` writes such a folder when it has finished")

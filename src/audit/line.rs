@@ -11,8 +11,9 @@ pub fn of(entry: &Entry) -> String {
 fn words(event: &Event) -> String {
     match event {
         Event::Opened { manifest } => format!("the log begins, for manifest {manifest}"),
-        Event::BatchCommitted { agency, batch, records } => {
-            format!("{agency} committed {records} records as batch {batch}")
+        Event::BatchCommitted { agency, batch, records, base } => {
+            let delta = base.map(|base| format!(", a delta over {base}")).unwrap_or_default();
+            format!("{agency} committed {records} records as batch {batch}{delta}")
         }
         Event::BatchIndexed { agency, batch } => format!("batch {batch} of {agency} can be matched against"),
         Event::BatchRefused { agency, batch, reason } => format!("batch {batch} of {agency} was refused: {reason}"),

@@ -73,7 +73,7 @@ impl<'b> Book<'b> {
             Event::Opened { manifest } if *manifest != self.manifest.id() || entry.number > 0 => {
                 Err(("other-manifest", format!("the log was opened for manifest {manifest}")))
             }
-            Event::BatchCommitted { agency, batch, records } => self.committed(agency, *batch, *records),
+            Event::BatchCommitted { agency, batch, records, base } => self.committed(agency, *batch, *records, *base),
             Event::BatchIndexed { agency, batch } | Event::BatchRefused { agency, batch, .. } => {
                 match self.batches.get(batch) {
                     Some(known) if known == agency => Ok(()),
@@ -97,7 +97,7 @@ impl<'b> Book<'b> {
         found
     }
 
-    fn committed(&mut self, agency: &str, batch: BatchId, records: u64) -> Checked {
+    fn committed(&mut self, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
         self.batches.insert(batch, agency.to_owned());
         let signed = self.headers.get(&batch);
         let signed = signed.ok_or_else(|| ("unproved-batch", format!("the header of batch {batch} is not here")))?;
@@ -105,7 +105,7 @@ impl<'b> Book<'b> {
         let party = self.manifest.agency(agency).ok_or_else(|| unproved("its agency is not of the manifest"))?;
         let header = BatchHeader::parse(&signed.bytes).map_err(|_| unproved("its header does not read"))?;
         signed.verify(Purpose::Batch, &party.signing_key).map_err(|_| unproved("its agency has not signed it"))?;
-        if header.agency != agency || header.records != records {
+        if header.agency != agency || header.records != records || header.base != base {
             return Err(unproved("its header says something else than the log"));
         }
         Ok(())

@@ -143,9 +143,9 @@ impl Patient<'_> {
     /// Indexes of this folder against what the books say.
     fn indexes(&self, chart: &mut Chart, held: &[HeldBatch]) -> Outcome {
         let indexes = Indexes::open_folder(self.places.data.join("index"))?;
-        for held in held.iter().filter(|held| held.state == BatchState::Indexed) {
+        for held in held.iter().filter(|held| matches!(held.state, BatchState::Indexed | BatchState::Extended)) {
             let (batch, agency, folder) = (held.batch, &held.header.agency, indexes.folder(held.batch));
-            match indexes.open(batch) {
+            match indexes.open(batch, &held.header) {
                 Ok(_) => Chart::fine("index", format!("of `{agency}`, batch {batch}")),
                 Err(_) if !folder.exists() => {
                     Chart::fine(

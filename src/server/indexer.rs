@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexes::{IndexSeal, PartSealText, PartText, ReadyIndex, SEAL, VERSION};
+use super::indexes::{IndexSeal, PartSealText, PartText, SEAL, VERSION};
+use super::layers::{Layer, ReadyIndex};
 use crate::matching::build::{Building, Done, Finished};
 use crate::matching::postings::Merged;
 use crate::parts::PartReader;
@@ -29,12 +30,67 @@ pub enum Built {
     Refused(String),
 }
 
-/// Builds the index of a batch, or opens the one that is there.
+/// Builds the index of an agency's set: of a batch, and of those that it continues, as far as they are not here.
 pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader) -> ServerResult<Built> {
-    let shared = Arc::clone(linkage);
+    let here = linkage.indexes.of(&header.agency);
+    let mut layers = Vec::new();
+    for (batch, header) in linkage.store.chain(batch).await? {
+        let layer = match here.as_ref().and_then(|here| here.layer(batch)) {
+            Some(layer) => Ok(layer),
+            None => layer(linkage, batch, &header).await?,
+        };
+        match layer {
+            Ok(layer) => layers.push(layer),
+            Err(refused) => return Ok(Built::Refused(refused)),
+        }
+    }
+    let ready = ReadyIndex::new(layers);
+    if header.base.is_some() {
+        let mut rows = Vec::new();
+        for part in &header.parts {
+            let (bytes, shape) = (linkage.parts.get(batch, part).await?, linkage.project.manifest.shape());
+            rows.extend(blocking(move || encodings(bytes, &shape)).await?);
+        }
+        let (ready, most) = blocking(move || {
+            let most = ready.largest_cohort(&rows);
+            Ok((ready, most))
+        })
+        .await?;
+        return Ok(match oversize(linkage, most) {
+            Some(refused) => Built::Refused(refused),
+            None => Built::Ready(Arc::new(ready)),
+        });
+    }
+    Ok(Built::Ready(Arc::new(ready)))
+}
+
+/// What is wrong with so many rows that share a token.
+fn oversize(linkage: &Linkage, most: u64) -> Option<String> {
+    let cap = u64::from(linkage.project.manifest.limits.cohort);
+    (most > cap).then(|| format!("{most} of its rows share one token; the manifest allows {cap}"))
+}
+
+fn encodings(part: PartBytes, shape: &Shape) -> ServerResult<Vec<Encodings>> {
+    let mut reader = PartReader::open(part).map_err(ServerError::failed)?;
+    let mut all = Vec::new();
+    while let Some(rows) = reader.next_rows().map_err(ServerError::failed)? {
+        for row in rows {
+            all.push(Encodings::parse(&row.encodings, shape).map_err(ServerError::failed)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Builds the index of one batch, or opens the one that is there; the reason where it breaks a rule.
+async fn layer(
+    linkage: &Arc<Linkage>,
+    batch: BatchId,
+    header: &BatchHeader,
+) -> ServerResult<Result<Arc<Layer>, String>> {
+    let (shared, own) = (Arc::clone(linkage), header.clone());
     let folder = linkage.indexes.folder(batch);
-    match blocking(move || shared.indexes.open(batch)).await {
-        Ok(ready) => return Ok(Built::Ready(ready)),
+    match blocking(move || shared.indexes.open(batch, &own)).await {
+        Ok(ready) => return Ok(Ok(ready)),
         Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
         Err(_) => {}
     }
@@ -55,16 +111,14 @@ pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader)
     }
     let (to, room, parts) = (partial.clone(), linkage.index_memory, header.parts.len() as u32);
     let merged = blocking(move || maker.finish(&to, parts, room)).await?;
-    let cap = u64::from(linkage.project.manifest.limits.cohort);
-    if merged.largest_cohort > cap {
+    if let Some(refused) = oversize(linkage, merged.largest_cohort) {
         remove(&partial)?;
-        let most = merged.largest_cohort;
-        return Ok(Built::Refused(format!("{most} of its rows share one token; the manifest allows {cap}")));
+        return Ok(Err(refused));
     }
     remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
-    let shared = Arc::clone(linkage);
-    blocking(move || shared.indexes.open_new(batch)).await.map(Built::Ready)
+    let (shared, own) = (Arc::clone(linkage), header.clone());
+    blocking(move || shared.indexes.open_new(batch, &own)).await.map(Ok)
 }
 
 /// Forgets what was made of a batch's index that nobody needs any more.

@@ -7,11 +7,12 @@ use std::sync::{Arc, RwLock};
 
 use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::messages::Blob;
-use hedui_protocol::part::PartSeal;
+use hedui_protocol::part::{BatchHeader, PartSeal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ServerError, ServerResult};
+use super::layers::{Layer, ReadyIndex};
 use crate::failure::Outcome;
 use crate::matching::build::{POSTINGS, rows_file};
 use crate::matching::bytes::Bytes;
@@ -46,13 +47,6 @@ pub struct PartSealText {
     pub encapsulations: Vec<Blob>,
 }
 
-/// The index of one committed batch.
-pub struct ReadyIndex {
-    pub batch: BatchId,
-    pub index: Index,
-    pub seals: Vec<PartSeal>,
-}
-
 pub struct Indexes {
     folder: PathBuf,
     ready: RwLock<HashMap<String, Arc<ReadyIndex>>>,
@@ -73,20 +67,21 @@ impl Indexes {
     }
 
     /// Opens an index from its files, and reads all of them once. An error says that it must be built anew.
-    pub fn open(&self, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
-        self.read(batch, |bytes, hash| ContentHash::of(bytes) == hash)
+    pub fn open(&self, batch: BatchId, header: &BatchHeader) -> ServerResult<Arc<Layer>> {
+        self.read(batch, header, |bytes, hash| ContentHash::of(bytes) == hash)
     }
 
     /// Opens an index that was written just now.
-    pub fn open_new(&self, batch: BatchId) -> ServerResult<Arc<ReadyIndex>> {
-        self.read(batch, |_, _| true)
+    pub fn open_new(&self, batch: BatchId, header: &BatchHeader) -> ServerResult<Arc<Layer>> {
+        self.read(batch, header, |_, _| true)
     }
 
     fn read(
         &self,
         batch: BatchId,
+        header: &BatchHeader,
         is_whole: impl Fn(&Bytes, ContentHash) -> bool + Sync,
-    ) -> ServerResult<Arc<ReadyIndex>> {
+    ) -> ServerResult<Arc<Layer>> {
         let folder = self.folder(batch);
         let damaged = |what: &str| ServerError::Failed(format!("the index of batch {batch} {what}"));
         let seal = std::fs::read(folder.join(SEAL)).map_err(|e| damaged(&format!("is not there: {e}")))?;
@@ -109,7 +104,9 @@ impl Indexes {
         let index = Index::new(rows, postings);
         let index = index.ok_or_else(|| damaged("does not read"))?;
         let seals = seal.parts.iter().map(|part| part_seal(&part.seal)).collect::<Option<_>>();
-        Ok(Arc::new(ReadyIndex { batch, index, seals: seals.ok_or_else(|| damaged("has no part seals"))? }))
+        let seals = seals.ok_or_else(|| damaged("has no part seals"))?;
+        let deletes = header.base.map(|_| header.deletes.as_slice());
+        Ok(Arc::new(Layer::new(batch, index, seals, deletes)))
     }
 
     /// From now on commissions are matched against this index. Whoever still reads the one before may finish.
@@ -126,7 +123,7 @@ impl Indexes {
     pub fn remove_others(&self) -> io::Result<()> {
         let used: HashSet<String> = {
             let ready = self.ready.read().expect("no holder of the lock panics");
-            ready.values().map(|index| index.batch.to_string()).collect()
+            ready.values().flat_map(|index| index.batches()).map(|batch| batch.to_string()).collect()
         };
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -157,14 +154,16 @@ mod tests {
 
     const BATCH: BatchId = BatchId([7; 32]);
 
-    fn opened(seal: &[u8], file: &[u8]) -> ServerResult<Arc<ReadyIndex>> {
+    fn opened(seal: &[u8], file: &[u8]) -> ServerResult<Arc<Layer>> {
         let folder = tempfile::tempdir().unwrap();
         let indexes = Indexes::open_folder(folder.path().join("index")).unwrap();
         private_folder(&indexes.folder(BATCH)).unwrap();
         for (name, bytes) in [(SEAL, seal), (&rows_file(0), file), (POSTINGS, file)] {
             std::fs::write(indexes.folder(BATCH).join(name), bytes).unwrap();
         }
-        indexes.open(BATCH)
+        let header = r#"{"basis":{"manifest":"M","schema":"M","epoch":"e","linkage_key_check":"0000000000000000"},"agency":"bank","created_at":"2026-11-01T00:00:00Z","records":0,"parts":[]}"#;
+        let header = BatchHeader::parse(header.replace('M', &"0".repeat(64)).as_bytes()).unwrap();
+        indexes.open(BATCH, &header)
     }
 
     proptest! {

@@ -15,6 +15,7 @@ mod http;
 mod indexer;
 mod indexes;
 mod ingest;
+mod layers;
 mod log;
 mod parts;
 mod project;

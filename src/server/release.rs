@@ -18,9 +18,8 @@ use hedui_protocol::slot::{Slot, SlotShape};
 use hedui_protocol::ticket::Granted;
 use jiff::Timestamp;
 
-use super::indexes::ReadyIndex;
+use super::layers::{Found, ReadyIndex};
 use super::store::{MatchRow, Release};
-use crate::matching::Match;
 
 /// What a commission asks of one agency, ready for many matches.
 pub struct Desk<'d> {
@@ -42,23 +41,23 @@ impl<'d> Desk<'d> {
 
     /// The subject's matches as they are released, no more than an answer has room for; none if the ticket does not
     /// cover the subject here and now.
-    pub fn release(&self, index: &ReadyIndex, subject: SubjectId, matches: &[Match], now: Timestamp) -> Vec<MatchRow> {
+    pub fn release(&self, index: &ReadyIndex, subject: SubjectId, matches: &[Found], now: Timestamp) -> Vec<MatchRow> {
         let covered = self.ticket.covers(subject, &self.agency.name, now);
         let Some(until) = covered.ok().and_then(|_| self.ticket.covered_until(subject)) else { return Vec::new() };
         let room = usize::from(self.manifest.limits.answer_slots);
-        let mut told: Vec<&Match> = matches.iter().take(room).collect();
+        let mut told: Vec<&Found> = matches.iter().take(room).collect();
         let last = told.last().copied().filter(|_| matches.len() > room);
         // the surest were chosen; in which order they came is nobody's business
-        told.sort_by_key(|found| (found.band, index.index.row(found.row).record));
-        let row = |(found, place): (&Match, u32)| {
-            let cut_off = last.is_some_and(|last| last.row == found.row);
+        told.sort_by_key(|found| (found.found.band, index.row(found).record));
+        let row = |(found, place): (&Found, u32)| {
+            let cut_off = last.is_some_and(|last| std::ptr::eq(last, found));
             let slot = if cut_off { Slot::More } else { self.slot(index, found) };
             MatchRow {
                 subject,
                 agency: self.agency.name.clone(),
-                record: index.index.row(found.row).record,
+                record: index.row(found).record,
                 place,
-                band: found.band,
+                band: found.found.band,
                 release: match slot {
                     Slot::Possible | Slot::More => Release::Possible,
                     Slot::Deposit { .. } => Release::Deposit,
@@ -72,26 +71,25 @@ impl<'d> Desk<'d> {
         told.into_iter().zip(0u32..).map(row).collect()
     }
 
-    fn slot(&self, index: &ReadyIndex, found: &Match) -> Slot {
-        if found.band == Band::Possible {
+    fn slot(&self, index: &ReadyIndex, found: &Found) -> Slot {
+        if found.found.band == Band::Possible {
             return Slot::Possible;
         }
-        self.deposit(index, found).unwrap_or(Slot::Pending { band: found.band })
+        self.deposit(index, found).unwrap_or(Slot::Pending { band: found.found.band })
     }
 
     /// The deposit, if this match may release one.
-    fn deposit(&self, index: &ReadyIndex, found: &Match) -> Option<Slot> {
+    fn deposit(&self, index: &ReadyIndex, found: &Found) -> Option<Slot> {
         let office = self.deposits?;
-        let via = found.via.filter(|_| matches!(found.band, Band::Exact | Band::Repaired))?;
-        let row = index.index.row(found.row);
-        let seal = index.seals.get(row.part as usize)?;
+        let via = found.found.via.filter(|_| matches!(found.found.band, Band::Exact | Band::Repaired))?;
+        let (row, seal) = (index.row(found), index.seal(found)?);
         let wrap = StoredRecord::wrap_of(row.wraps, via.token)?;
         let locked = self.ticket.asked(&self.agency.name).map(|asked| {
             let range = locked_range(self.agency, office, &asked.item, asked.level)?;
             row.locked.get(range).map(<[u8]>::to_vec)
         });
         Some(Slot::Deposit {
-            band: found.band,
+            band: found.found.band,
             pass: via.pass,
             record: row.record,
             salt: seal.salt,

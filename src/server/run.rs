@@ -12,10 +12,9 @@ use rayon::prelude::*;
 
 use super::Linkage;
 use super::error::{ServerError, ServerResult};
-use super::indexes::ReadyIndex;
+use super::layers::ReadyIndex;
 use super::release::Desk;
 use super::store::{AgencySet, CommissionOutcome, MatchRow};
-use crate::matching::Matcher;
 
 /// Subjects that are looked up together: a commission of a city in one go through the index, and what they meet in memory.
 const TOGETHER: usize = 16_384;
@@ -83,7 +82,6 @@ impl Ready {
         let manifest = &linkage.project.manifest;
         let agency = manifest.agency(name).expect("a granted ticket asks agencies of the manifest");
         let desk = Desk::new(manifest, &self.ticket, agency);
-        let matcher = Matcher::new(&index.index, &manifest.schema, manifest.shape());
         let shape = manifest.shape();
         let asked: Vec<&SubjectEncodings> = encodings.iter().filter(|entry| entry.agency == name).collect();
         let mut rows = Vec::new();
@@ -91,7 +89,7 @@ impl Ready {
             let probe =
                 |entry: &&SubjectEncodings| Encodings::parse(&entry.encodings.0, &shape).map_err(ServerError::failed);
             let probes: Vec<Encodings> = asked.par_iter().map(probe).collect::<ServerResult<_>>()?;
-            let found = matcher.matches_of_all(&probes.iter().collect::<Vec<_>>());
+            let found = index.matches_of_all(&manifest.schema, &shape, &probes.iter().collect::<Vec<_>>());
             let release = asked
                 .par_iter()
                 .zip(&found)

@@ -163,6 +163,17 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
         return linkage.store.index_is_done(job).await;
     }
     let _alone = linkage.indexing.lock().await;
+    if let Some(base) = header.base {
+        match linkage.store.batch(base).await?.map(|(_, status)| status.state) {
+            Some(BatchState::Indexed) => {}
+            // another worker is at it
+            Some(BatchState::Committed) => return linkage.store.give_back(job, 1, linkage.clock.now()).await,
+            _ => {
+                let reason = "the batch that it continues is not the agency's set any more; submit the set whole";
+                return refuse(linkage, job, batch, &header.agency, reason).await;
+            }
+        }
+    }
     match indexer::build(linkage, batch, &header).await? {
         Built::Ready(ready) => {
             // first for matching, then in the books: a commission waits until the books say so
@@ -176,13 +187,17 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
             }
             linkage.indexes.remove_others()?;
         }
-        Built::Refused(reason) => {
-            linkage.store.batch_refused(job, batch, &header.agency, &reason, linkage.clock.now()).await?;
-            tracing::warn!("Refused batch {batch} of `{}`: {reason}", header.agency);
-        }
+        Built::Refused(reason) => refuse(linkage, job, batch, &header.agency, &reason).await?,
     }
     linkage.wake.commission.notify_one();
     linkage.wake.sweep.notify_one();
+    linkage.wake.tell();
+    Ok(())
+}
+
+async fn refuse(linkage: &Linkage, job: &Job, batch: BatchId, agency: &str, reason: &str) -> ServerResult<()> {
+    linkage.store.batch_refused(job, batch, agency, reason, linkage.clock.now()).await?;
+    tracing::warn!("Refused batch {batch} of `{agency}`: {reason}");
     linkage.wake.tell();
     Ok(())
 }

@@ -9,6 +9,7 @@ mod bucket;
 mod certificates;
 mod check_report;
 mod clk;
+mod deltas;
 mod faults;
 mod harness;
 mod indexing;

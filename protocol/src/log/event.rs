@@ -39,7 +39,14 @@ pub enum Event {
     /// The log begins, for one project.
     Opened { manifest: ManifestId },
     /// An agency's records are the server's.
-    BatchCommitted { agency: String, batch: BatchId, records: u64 },
+    BatchCommitted {
+        agency: String,
+        batch: BatchId,
+        records: u64,
+        /// The batch that it continues, if it is a delta.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<BatchId>,
+    },
     /// Commissions are matched against them.
     BatchIndexed { agency: String, batch: BatchId },
     /// They break a rule; the agency's former set stays.
@@ -160,7 +167,7 @@ mod tests {
     fn an_entry_reads_as_it_is_written_and_names_itself() {
         let events = [
             Event::Opened { manifest: ManifestId([1; 32]) },
-            Event::BatchCommitted { agency: "bank".into(), batch: BatchId([2; 32]), records: 3 },
+            Event::BatchCommitted { agency: "bank".into(), batch: BatchId([2; 32]), records: 3, base: None },
             Event::Withdrawn { office: "office".into(), commission: CommissionId([3; 32]) },
             Event::Administered { act: "backup".into() },
         ];

@@ -22,7 +22,7 @@ use super::wait::Wait;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
 use crate::server::ingest::{PART_BYTES, check_part};
-use crate::server::store::Leaf;
+use crate::server::store::{Commit, Leaf, MOST_DELTAS};
 
 pub fn routes() -> Router<Arc<Linkage>> {
     Router::new()
@@ -128,7 +128,15 @@ async fn post_commit(
         return Err(Document::new(ProblemKind::PartsMissing, detail).into());
     }
     if before.state == BatchState::Open {
-        linkage.store.commit_batch(batch, &header, linkage.clock.now()).await?;
+        let wrong = match linkage.store.commit_batch(batch, &header, linkage.clock.now()).await? {
+            Commit::Done => None,
+            Commit::OtherBase => Some("the delta continues another batch than the newest that is committed".to_owned()),
+            Commit::TooManyDeltas => Some(format!("the set has {MOST_DELTAS} deltas already")),
+        };
+        if let Some(wrong) = wrong {
+            let detail = format!("{wrong}: encode and submit the set whole");
+            return Err(Document::new(ProblemKind::BaseMismatch, detail).into());
+        }
         linkage.wake.index.notify_one();
         tracing::info!("Committed batch {batch} of `{agency}` with {} records", header.records);
     }

@@ -8,12 +8,15 @@ use hedui_protocol::schema::Schema;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Capacity, Subject, Ticket, Window};
 
+use std::sync::Arc;
+
+use super::super::layers::Layer;
 use super::*;
-use crate::matching::Via;
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
 use crate::matching::postings::merge;
 use crate::matching::rows::{RowTable, RowWriter};
+use crate::matching::{Match, Via};
 
 const SUBJECT: SubjectId = SubjectId([1; 16]);
 const RECORD: RecordId = RecordId([2; 16]);
@@ -104,13 +107,17 @@ fn index(agency: &Agency) -> ReadyIndex {
     merge(&[], 0, 0, &mut postings).unwrap();
     let seals = vec![PartSeal { salt: [6; 16], encapsulations: vec![[7; 32]] }];
     let index = Index::new(vec![rows], Bytes::Memory(postings)).unwrap();
-    ReadyIndex { batch: BatchId([0; 32]), index, seals }
+    ReadyIndex::new(vec![Arc::new(Layer::new(BatchId([0; 32]), index, seals, None))])
+}
+
+fn found(row: u32, band: Band, via: Option<Via>) -> Found {
+    Found { layer: 0, found: Match { row, score: 9.0 - f64::from(row), band, via } }
 }
 
 fn released(mode: Mode, office: &str, band: Band, via: Option<Via>, now: &str, matches: u32) -> Vec<MatchRow> {
     let manifest = manifest(mode);
     let (ticket, agency) = (ticket(&manifest, office), manifest.agency("bank").unwrap());
-    let found: Vec<Match> = (0..matches).map(|row| Match { row, score: 9.0 - f64::from(row), band, via }).collect();
+    let found: Vec<Found> = (0..matches).map(|row| found(row, band, via)).collect();
     Desk::new(&manifest, &ticket, agency).release(&index(agency), SUBJECT, &found, now.parse().unwrap())
 }
 
@@ -171,7 +178,7 @@ fn more_matches_than_slots_are_told_and_the_order_tells_nothing() {
 
     // the surer of these two has the higher record id, and stands second
     let agency = manifest.agency("bank").unwrap();
-    let surest_first = [1, 2].map(|row| Match { row, score: 9.0 - f64::from(row), band: Band::Exact, via: None });
+    let surest_first = [1, 2].map(|row| found(row, Band::Exact, None));
     let desk_ticket = ticket(&manifest, "county");
     let rows = Desk::new(&manifest, &desk_ticket, agency).release(
         &index(agency),

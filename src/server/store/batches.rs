@@ -23,6 +23,18 @@ pub enum AgencySet {
     Indexed(BatchId),
 }
 
+/// Deltas that a set may have: beyond it each probe would look in too many places.
+pub const MOST_DELTAS: i64 = 32;
+
+/// What committing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    Done,
+    /// The delta continues another batch than the agency's newest.
+    OtherBase,
+    TooManyDeltas,
+}
+
 /// A batch with all that is stored of it.
 pub struct HeldBatch {
     pub batch: BatchId,
@@ -51,13 +63,14 @@ impl Store {
     ) -> ServerResult<()> {
         let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
         sqlx::query(
-            "INSERT INTO batches (batch, agency, header, state, created_at) VALUES ($1, $2, $3, 'open', $4)
+            "INSERT INTO batches (batch, agency, header, state, created_at, base) VALUES ($1, $2, $3, 'open', $4, $5)
              ON CONFLICT (batch) DO NOTHING",
         )
         .bind(batch.to_string())
         .bind(&header.agency)
         .bind(bytes)
         .bind(now.as_second())
+        .bind(header.base.map(|base| base.to_string()))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -102,9 +115,16 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing.
-    pub async fn commit_batch(&self, batch: BatchId, header: &BatchHeader, now: Timestamp) -> ServerResult<()> {
+    /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing. A delta must continue the
+    /// agency's newest set.
+    pub async fn commit_batch(&self, batch: BatchId, header: &BatchHeader, now: Timestamp) -> ServerResult<Commit> {
         let mut tx = self.write().await?;
+        if let Some(base) = header.base {
+            let refused = Self::may_continue(&mut tx, batch, base, &header.agency).await?;
+            if refused != Commit::Done {
+                return Ok(refused);
+            }
+        }
         let commit = "UPDATE batches SET state = 'committed', committed_at = $2,
                 place = (SELECT COALESCE(MAX(place), 0) + 1 FROM batches)
             WHERE batch = $1 AND state = 'open'";
@@ -112,14 +132,54 @@ impl Store {
             sqlx::query(commit).bind(batch.to_string()).bind(now.as_second()).execute(&mut *tx).await?.rows_affected();
         if committed == 1 {
             Self::queue(&mut tx, JobKind::Index, &batch.to_string()).await?;
-            let (agency, records) = (header.agency.clone(), header.records);
-            Self::log(&mut tx, Event::BatchCommitted { agency, batch, records }, now).await?;
+            let (agency, records, base) = (header.agency.clone(), header.records, header.base);
+            Self::log(&mut tx, Event::BatchCommitted { agency, batch, records, base }, now).await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(Commit::Done)
     }
 
-    /// The batch is indexed: it takes the place of the agency's former set, unless a later commit has taken it already.
+    /// Whether a delta continues the newest set that its agency has committed. One that is committed already does.
+    async fn may_continue(tx: &mut Tx, batch: BatchId, base: BatchId, agency: &str) -> ServerResult<Commit> {
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM batches WHERE batch = $1")
+            .bind(batch.to_string())
+            .fetch_optional(&mut **tx)
+            .await?;
+        if state.is_some_and(|state| state != "open") {
+            return Ok(Commit::Done);
+        }
+        let newest: Option<String> = sqlx::query_scalar(
+            "SELECT batch FROM batches WHERE agency = $1 AND state IN ('committed', 'indexed') ORDER BY place DESC LIMIT 1",
+        )
+        .bind(agency)
+        .fetch_optional(&mut **tx)
+        .await?;
+        if newest.as_ref() != Some(&base.to_string()) {
+            return Ok(Commit::OtherBase);
+        }
+        let deltas: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM batches WHERE agency = $1 AND state = 'extended'")
+            .bind(agency)
+            .fetch_one(&mut **tx)
+            .await?;
+        Ok(if deltas >= MOST_DELTAS { Commit::TooManyDeltas } else { Commit::Done })
+    }
+
+    /// A batch and what it continues, the whole set first.
+    pub async fn chain(&self, batch: BatchId) -> ServerResult<Vec<(BatchId, BatchHeader)>> {
+        let (mut chain, mut next) = (Vec::new(), Some(batch));
+        while let Some(batch) = next {
+            let Some((header, _)) = self.batch(batch).await? else {
+                return Err(ServerError::Failed(format!("batch {batch}, which others continue, is not there")));
+            };
+            next = header.base;
+            chain.push((batch, header));
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The batch is indexed: it takes the place of the agency's former set, or continues it, unless a later commit has taken
+    /// it already.
     ///
     /// Returns whether it is the agency's set now.
     pub async fn batch_indexed(&self, job: &Job, batch: BatchId, agency: &str, now: Timestamp) -> ServerResult<bool> {
@@ -127,32 +187,31 @@ impl Store {
         if !self.finish(&mut tx, job).await? {
             return Ok(false);
         }
-        let later: Option<i64> = sqlx::query_scalar(
-            "SELECT place FROM batches WHERE agency = $1 AND state = 'indexed'
-             AND place > (SELECT place FROM batches WHERE batch = $2) LIMIT 1",
-        )
-        .bind(agency)
-        .bind(batch.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
+        let row = sqlx::query("SELECT place, base FROM batches WHERE batch = $1").bind(batch.to_string());
+        let row = row.fetch_one(&mut *tx).await?;
+        let (place, base): (i64, Option<String>) = (row.get("place"), row.get("base"));
+        let later = "SELECT place FROM batches WHERE agency = $1 AND state = 'indexed' AND place > $2 LIMIT 1";
+        let later: Option<i64> = sqlx::query_scalar(later).bind(agency).bind(place).fetch_optional(&mut *tx).await?;
         if later.is_some() {
             Self::set_batch_state(&mut tx, batch, "replaced", None).await?;
-        } else {
-            sqlx::query(
-                "UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state = 'indexed' AND batch <> $2",
-            )
-            .bind(agency)
-            .bind(batch.to_string())
-            .execute(&mut *tx)
-            .await?;
-            Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
-            Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
-            for commission in Self::standing_at(&mut tx, agency, now).await? {
-                Self::queue_again(&mut tx, JobKind::Sweep, &commission).await?;
+            tx.commit().await?;
+            return Ok(false);
+        }
+        let before = match &base {
+            Some(_) => "UPDATE batches SET state = 'extended' WHERE batch = $2 AND agency = $1",
+            None => {
+                "UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state IN ('indexed', 'extended') AND batch <> $2"
             }
+        };
+        let before = sqlx::query(before).bind(agency).bind(base.unwrap_or_else(|| batch.to_string()));
+        before.execute(&mut *tx).await?;
+        Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+        Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
+        for commission in Self::standing_at(&mut tx, agency, now).await? {
+            Self::queue_again(&mut tx, JobKind::Sweep, &commission).await?;
         }
         tx.commit().await?;
-        Ok(later.is_none())
+        Ok(true)
     }
 
     /// The batch cannot be matched against; the agency's former set stays.

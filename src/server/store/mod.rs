@@ -20,7 +20,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
-pub use batches::{AgencySet, HeldBatch, header_of};
+pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
 pub use commissions::{Filed, FiledState, Filing};
 pub use database::Database;
 pub use dump::{DumpedRow, Value, newest};

@@ -32,6 +32,8 @@ fn header(agency: &str) -> (BatchHeader, Signed) {
         basis: basis(),
         agency: agency.into(),
         created_at: at(0),
+        base: None,
+        deletes: vec![],
         records: 2,
         parts: vec![part(0), part(1)],
     };
