@@ -8,6 +8,7 @@
 mod backup;
 mod certificates;
 pub mod command;
+mod descriptors;
 mod doctor;
 mod error;
 mod gc;
@@ -20,6 +21,7 @@ mod parts;
 mod project;
 mod release;
 mod revocations;
+mod room;
 mod run;
 mod store;
 mod tickets;
@@ -46,6 +48,7 @@ use log::Log;
 use parts::Parts;
 pub use parts::PartsAt;
 use project::Project;
+use room::Room;
 pub use store::Database;
 use store::Store;
 use tickets::Tickets;
@@ -110,6 +113,7 @@ pub struct Linkage {
     project: Project,
     store: Store,
     parts: Parts,
+    room: Room,
     log: Log,
     indexes: Indexes,
     clock: Clock,
@@ -123,6 +127,7 @@ pub struct Linkage {
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
+    descriptors::raise_limit();
     let project = Project::load(&config.manifest)?;
     project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
     let Places { data, database, parts, parts_config } = &config.places;
@@ -138,6 +143,7 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         store,
         log,
         parts: Parts::open(parts, parts_config.as_deref())?,
+        room: Room::default(),
         indexes: Indexes::open_folder(data.join("index"))?,
         project,
         clock,

@@ -10,6 +10,7 @@ mod certificates;
 mod check_report;
 mod clk;
 mod faults;
+mod floods;
 mod harness;
 mod indexing;
 mod interrupts;
