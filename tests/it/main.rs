@@ -16,6 +16,7 @@ mod indexing;
 mod interrupts;
 mod journey;
 mod kills;
+mod outside;
 mod pairing;
 mod postgres;
 mod readme;
