@@ -144,7 +144,7 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     let (before, files_before) = (memory(&server, "VmRSS"), open_files(&server));
 
     let raw = Raw::new(&project, &server, "bank");
-    let count = 10_000.min(descriptors() / 2 - 500);
+    let count = 10_000.min(descriptors() - 3000);
     let mut silent = Vec::new();
     for number in 0..count {
         silent.push(raw.tcp());

@@ -9,6 +9,7 @@ mod bucket;
 mod certificates;
 mod check_report;
 mod clk;
+mod cuts;
 mod faults;
 mod floods;
 mod harness;
