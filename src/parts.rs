@@ -11,11 +11,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hedui_protocol::ids::{ManifestId, RecordId};
 use hedui_protocol::part::{PartSeal, StoredRecord};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::basic::Compression;
-use parquet::file::metadata::KeyValue;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::{Compression, Encoding};
+use parquet::column::page::Page;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
+use parquet::file::serialized_reader::SerializedPageReader;
 
 /// What a part says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub enum PartError {
     Damaged,
     #[error("the part's columns are not record, encodings, wraps, locked")]
     Columns,
+    /// What is packed may be anything once it is unpacked.
+    #[error("the part is compressed, has a dictionary or another encoding than PLAIN, or a footer of more than {} KiB", FOOTER_BYTES >> 10)]
+    Packed,
     #[error("the part's metadata lacks `{0}`, or it does not read")]
     Metadata(&'static str),
     #[error("row {row} of the part: {wrong}")]
@@ -94,7 +101,10 @@ fn key_values(meta: &PartMeta) -> Vec<KeyValue> {
     .to_vec()
 }
 
-/// Reads a part row by row.
+/// Longest footer: room for the encapsulations of ten thousand offices.
+const FOOTER_BYTES: u64 = 1 << 20;
+
+/// Reads a part row by row. What it takes in memory is no more than the part's own bytes: they stand there as they are.
 pub struct PartReader {
     pub meta: PartMeta,
     batches: ParquetRecordBatchReader,
@@ -107,7 +117,12 @@ impl PartReader {
     }
 
     fn open_unguarded(file: impl ChunkReader + 'static) -> Result<Self, PartError> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        refuse_long_footer(&file)?;
+        // the Arrow schema that writers put beside the columns may say anything
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&file, options)?;
+        let file = refuse_packed(file, metadata.metadata())?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let shape = builder.schema().fields().iter().map(|field| (field.name(), field.data_type()));
         let expected = columns();
         if !shape.eq(expected.fields().iter().map(|field| (field.name(), field.data_type()))) {
@@ -125,6 +140,35 @@ impl PartReader {
         self.rows_before += rows.len() as u64;
         Ok(Some(rows))
     }
+}
+
+/// A few bytes of footer may stand for many in memory: its length is looked at before it is read.
+fn refuse_long_footer(file: &impl ChunkReader) -> Result<(), PartError> {
+    let Some(at) = file.len().checked_sub(8) else { return Ok(()) };
+    let end = file.get_bytes(at, 8)?;
+    let length = u32::from_le_bytes(end[..4].try_into().expect("eight bytes were read"));
+    if u64::from(length) > FOOTER_BYTES { Err(PartError::Packed) } else { Ok(()) }
+}
+
+/// Looks at every page before any is decoded: a dictionary, a run or a prefix makes gigabytes of a few bytes.
+fn refuse_packed<F: ChunkReader + 'static>(file: F, metadata: &ParquetMetaData) -> Result<F, PartError> {
+    let file = Arc::new(file);
+    for group in metadata.row_groups() {
+        let rows = usize::try_from(group.num_rows()).map_err(|_| PartError::Damaged)?;
+        for column in group.columns() {
+            if column.compression() != Compression::UNCOMPRESSED || column.dictionary_page_offset().is_some() {
+                return Err(PartError::Packed);
+            }
+            for page in SerializedPageReader::new(Arc::clone(&file), column, rows, None)? {
+                let page = page?;
+                let is_data = matches!(page, Page::DataPage { .. } | Page::DataPageV2 { .. });
+                if !is_data || page.encoding() != Encoding::PLAIN {
+                    return Err(PartError::Packed);
+                }
+            }
+        }
+    }
+    Ok(Arc::into_inner(file).expect("the page readers are gone"))
 }
 
 fn rows_of(batch: &RecordBatch, rows_before: u64) -> Result<Vec<StoredRecord>, PartError> {
@@ -212,6 +256,42 @@ mod tests {
         for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
             assert!(read(bytes[..length].as_bytes().to_vec()).is_err(), "{length}");
         }
+    }
+
+    /// A part with one row repeated, written as somebody else might.
+    fn packed(properties: WriterProperties, value: &[u8], count: usize) -> Vec<u8> {
+        let row = StoredRecord { record: RecordId([1; 16]), encodings: value.to_vec(), wraps: vec![], locked: vec![] };
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, columns(), Some(properties)).unwrap();
+        let rows = vec![row; 64.min(count)];
+        for _ in 0..count / rows.len() {
+            writer.write(&batch(&rows)).unwrap();
+        }
+        writer.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_part_that_is_packed_is_refused_before_it_is_unpacked() {
+        use parquet::basic::ZstdLevel;
+        let plain = || {
+            WriterProperties::builder().set_dictionary_enabled(false).set_key_value_metadata(Some(key_values(&meta())))
+        };
+        let refused = |properties: WriterProperties| {
+            let bytes = packed(properties, &[7; 10_000], 6400);
+            let error = read(bytes).unwrap_err();
+            assert!(matches!(error, PartError::Packed), "{error}");
+        };
+        refused(plain().set_compression(Compression::ZSTD(ZstdLevel::default())).build());
+        refused(plain().set_compression(Compression::SNAPPY).build());
+        refused(plain().set_dictionary_enabled(true).build());
+        for encoding in [Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY] {
+            refused(plain().set_column_encoding("encodings".into(), encoding).build());
+        }
+        let bytes = packed(plain().build(), &[7; 100], 64);
+        assert_eq!(read(bytes).unwrap().1.len(), 64);
+        let long = KeyValue::new("x".to_owned(), "y".repeat(FOOTER_BYTES as usize));
+        refused(plain().set_key_value_metadata(Some(vec![long])).build());
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 mod backup;
 mod certificates;
 pub mod command;
+mod descriptors;
 mod doctor;
 mod error;
 mod gc;
@@ -21,6 +22,7 @@ mod parts;
 mod project;
 mod release;
 mod revocations;
+mod room;
 mod run;
 mod store;
 mod tickets;
@@ -47,6 +49,7 @@ use log::Log;
 use parts::Parts;
 pub use parts::PartsAt;
 use project::Project;
+use room::Room;
 pub use store::Database;
 use store::Store;
 use tickets::Tickets;
@@ -113,12 +116,13 @@ pub struct Linkage {
     project: Project,
     store: Store,
     parts: Parts,
+    room: Room,
     log: Log,
     indexes: Indexes,
     clock: Clock,
     tickets: Tickets,
     wake: Wake,
-    pace: http::Pace,
+    rate: http::Rate,
     /// Held from before an index is built until the books and this server agree on it: two that build one batch's index
     /// would spoil each other's files, and one that tidies up would take what another has just built.
     indexing: tokio::sync::Mutex<()>,
@@ -127,6 +131,7 @@ pub struct Linkage {
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
+    descriptors::raise_limit();
     let project = Project::load(&config.manifest)?;
     project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
     let Places { data, database, parts, parts_config } = &config.places;
@@ -142,12 +147,13 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         store,
         log,
         parts: Parts::open(parts, parts_config.as_deref())?,
+        room: Room::default(),
         indexes: Indexes::open_folder(data.join("index"))?,
         project,
         clock,
         tickets: Tickets::default(),
         wake: Wake::default(),
-        pace: http::Pace::new(config.rate),
+        rate: http::Rate::new(config.rate),
         indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
     });

@@ -14,7 +14,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, WriteMultipart};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use url::{Host, Url};
 
 use super::error::{ServerError, ServerResult};
@@ -22,9 +21,6 @@ use crate::failure::{Failure, Outcome};
 use crate::keyfile;
 use crate::staging::private_folder;
 
-/// Memory for parts that are arriving or being checked, in units of [`UNIT`].
-const ROOM: u32 = 1024;
-const UNIT: u64 = 1 << 20;
 /// Larger parts go to a bucket in pieces of this size, each of which is tried again by itself.
 const PIECE: usize = 8 << 20;
 /// For one request to a bucket, a piece or a part.
@@ -72,7 +68,6 @@ pub struct Parts {
     store: Box<dyn ObjectStore>,
     /// A part larger than a piece goes there in pieces.
     in_pieces: bool,
-    room: Semaphore,
 }
 
 impl Parts {
@@ -89,13 +84,7 @@ impl Parts {
                 (Box::new(PrefixStore::new(store, prefix.as_str())), true)
             }
         };
-        Ok(Self { store, in_pieces, room: Semaphore::new(ROOM as usize) })
-    }
-
-    /// Waits until there is memory for `bytes` more; holding the permit keeps it.
-    pub async fn room(&self, bytes: u64) -> SemaphorePermit<'_> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(ROOM).clamp(1, ROOM);
-        self.room.acquire_many(units).await.expect("the semaphore is never closed")
+        Ok(Self { store, in_pieces })
     }
 
     /// Whole or not at all; storing the same part again changes nothing.

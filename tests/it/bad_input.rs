@@ -341,7 +341,7 @@ fn gb18030_separators_and_stdin_are_read() {
 }
 
 /// The same rows as Parquet: text columns, a number and a missing value.
-fn parquet(path: &std::path::Path) {
+pub fn parquet(path: &std::path::Path) {
     use std::sync::Arc;
 
     use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};

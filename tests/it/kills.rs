@@ -18,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(40);
 on_both_stores! { killed_at_any_moment_all_goes_on_and_nothing_is_lost }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -82,8 +82,12 @@ impl Journey<'_> {
     }
 }
 
+/// A number that the environment sets.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("HEDUI_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let wanted = number("HEDUI_KILLS").map_or(KILLS, |kills| u32::try_from(kills).unwrap());
     println!("HEDUI_SEED={seed}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query};
+use axum::extract::{ConnectInfo, Path, Query};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -15,7 +15,8 @@ use hedui_protocol::sign::{Purpose, Signed};
 
 use super::State;
 use super::body::{self, not_found};
-use super::caller::Agency;
+use super::caller::{Agency, Caller};
+use super::pace::too_slow;
 use super::problem::Problem;
 use super::receipts::Logged;
 use super::wait::Wait;
@@ -80,6 +81,7 @@ async fn get_batch(
 async fn put_part(
     linkage: State,
     Agency(agency): Agency,
+    ConnectInfo(caller): ConnectInfo<Caller>,
     Path((batch, number)): Path<(String, u32)>,
     body: Body,
 ) -> Result<Json<Stored>, Problem> {
@@ -87,7 +89,7 @@ async fn put_part(
     let (header, status) = status(&linkage, &agency, batch).await?;
     let info = header.parts.get(number as usize).cloned().ok_or_else(not_found)?;
     // parts that are under way may together fill only so much memory
-    let _room = linkage.parts.room(info.bytes).await;
+    let _room = linkage.room.take(&caller.organisation, info.bytes).await;
     let bytes = whole(body, &info).await?;
     let (shared, name, checked) = (Arc::clone(&linkage), agency.clone(), bytes.clone());
     let check = move || {
@@ -105,9 +107,12 @@ async fn put_part(
 }
 
 /// The body, up to the length that the header says: not a byte more is read.
-async fn whole(body: Body, info: &PartInfo) -> Result<Bytes, Problem> {
+async fn whole(arriving: Body, info: &PartInfo) -> Result<Bytes, Problem> {
     let most = usize::try_from(info.bytes).expect("checked when the batch was created");
-    axum::body::to_bytes(body, most).await.map_err(|_| {
+    axum::body::to_bytes(arriving, most).await.map_err(|error| {
+        if too_slow(&error) {
+            return body::slow();
+        }
         let detail = format!("part {} is longer than the batch header says, or ended early", info.number);
         Document::new(ProblemKind::PartMismatch, detail).into()
     })

@@ -1,23 +1,42 @@
 //! Bodies: read within their limit, parsed once; what does not parse is told by its place, never by its content.
 
-use axum::body::Bytes;
+use std::sync::Arc;
+
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Path, Request};
+use axum::extract::{ConnectInfo, FromRef, FromRequest, Path, Request};
 use axum::http::StatusCode;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use serde::de::DeserializeOwned;
 
+use super::caller::Caller;
+use super::pace::too_slow;
 use super::problem::Problem;
+use crate::server::Linkage;
 use crate::server::error::ServerError;
+
+/// The largest JSON body; a part may be as long as its batch header says.
+pub const JSON_BYTES: u64 = 256 << 20;
 
 /// A JSON body.
 pub struct Json<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T>
+where
+    Arc<Linkage>: FromRef<S>,
+{
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Raw::from_request(request, state).await?.0;
+        let linkage = Arc::<Linkage>::from_ref(state);
+        let length = request.body().size_hint().upper().unwrap_or(JSON_BYTES);
+        if length > JSON_BYTES {
+            return Err(too_large());
+        }
+        let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| info.0.clone()).unwrap_or_default();
+        // bodies that are under way may together fill only so much memory; one that does not tell its length may be the largest
+        let _room = linkage.room.take(&caller.organisation, length).await;
+        let bytes = whole(request, state).await?;
         // a large body must not hold up everybody else's requests
         let parsed = tokio::task::spawn_blocking(move || parse_json(&bytes)).await.map_err(ServerError::failed)?;
         Ok(Self(parsed?))
@@ -31,21 +50,21 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Document> {
     })
 }
 
-/// A body as it came.
-pub struct Raw(pub Bytes);
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ if too_slow(&rejection) => slow(),
+        _ => Problem(Document::new(ProblemKind::Malformed, "the body ended before it was whole")),
+    })
+}
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
-    type Rejection = Problem;
+fn too_large() -> Problem {
+    Problem(Document::new(ProblemKind::TooLarge, "the body is larger than this route takes"))
+}
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection: BytesRejection| {
-            let (kind, detail) = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => (ProblemKind::TooLarge, "the body is larger than this route takes"),
-                _ => (ProblemKind::Malformed, "the body ended before it was whole"),
-            };
-            Problem(Document::new(kind, detail))
-        })
-    }
+/// The line may be bad: the same may be sent again.
+pub fn slow() -> Problem {
+    Problem(Document::new(ProblemKind::Internal, "the body came too slowly"))
 }
 
 /// An id of the path; one that does not read names nothing that is there.

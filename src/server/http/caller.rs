@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::request::Parts;
-use axum::serve::IncomingStream;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::parse_x509_certificate;
 use x509_parser::x509::AttributeTypeAndValue;
 
-use super::listener::{Peer, TlsListener};
+use super::listener::Peer;
 use super::problem::Problem;
 use crate::server::Linkage;
 
@@ -23,15 +21,12 @@ pub struct Caller {
     peer: Peer,
 }
 
-impl Connected<IncomingStream<'_, TlsListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        let peer = stream.remote_addr();
-        let caller = peer.0.first().map(|certificate| Self::of(certificate)).unwrap_or_default();
-        Self { peer: peer.clone(), ..caller }
-    }
-}
-
 impl Caller {
+    pub fn of_peer(peer: Peer) -> Self {
+        let caller = peer.0.first().map(|certificate| Self::of(certificate)).unwrap_or_default();
+        Self { peer, ..caller }
+    }
+
     /// Nobody, where the certificate does not read.
     fn of(certificate: &[u8]) -> Self {
         let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Self::default() };

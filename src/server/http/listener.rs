@@ -1,21 +1,24 @@
-//! Accepts TLS connections. Handshakes run beside one another: a slow client delays nobody.
+//! Accepts TLS connections. Handshakes run beside one another, and only so many: a slow client delays nobody.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::caller::Caller;
+use super::connection;
+use super::crowd::{Crowd, Most, Stranger};
+use super::tally::Tally;
 use crate::failure::{Failure, Outcome};
 use crate::server::certificates::Current;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes under way at once.
-const HANDSHAKES: usize = 256;
 
 /// Who is at the other end: the certificates that the handshake verified, its own first.
 #[derive(Clone, Debug, Default)]
@@ -23,68 +26,104 @@ pub struct Peer(pub Arc<[CertificateDer<'static>]>);
 
 pub struct TlsListener {
     address: SocketAddr,
-    accepted: mpsc::Receiver<(TlsStream<TcpStream>, Peer)>,
+    listener: TcpListener,
+    door: Door,
+}
+
+/// What every connection passes.
+#[derive(Clone)]
+struct Door {
+    certificates: Current,
+    crowd: Crowd,
+    told: Arc<Told>,
+}
+
+/// What is told of no more than once in a while.
+#[derive(Default)]
+struct Told {
+    crowded: Tally,
+    slow: Tally,
+    too_many: Tally,
 }
 
 impl TlsListener {
-    pub async fn bind(address: SocketAddr, certificates: Current) -> Outcome<Self> {
+    pub async fn bind(address: SocketAddr, certificates: Current, most: Most) -> Outcome<Self> {
         let refuse = |e: std::io::Error| Failure::refused(format!("cannot listen on {address}: {e}"));
         let listener = TcpListener::bind(address).await.map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
-        let (ready, accepted) = mpsc::channel(64);
-        tokio::spawn(accept(listener, certificates, ready));
-        Ok(Self { address, accepted })
+        let door = Door { certificates, crowd: Crowd::new(most), told: Arc::default() };
+        Ok(Self { address, listener, door })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-}
 
-async fn accept(listener: TcpListener, certificates: Current, ready: mpsc::Sender<(TlsStream<TcpStream>, Peer)>) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(e) => {
-                // too many open files, for one: wait until some are closed
-                tracing::warn!("A connection could not be accepted: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let tls = TlsAcceptor::from(Arc::clone(&certificates.borrow().side.config));
-        let ready = ready.clone();
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                    let peer = Peer(chain.iter().map(|certificate| certificate.clone().into_owned()).collect());
-                    drop(permit);
-                    let _ = ready.send((stream, peer)).await;
+    /// Serves until it is told to stop, and what is under way then until its end.
+    pub async fn serve(self, routes: Router, stop: watch::Receiver<bool>) {
+        let (open, mut all_closed) = mpsc::channel::<()>(1);
+        let mut stopped = stop.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stopped.wait_for(|stop| *stop) => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) => {
+                    // too many open files, for one: wait until some are closed
+                    tracing::warn!("A connection could not be accepted: {e}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
-                Ok(Err(e)) => tracing::info!("A TLS handshake failed: {e}"),
-                Err(_) => tracing::info!("A TLS handshake took too long"),
+            };
+            let (stranger, crowded) = self.door.crowd.stranger();
+            if crowded && let Some(count) = self.door.told.crowded.count(Instant::now()) {
+                tracing::warn!("Connections were closed in their handshake, to make room for others: {count}");
             }
-        });
+            let (door, routes, stop, open) = (self.door.clone(), routes.clone(), stop.clone(), open.clone());
+            tokio::spawn(async move {
+                door.pass(stream, stranger, routes, stop).await;
+                drop(open);
+            });
+        }
+        drop((open, self.listener));
+        all_closed.recv().await;
     }
 }
 
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = Peer;
-
-    async fn accept(&mut self) -> (Self::Io, Peer) {
-        match self.accepted.recv().await {
-            Some(accepted) => accepted,
-            // the accepting task ends with the runtime
-            None => std::future::pending().await,
-        }
+impl Door {
+    async fn pass(self, stream: TcpStream, stranger: Stranger, routes: Router, stop: watch::Receiver<bool>) {
+        let Some(stream) = self.handshake(stream, stranger).await else { return };
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let caller = Caller::of_peer(Peer(chain));
+        let Some(guest) = self.crowd.guest(&caller.organisation) else {
+            if let Some(count) = self.told.too_many.count(Instant::now()) {
+                tracing::warn!("Connections were closed, their organisation or all have too many: {count}");
+            }
+            return;
+        };
+        connection::serve(stream, caller, routes, stop).await;
+        drop(guest);
     }
 
-    fn local_addr(&self) -> std::io::Result<Peer> {
-        Ok(Peer::default())
+    async fn handshake(&self, stream: TcpStream, mut stranger: Stranger) -> Option<TlsStream<TcpStream>> {
+        let tls = TlsAcceptor::from(Arc::clone(&self.certificates.borrow().side.config));
+        let _ = stream.set_nodelay(true);
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)) => shaken,
+            _ = &mut stranger.must_go => return None,
+        };
+        match shaken {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(e)) => tracing::info!("A TLS handshake failed: {e}"),
+            Err(_) => {
+                if let Some(count) = self.told.slow.count(Instant::now()) {
+                    tracing::info!("TLS handshakes took too long: {count}");
+                }
+            }
+        }
+        None
     }
 }

@@ -5,6 +5,8 @@ mod batches;
 mod body;
 mod caller;
 mod commissions;
+mod connection;
+mod crowd;
 mod forms;
 mod listener;
 mod log;
@@ -13,11 +15,13 @@ mod operator;
 mod pace;
 mod problem;
 mod project;
+mod rate;
 mod receipts;
+mod tally;
 mod trust;
 mod wait;
 
-pub use pace::Pace;
+pub use rate::Rate;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +33,12 @@ use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use tokio::sync::watch;
 
-use self::caller::Caller;
+use self::crowd::Most;
 use self::listener::TlsListener;
 use self::problem::Problem;
-use super::{Addresses, Config, Linkage};
-use crate::failure::{Failure, Outcome};
+use super::{Addresses, Config, Linkage, descriptors};
+use crate::failure::Outcome;
 
-/// The largest JSON body; a part may be as long as its batch header says.
-const JSON_BYTES: usize = 256 << 20;
 /// Longest time for one request, its body included.
 const TIMEOUT: Duration = Duration::from_secs(100);
 
@@ -45,11 +47,12 @@ type State = axum::extract::State<Arc<Linkage>>;
 /// Serves parties and operator until SIGINT or SIGTERM.
 pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&Addresses)) -> Outcome {
     let certificates = config.certificates.clone().follow()?;
+    let most = Most::of_parties(descriptors::allowed());
     let parties = match config.role.answers_parties() {
-        true => Some(TlsListener::bind(config.listen, certificates.clone()).await?),
+        true => Some(TlsListener::bind(config.listen, certificates.clone(), most).await?),
         false => None,
     };
-    let operator = TlsListener::bind(config.operator_listen, certificates.clone()).await?;
+    let operator = TlsListener::bind(config.operator_listen, certificates.clone(), Most::OF_OPERATOR).await?;
     let addresses = Addresses { parties: parties.as_ref().map(TlsListener::address), operator: operator.address() };
     if let Some(address) = addresses.parties {
         tracing::info!("Serving parties on {address}");
@@ -67,31 +70,22 @@ pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&A
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let trusted = |routes: Router| routes.layer(from_fn_with_state(certificates.clone(), trust::still));
-    let party_routes = trusted(party_routes(Arc::clone(&linkage))).into_make_service_with_connect_info::<Caller>();
-    let operator_routes = trusted(operator::routes(linkage)).into_make_service_with_connect_info::<Caller>();
-    let both = async {
-        let until_stopped = until(stopped.clone());
-        let parties = async {
-            match parties {
-                Some(parties) => axum::serve(parties, party_routes).with_graceful_shutdown(until_stopped).await,
-                None => {
-                    until_stopped.await;
-                    Ok(())
-                }
-            }
-        };
-        let operator = axum::serve(operator, operator_routes).with_graceful_shutdown(until(stopped.clone()));
-        tokio::try_join!(parties, operator.into_future())
+    let party_routes = trusted(party_routes(Arc::clone(&linkage)));
+    let operator_routes = trusted(operator::routes(linkage));
+    let parties = async {
+        match parties {
+            Some(parties) => parties.serve(party_routes, stopped.clone()).await,
+            None => until(stopped.clone()).await,
+        }
     };
+    let both = async { tokio::join!(parties, operator.serve(operator_routes, stopped.clone())) };
     // clients that keep their connections open do not keep the server
     let patience = async {
         until(stopped.clone()).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
     };
-    tokio::select! {
-        served = both => served.map(drop).map_err(|e| Failure::refused(format!("cannot serve: {e}"))),
-        () = patience => Ok(()),
-    }
+    tokio::select! { _ = both => {}, () = patience => {} }
+    Ok(())
 }
 
 fn party_routes(linkage: Arc<Linkage>) -> Router {
@@ -102,10 +96,11 @@ fn party_routes(linkage: Arc<Linkage>) -> Router {
         .merge(answers::routes())
         .merge(notices::routes())
         .merge(log::routes())
-        .layer(DefaultBodyLimit::max(JSON_BYTES))
+        .layer(DefaultBodyLimit::max(body::JSON_BYTES as usize))
+        .layer(from_fn(pace::paced))
         .layer(from_fn(in_time))
         .layer(from_fn_with_state(Arc::clone(&linkage), receipts::receipted))
-        .layer(from_fn_with_state(Arc::clone(&linkage), pace::paced))
+        .layer(from_fn_with_state(Arc::clone(&linkage), rate::limited))
         .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
         .with_state(linkage)
 }

@@ -1,115 +1,83 @@
-//! How fast one organisation may ask: so many requests a second on average, and some more at once.
+//! Bodies that come too slowly are cut off: who drips keeps a connection and its memory from nobody for long.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::error::Error;
+use std::fmt;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::HeaderValue;
-use axum::http::header::RETRY_AFTER;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
-use hedui_protocol::log::Event;
-use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use axum::response::Response;
+use tokio::time::{Instant, Sleep};
 
-use super::caller::Caller;
-use super::problem::Problem;
-use crate::server::Linkage;
+/// A body may take this long whatever its length, from when it is first asked for,
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// and must come at least this fast, bytes a second, beyond that.
+const PACE: u64 = 16 << 10;
 
-/// Seconds' worth of requests that may come at once.
-const BURST: f64 = 4.0;
-/// An organisation that goes on too fast is told of in the log so often.
-const TELL: Duration = Duration::from_secs(60);
+/// The body was cut off; its client may be on a bad line, and send it again.
+#[derive(Debug)]
+struct TooSlow;
 
-pub struct Pace {
-    per_second: f64,
-    buckets: Mutex<HashMap<String, Bucket>>,
-}
-
-struct Bucket {
-    left: f64,
-    at: Instant,
-    told: Option<Instant>,
-}
-
-/// What is to be done with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Now,
-    Later { tell: bool },
-}
-
-impl Pace {
-    pub fn new(per_second: u32) -> Self {
-        Self { per_second: f64::from(per_second), buckets: Mutex::default() }
-    }
-
-    fn turn(&self, organisation: &str, now: Instant) -> Turn {
-        let most = self.per_second * BURST;
-        let mut buckets = self.buckets.lock().expect("no holder of the lock panics");
-        if !buckets.contains_key(organisation) {
-            buckets.insert(organisation.to_owned(), Bucket { left: most, at: now, told: None });
-        }
-        let bucket = buckets.get_mut(organisation).expect("it was just put there");
-        bucket.left = (bucket.left + now.duration_since(bucket.at).as_secs_f64() * self.per_second).min(most);
-        bucket.at = now;
-        if bucket.left >= 1.0 {
-            bucket.left -= 1.0;
-            return Turn::Now;
-        }
-        let tell = bucket.told.is_none_or(|told| now.duration_since(told) >= TELL);
-        if tell {
-            bucket.told = Some(now);
-        }
-        Turn::Later { tell }
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body came too slowly")
     }
 }
 
-/// Lets a request through, or has it come again.
-pub async fn paced(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
-    let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| info.0.clone()).unwrap_or_default();
-    let Turn::Later { tell } = linkage.pace.turn(&caller.organisation, Instant::now()) else {
-        return next.run(request).await;
-    };
-    let kind = ProblemKind::TooManyRequests;
-    if tell {
-        tracing::warn!("An organisation asks faster than `--rate` allows; it is told to wait");
-        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let event = Event::Refused {
-            organisation: caller.organisation,
-            role: caller.role,
-            request: format!("{} {path}", request.method()),
-            problem: kind.uri().to_owned(),
-            commission: None,
-            subjects: None,
-        };
-        if let Err(error) = linkage.store.note(event, linkage.clock.now()).await {
-            return Problem(error.into_problem()).into_response();
-        }
-    }
-    let detail = format!("more than {} requests a second come from this organisation", linkage.pace.per_second);
-    let mut response = Problem(Document::new(kind, detail)).into_response();
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+impl Error for TooSlow {}
+
+/// Whether this is why a body did not become whole.
+pub fn too_slow(error: &(dyn Error + 'static)) -> bool {
+    error.is::<TooSlow>() || error.source().is_some_and(too_slow)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+pub async fn paced(request: Request, next: Next) -> Response {
+    next.run(request.map(|body| Body::new(Paced { body, clock: None, bytes: 0 }))).await
+}
 
-    #[test]
-    fn one_organisation_is_slowed_down_and_others_are_not() {
-        let (pace, start) = (Pace::new(10), Instant::now());
-        let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        for _ in 0..40 {
-            assert_eq!(pace.turn("a", start), Turn::Now);
+struct Paced {
+    body: Body,
+    /// When it was first asked for, and when it ends.
+    clock: Option<(Instant, Pin<Box<Sleep>>)>,
+    bytes: u64,
+}
+
+impl HttpBody for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(|frame| frame.data_ref())
+            {
+                this.bytes += data.len() as u64;
+            }
+            return Poll::Ready(frame);
         }
-        assert_eq!(pace.turn("a", start), Turn::Later { tell: true });
-        assert_eq!(pace.turn("a", start), Turn::Later { tell: false });
-        assert_eq!(pace.turn("b", start), Turn::Now);
-        assert_eq!(pace.turn("a", after(100)), Turn::Now);
-        assert_eq!(pace.turn("a", after(100)), Turn::Later { tell: false });
-        assert_eq!((0..50).filter(|_| pace.turn("a", after(60_100)) == Turn::Now).count(), 40);
-        assert_eq!(pace.turn("a", after(60_100)), Turn::Later { tell: false });
+        let (since, end) = this.clock.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(tokio::time::sleep_until(now + AT_ONCE)))
+        });
+        let until = *since + AT_ONCE + Duration::from_millis(this.bytes * 1000 / PACE);
+        if until != end.deadline() {
+            end.as_mut().reset(until);
+        }
+        end.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(TooSlow))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
