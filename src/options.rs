@@ -91,8 +91,8 @@ pub struct ServerAddress {
 impl ServerAddress {
     pub fn client(&self, manifest: &Manifest) -> Outcome<crate::transport::client::Client> {
         let beside = || self.tls.tls_cert.with_extension("receipts.jsonl");
-        let witness =
-            crate::transport::witness::Witness::open(&self.receipts.clone().unwrap_or_else(beside), manifest)?;
+        let receipts = self.receipts.clone().unwrap_or_else(beside);
+        let witness = || crate::transport::witness::Witness::open(&receipts, manifest);
         let (identity, patience) = (self.tls.identity(), Duration::from_secs(self.wait));
         crate::transport::client::Client::new(&self.server, &identity, patience, witness)
     }

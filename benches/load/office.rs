@@ -74,7 +74,7 @@ impl Office {
         let rows = table.next_rows(20_000).unwrap();
         let people = rows.iter().map(|row| columns.cells(row).into_iter().map(str::to_owned).collect()).collect();
         let witness = Witness::open(&city.path("pki/office.receipts.jsonl"), &manifest).unwrap();
-        let client = Client::new(&server.url, &city.identity(OFFICE), Duration::from_secs(60), witness).unwrap();
+        let client = Client::new(&server.url, &city.identity(OFFICE), Duration::from_secs(60), || Ok(witness)).unwrap();
         Self {
             key: SigningKey::try_from(std::fs::read(city.path("office.key")).unwrap().as_slice()).unwrap(),
             encoders: AGENCIES.map(encoder).into(),

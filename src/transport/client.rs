@@ -39,9 +39,15 @@ enum Miss {
 }
 
 impl Client {
-    pub fn new(base: &str, identity: &Identity, patience: Duration, witness: Witness) -> Outcome<Self> {
+    /// `witness` is asked for once the certificate is there: a mistyped name begins no file of receipts.
+    pub fn new(
+        base: &str,
+        identity: &Identity,
+        patience: Duration,
+        witness: impl FnOnce() -> Outcome<Witness>,
+    ) -> Outcome<Self> {
         let http = connection(base, identity)?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, witness: Arc::new(witness), patience })
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), http, witness: Arc::new(witness()?), patience })
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Outcome<A> {

@@ -107,7 +107,7 @@ fn client(project: &Project, server: &Server, party: &str) -> Client {
     };
     let manifest = Manifest::parse(&std::fs::read(project.path("manifest.toml")).unwrap()).unwrap();
     let witness = Witness::open(&project.path(&format!("{party}.receipts.jsonl")), &manifest).unwrap();
-    Client::new(&server.parties, &identity, Duration::from_secs(10), witness).unwrap()
+    Client::new(&server.parties, &identity, Duration::from_secs(10), || Ok(witness)).unwrap()
 }
 
 #[test]
