@@ -23,6 +23,7 @@ mod over_time;
 mod pairing;
 mod postgres;
 mod readme;
+mod reference;
 mod release_rules;
 mod schemas;
 mod shared_stores;
