@@ -193,8 +193,9 @@ impl City {
         writeln!(out, "{header},household_no,relation,consent_no,consent_scope,consent_status").unwrap();
         for (number, row) in rows.take(subjects).enumerate() {
             // the other half has other phones, dates and numbers: nobody has them
-            let row = if number % 2 == 0 { row } else { row.replace(['3', '7'], "1") };
-            writeln!(out, "{row},H{number},本人,SQ{number},a1 a2 a3 a4,valid").unwrap();
+            let (id, cells) = row.split_once(',').unwrap();
+            let cells = if number % 2 == 0 { cells.to_owned() } else { cells.replace(['3', '7'], "1") };
+            writeln!(out, "{id},{cells},H{number},本人,SQ{number},a1 a2 a3 a4,valid").unwrap();
         }
         path.to_str().unwrap().to_owned()
     }
