@@ -72,17 +72,20 @@ pub struct Desk<'d> {
 impl Desk<'_> {
     /// The household's commission; none where nobody in it may be asked about.
     pub fn commission(&self, household: &Household) -> Outcome<Option<Commission>> {
+        let asked = household.members.par_iter().map(|member| match &member.agencies {
+            Ok(agencies) => self.subject(member, agencies).map(Ok),
+            Err(reason) => Ok(Err(*reason)),
+        });
         let mut subjects = Vec::new();
         let mut people = Vec::new();
-        for member in &household.members {
-            let standing = match &member.agencies {
-                Ok(agencies) => {
-                    let subject = self.subject(member, agencies)?;
+        for (member, asked) in household.members.iter().zip(asked.collect::<Outcome<Vec<_>>>()?) {
+            let standing = match asked {
+                Ok(subject) => {
                     let id = subject.subject;
                     subjects.push(subject);
                     Standing::Subject(id)
                 }
-                Err(reason) => Standing::Excluded(*reason),
+                Err(reason) => Standing::Excluded(reason),
             };
             let (row_id, relation, cells) = (member.row_id.clone(), member.relation.clone(), member.cells.clone());
             people.push(Person { row_id, relation, cells, standing });
@@ -153,14 +156,16 @@ impl Desk<'_> {
 
     /// The request to send: the ticket, and the encodings that it binds, derived again; without them where they follow in parts.
     pub fn request(&self, commission: &Commission) -> Outcome<CommissionRequest> {
-        let encodings = if parts(commission) > 1 { Vec::new() } else { self.part(commission, 0)? };
+        let encodings = match parts(commission) {
+            0 | 1 => self.part(commission, &ticket_of(commission)?, 0)?,
+            // they follow
+            _ => Vec::new(),
+        };
         Ok(CommissionRequest { basis: Basis::of(self.manifest), ticket: commission.ticket.clone(), encodings })
     }
 
     /// SPEC 11.5  The encodings of one part's subjects, in the ticket's order, which is that of the commission's people.
-    pub fn part(&self, commission: &Commission, part: usize) -> Outcome<Vec<SubjectEncodings>> {
-        let ticket: Ticket = serde_json::from_slice(&commission.ticket.bytes)
-            .map_err(|_| Failure::refused("the office's journal holds a ticket that does not read"))?;
+    pub fn part(&self, commission: &Commission, ticket: &Ticket, part: usize) -> Outcome<Vec<SubjectEncodings>> {
         let subject = |person: &Person| matches!(person.standing, Standing::Subject(_));
         let asked = commission.people.iter().filter(|person| subject(person)).zip(&ticket.subjects);
         let own: Vec<(&Person, &Subject)> = asked.skip(part * PART_SUBJECTS).take(PART_SUBJECTS).collect();
@@ -171,6 +176,12 @@ impl Desk<'_> {
         });
         Ok(encoded.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect())
     }
+}
+
+/// The ticket that a commission was prepared with.
+pub fn ticket_of(commission: &Commission) -> Outcome<Ticket> {
+    serde_json::from_slice(&commission.ticket.bytes)
+        .map_err(|_| Failure::refused("the office's journal holds a ticket that does not read"))
 }
 
 /// Parts in which a commission's encodings are sent.

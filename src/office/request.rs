@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::StateFolder;
-use super::commission::{AskedItem, Desk, Encoders, parts};
+use super::commission::{AskedItem, Desk, Encoders, parts, ticket_of};
 use super::household::{self, Household, ListColumns};
 use super::journal::{Commission, Journal, Stage};
 use crate::clock::Clock;
@@ -235,10 +235,12 @@ async fn file_one(client: &Client, desk: &Desk<'_>, commission: &Commission) -> 
     // a large commission's encodings follow in parts; those that came before an interruption are there
     let progress = terminal::bar(parts(commission) as u64, "sending parts");
     progress.inc(parts(commission).saturating_sub(status.missing.len()) as u64);
-    let sends = status.missing.iter().map(|part| {
+    let ticket = if status.missing.is_empty() { None } else { Some(ticket_of(commission)?) };
+    let sends = ticket.iter().flat_map(|ticket| status.missing.iter().map(move |part| (ticket, *part)));
+    let sends = sends.map(|(ticket, part)| {
         let progress = &progress;
         async move {
-            let encodings = desk.part(commission, *part as usize)?;
+            let encodings = desk.part(commission, ticket, part as usize)?;
             let path = format!("/v1/commissions/{}/encodings/{part}", commission.commission);
             let _: CommissionStatus = client.put_json(&path, &encodings).await?;
             progress.inc(1);

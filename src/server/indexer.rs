@@ -49,13 +49,15 @@ pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader)
         let mut rows = Vec::new();
         for part in &header.parts {
             let (bytes, shape) = (linkage.parts.get(batch, part).await?, linkage.project.manifest.shape());
-            rows.extend(blocking(move || encodings(bytes, &shape)).await?);
+            rows.extend(linkage.background.run(move || encodings(bytes, &shape)).await?);
         }
-        let (ready, most) = blocking(move || {
-            let most = ready.largest_cohort(&rows);
-            Ok((ready, most))
-        })
-        .await?;
+        let (ready, most) = linkage
+            .background
+            .run(move || {
+                let most = ready.largest_cohort(&rows);
+                Ok((ready, most))
+            })
+            .await?;
         return Ok(match oversize(linkage, most) {
             Some(refused) => Built::Refused(refused),
             None => Built::Ready(Arc::new(ready)),
@@ -89,7 +91,7 @@ async fn layer(
 ) -> ServerResult<Result<Arc<Layer>, String>> {
     let (shared, own) = (Arc::clone(linkage), header.clone());
     let folder = linkage.indexes.folder(batch);
-    match blocking(move || shared.indexes.open(batch, &own)).await {
+    match linkage.background.run(move || shared.indexes.open(batch, &own)).await {
         Ok(ready) => return Ok(Ok(ready)),
         Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
         Err(_) => {}
@@ -107,10 +109,13 @@ async fn layer(
             parts.push((part.number, first_row(header, part.number)?, linkage.parts.get(batch, part).await?));
         }
         let maker = Arc::clone(&maker);
-        blocking(move || parts.into_par_iter().try_for_each(|(part, row, bytes)| maker.part(part, row, bytes))).await?;
+        linkage
+            .background
+            .run(move || parts.into_par_iter().try_for_each(|(part, row, bytes)| maker.part(part, row, bytes)))
+            .await?;
     }
     let (to, room, parts) = (partial.clone(), linkage.index_memory, header.parts.len() as u32);
-    let merged = blocking(move || maker.finish(&to, parts, room)).await?;
+    let merged = linkage.background.run(move || maker.finish(&to, parts, room)).await?;
     if let Some(refused) = oversize(linkage, merged.largest_cohort) {
         remove(&partial)?;
         return Ok(Err(refused));
@@ -118,7 +123,7 @@ async fn layer(
     remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
     let (shared, own) = (Arc::clone(linkage), header.clone());
-    blocking(move || shared.indexes.open_new(batch, &own)).await.map(Ok)
+    linkage.background.run(move || shared.indexes.open_new(batch, &own)).await.map(Ok)
 }
 
 /// Forgets what was made of a batch's index that nobody needs any more.
@@ -139,11 +144,6 @@ fn fitting(parts: &[PartInfo], memory: u64) -> usize {
 fn first_row(header: &BatchHeader, part: u32) -> ServerResult<u32> {
     let before: u64 = header.parts[..part as usize].iter().map(|part| u64::from(part.rows)).sum();
     u32::try_from(before).map_err(|_| ServerError::Failed("a batch has more than 2^32 rows".into()))
-}
-
-/// Long work on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> ServerResult<T> + Send + 'static) -> ServerResult<T> {
-    tokio::task::spawn_blocking(work).await.map_err(ServerError::failed)?
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

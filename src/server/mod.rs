@@ -5,6 +5,7 @@
 //! go out; `worker` does queued jobs, beside other servers; `certificates` follows their files; `upkeep` is the operator's,
 //! with `backup`, `doctor` and `gc`.
 
+mod background;
 mod backup;
 mod certificates;
 pub mod command;
@@ -42,6 +43,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::random;
 use crate::staging::{private_folder, write_private};
+use background::Background;
 pub use certificates::CertificateFiles;
 use error::ServerError;
 use indexes::Indexes;
@@ -123,6 +125,7 @@ pub struct Linkage {
     tickets: Tickets,
     wake: Wake,
     rate: http::Rate,
+    background: Background,
     /// Held from before an index is built until the books and this server agree on it: two that build one batch's index
     /// would spoil each other's files, and one that tidies up would take what another has just built.
     indexing: tokio::sync::Mutex<()>,
@@ -154,6 +157,7 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         tickets: Tickets::default(),
         wake: Wake::default(),
         rate: http::Rate::new(config.rate),
+        background: Background::new()?,
         indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
     });

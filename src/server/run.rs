@@ -33,7 +33,7 @@ impl Ready {
             linkage.store.matched_against(ticket.id()).await?.into_iter().collect();
         let mut indexes = BTreeMap::new();
         for agency in ticket.agencies() {
-            // a batch is visible once it is committed: what was filed after that is matched against it
+            // while a further set is indexed, the former one answers
             let index = match linkage.store.set_of(agency).await? {
                 AgencySet::None => None,
                 AgencySet::Indexing => return Ok(None),

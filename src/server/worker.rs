@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Commissions that are matched and stored together.
 const TOGETHER: i64 = 64;
 
+/// Parts of a large commission that are matched together: a few thousand subjects read each index once.
+const PARTS_TOGETHER: usize = 8;
+
 /// Tells a worker that a job was queued.
 #[derive(Default)]
 pub struct Wake {
@@ -245,11 +248,13 @@ async fn in_parts(
     parts: &[u32],
 ) -> ServerResult<()> {
     let (ready, now, mut matches) = (Arc::new(ready), linkage.clock.now(), Vec::new());
-    for part in parts {
-        let encodings = linkage.store.encodings_of_part(commission, *part).await?;
+    for parts in parts.chunks(PARTS_TOGETHER) {
+        let mut encodings = Vec::new();
+        for part in parts {
+            encodings.extend(linkage.store.encodings_of_part(commission, *part).await?);
+        }
         let (shared, ready) = (Arc::clone(linkage), Arc::clone(&ready));
-        let matching = tokio::task::spawn_blocking(move || ready.run(&shared, &encodings, now));
-        matches.extend(matching.await.map_err(ServerError::failed)??);
+        matches.extend(linkage.background.run(move || ready.run(&shared, &encodings, now)).await?);
     }
     let outcome = ready.outcome(matches);
     store(linkage, &[(job.clone(), outcome)], now).await?;

@@ -29,7 +29,7 @@ use crate::server::error::{ServerError, ServerResult};
 use crate::server::store::Leaf;
 
 /// Answers (a subject at an agency) in one page; fewer where slots are large.
-const PAGE: usize = 500;
+const PAGE: usize = 4000;
 const PAGE_BYTES: usize = 8 << 20;
 
 pub fn routes() -> Router<Arc<Linkage>> {

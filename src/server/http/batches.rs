@@ -21,7 +21,6 @@ use super::problem::Problem;
 use super::receipts::Logged;
 use super::wait::Wait;
 use crate::server::Linkage;
-use crate::server::error::ServerError;
 use crate::server::ingest::{PART_BYTES, check_part};
 use crate::server::store::{Commit, Leaf, MOST_DELTAS};
 
@@ -97,7 +96,7 @@ async fn put_part(
         let agency = manifest.agency(&name).expect("an authenticated agency is of the manifest");
         check_part(manifest, agency, &info, &checked)
     };
-    tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    linkage.background.run(check).await?;
     if status.state == BatchState::Open && status.missing.contains(&number) {
         linkage.parts.put(batch, number, bytes).await?;
         linkage.store.note_part(batch, number, linkage.clock.now()).await?;

@@ -152,10 +152,12 @@ async fn put_encodings(
     let parts = parts_of(&ticket);
     let (shared, granted) = (Arc::clone(&linkage), Arc::clone(&ticket));
     let check = move || {
-        let subjects = granted.ticket().subjects.chunks(PART_SUBJECTS).nth(part as usize).ok_or_else(not_found)?;
-        encodings_are_bound(&shared, subjects, &encodings).map(|()| encodings)
+        let Some(subjects) = granted.ticket().subjects.chunks(PART_SUBJECTS).nth(part as usize) else {
+            return Ok(Err(not_found()));
+        };
+        Ok(encodings_are_bound(&shared, subjects, &encodings).map(|()| encodings))
     };
-    let encodings = tokio::task::spawn_blocking(check).await.map_err(ServerError::failed)??;
+    let encodings = linkage.background.run(check).await??;
     linkage.store.put_encodings(commission, part, parts, &encodings).await?;
     linkage.wake.sweep.notify_one();
     status(&linkage, &office, commission).await.map(Json)

@@ -18,7 +18,7 @@ use crate::server::error::{ServerError, ServerResult};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgencySet {
     None,
-    /// A set is committed and not indexed yet.
+    /// The first set is committed and not indexed yet.
     Indexing,
     Indexed(BatchId),
 }
@@ -258,10 +258,10 @@ impl Store {
                 .bind(agency)
                 .fetch_all(&self.pool)
                 .await?;
-        if rows.iter().any(|row| row.get::<&str, _>("state") == "committed") {
-            return Ok(AgencySet::Indexing);
-        }
-        let Some(row) = rows.first() else { return Ok(AgencySet::None) };
+        // the former set answers until the new one can
+        let Some(row) = rows.iter().find(|row| row.get::<&str, _>("state") == "indexed") else {
+            return Ok(if rows.is_empty() { AgencySet::None } else { AgencySet::Indexing });
+        };
         row.get::<&str, _>("batch").parse().map(AgencySet::Indexed).map_err(ServerError::failed)
     }
 

@@ -99,8 +99,8 @@ pub struct AnswerRow {
     pub slot: Vec<u8>,
 }
 
-/// Rows of one INSERT: SQLite takes 32,766 bound values.
-const ROWS: usize = 1000;
+/// Rows of one INSERT. Each value is bound by a search among all names of the statement: many rows cost their square.
+const ROWS: usize = 64;
 /// No encodings: what stays of them once they have served.
 pub(super) const FORGOTTEN: &[u8] = b"[]";
 
@@ -152,6 +152,10 @@ impl Store {
                 keep_answers(tx, &id, agency, &mut rows).await?;
             }
         }
+        // in the order of their key, so that many rows go where those before them went
+        rows.sort_by(|one, other| {
+            (one.subject, &one.agency, one.record).cmp(&(other.subject, &other.agency, other.record))
+        });
         for rows in rows.chunks(ROWS) {
             insert(tx, &id, rows).await?;
         }

@@ -47,7 +47,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/server/store/migrations");
 /// How long a database may be away before a request fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How SQLite is used: what was acknowledged survives a power cut.
-const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+const SQLITE: &str =
+    "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;";
 /// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
 const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 
