@@ -7,6 +7,7 @@ use crate::manifest::Manifest;
 
 /// SPEC 3.4  Stands in every batch header and every commission request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Basis {
     pub manifest: ManifestId,

@@ -15,6 +15,7 @@ pub enum Seen {
 
 /// How sure a match is. The only thing about a pair's likeness that ever leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Band {
     Exact,

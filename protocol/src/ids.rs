@@ -21,6 +21,16 @@ macro_rules! id {
         #[serde(into = "String", try_from = "String")]
         pub struct $name(pub [u8; $bytes]);
 
+        #[cfg(feature = "describe")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($name).into() }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let pattern = format!("^[0-9a-f]{{{}}}$", 2 * $bytes);
+                schemars::json_schema!({ "type": "string", "pattern": pattern, "description": concat!("A ", $what, " in hexadecimal.") })
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

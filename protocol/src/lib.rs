@@ -8,6 +8,8 @@
 pub mod basis;
 mod bytes;
 pub mod decision;
+#[cfg(feature = "describe")]
+pub mod describe;
 pub mod encodings;
 pub mod ids;
 pub mod log;

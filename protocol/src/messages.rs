@@ -12,7 +12,12 @@ use crate::slot::Sealed;
 
 /// Opaque bytes, base64 in JSON; they do not print themselves.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blob(#[serde(with = "base64_bytes")] pub Vec<u8>);
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Blob(
+    #[serde(with = "base64_bytes")]
+    #[cfg_attr(feature = "describe", schemars(with = "crate::describe::Base64"))]
+    pub Vec<u8>,
+);
 
 impl std::fmt::Debug for Blob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,6 +27,7 @@ impl std::fmt::Debug for Blob {
 
 /// `GET /v1/project`: which manifest the server runs, and who has signed it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Project {
     pub manifest: ManifestId,
     pub project: String,
@@ -31,6 +37,7 @@ pub struct Project {
 
 /// `POST /v1/batches`, `GET /v1/batches/{batch}`, `POST …/commit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct BatchStatus {
     pub batch: BatchId,
     pub state: BatchState,
@@ -42,6 +49,7 @@ pub struct BatchStatus {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchState {
     /// Parts may be put.
@@ -60,6 +68,7 @@ pub enum BatchState {
 
 /// `POST /v1/commissions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CommissionRequest {
     /// What the encodings were made under.
@@ -75,6 +84,7 @@ pub const PART_SUBJECTS: usize = 1_000;
 
 /// One subject's encodings for one agency.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubjectEncodings {
     pub subject: SubjectId,
@@ -84,6 +94,7 @@ pub struct SubjectEncodings {
 
 /// `GET /v1/commissions/{commission}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct CommissionStatus {
     pub commission: CommissionId,
     pub state: CommissionState,
@@ -97,6 +108,7 @@ pub struct CommissionStatus {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CommissionState {
     /// Encodings are still to come, in parts.
@@ -108,6 +120,7 @@ pub enum CommissionState {
 
 /// What one agency has said so far, in numbers of subjects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AgencyStatus {
     pub agency: String,
     /// Whether the agency has a committed set to match against.
@@ -125,6 +138,7 @@ pub struct AgencyStatus {
 
 /// `GET /v1/commissions/{commission}/answers?from=N`: a page of subjects, in the ticket's order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AnswerPage {
     pub commission: CommissionId,
     pub answers: Vec<SubjectAnswer>,
@@ -134,6 +148,7 @@ pub struct AnswerPage {
 
 /// The slots of one subject at one agency, one after another (SPEC 11.4).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct SubjectAnswer {
     pub subject: SubjectId,
     pub agency: String,
@@ -142,6 +157,7 @@ pub struct SubjectAnswer {
 
 /// `GET /v1/notices`: matches that the calling agency is asked to answer, commission by commission.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Notices {
     pub notices: Vec<Notice>,
     /// More are waiting; ask again after answering these.
@@ -150,12 +166,14 @@ pub struct Notices {
 
 /// One commission's matches, with the proof of authorisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Notice {
     pub ticket: Signed,
     pub matches: Vec<NoticedMatch>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct NoticedMatch {
     pub subject: SubjectId,
     pub record: RecordId,
@@ -164,12 +182,14 @@ pub struct NoticedMatch {
 
 /// `POST /v1/answers`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
     pub answers: Vec<Answer>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     pub commission: CommissionId,
@@ -181,12 +201,14 @@ pub struct Answer {
 
 /// `POST /v1/answers`: how many were stored; those sent before count again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Stored {
     pub stored: u64,
 }
 
 /// `GET /v1/log?from=N`: entries of the log, and what proves that parties wanted what they say (SPEC 14.6).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct LogPage {
     /// Exact bytes, each JSON, in order; none when there are no more.
     pub entries: Vec<String>,
@@ -200,6 +222,7 @@ pub struct LogPage {
 
 /// What an office signed of a commission.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct CommissionProof {
     pub ticket: Signed,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -90,7 +90,9 @@ impl fmt::Debug for SigningKey {
 
 /// 32 bytes, in base64 where people see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
+#[cfg_attr(feature = "describe", schemars(with = "crate::describe::Base64"))]
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
@@ -138,7 +140,9 @@ impl fmt::Display for PublicKey {
 
 /// 64 bytes, in base64 inside messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
+#[cfg_attr(feature = "describe", schemars(with = "crate::describe::Base64"))]
 pub struct Signature(pub [u8; 64]);
 
 impl From<Signature> for String {
@@ -158,9 +162,11 @@ impl TryFrom<String> for Signature {
 
 /// Exact bytes and the signature over them: what is verified is what is parsed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
     #[serde(with = "crate::messages::base64_bytes")]
+    #[cfg_attr(feature = "describe", schemars(with = "crate::describe::Base64"))]
     pub bytes: Vec<u8>,
     pub signature: Signature,
 }

@@ -51,10 +51,12 @@ pub enum Slot {
 
 /// What an agency sends for one record on match.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sealed {
     pub record: RecordId,
     #[serde(with = "crate::messages::base64_array")]
+    #[cfg_attr(feature = "describe", schemars(with = "crate::describe::Base64"))]
     pub encapsulation: Encapsulation,
     /// One ciphertext for each item that the ticket asks of the agency, in the ticket's order.
     pub items: Vec<crate::messages::Blob>,

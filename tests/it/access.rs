@@ -13,14 +13,14 @@ use crate::journey::files;
 on_both_stores! { nobody_is_let_in_who_should_not_be }
 
 /// A method and a path, and whether it is the operator's.
-struct Route {
-    method: Method,
-    path: String,
+pub struct Route {
+    pub method: Method,
+    pub path: String,
     operators: bool,
 }
 
 /// What the sources route: a route that is added is tried without anybody thinking of it.
-fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<Route> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/http");
     let mut routes = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

@@ -18,6 +18,7 @@ pub const RECEIPT_HEADER: &str = "hedui-receipt";
 
 /// SPEC 14.5  A signed tree, that it continues the one the caller knew, and that what was done stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Receipt {
     /// A signed note.
     pub checkpoint: String,
@@ -31,6 +32,7 @@ pub struct Receipt {
 
 /// An entry, and that it is in the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Inclusion {
     /// The entry's exact bytes: JSON.
     pub entry: String,
