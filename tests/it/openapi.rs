@@ -299,10 +299,10 @@ fn the_running_server_answers_as_it_is_described() {
     project.office("fetch", &server, &[]).done();
     let document = document();
     let journal = std::fs::read_to_string(project.path("state/commissions.jsonl")).unwrap();
-    let filed = journal
+    let mut filed = journal
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["filed"].as_str().map(str::to_owned));
-    let commission = filed.last().unwrap();
+    let commission = filed.next_back().unwrap();
     let signed: Signed = serde_json::from_slice(&std::fs::read(project.path("bank/batch.json")).unwrap()).unwrap();
     assert!(BatchHeader::parse(&signed.bytes).is_ok());
     let batch = hedui_protocol::part::batch_id(&signed).to_string();
