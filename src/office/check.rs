@@ -6,9 +6,9 @@ use clap::Args;
 use hedui_protocol::ticket::Capacity;
 
 use super::fetch;
-use super::journal::{Journal, Stage};
+use super::journal::{Commission, Journal, Stage};
 use super::opening::{AgencyAnswer, Reader};
-use super::report::{HouseholdReport, load_opening_key, report};
+use super::report::{HouseholdReport, latest, load_opening_key, report};
 use super::request::Request;
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -36,13 +36,10 @@ impl Check {
         self.request.file(clock, Some(number)).await?;
         let journal = Journal::open(self.request.state_folder())?;
         let filed = journal.at(Stage::Filed);
-        // the newest comes last where several ask the same
-        let issued = |ticket: &[u8]| {
-            serde_json::from_slice::<hedui_protocol::ticket::Ticket>(ticket).map(|ticket| ticket.issued_at).ok()
-        };
-        let own = filed.iter().filter(|commission| commission.household == *number);
-        let newest = own.max_by_key(|commission| issued(&commission.ticket.bytes));
-        let commission = newest.ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
+        let latest = latest(&filed);
+        let own = |commission: &&Commission| commission.household == *number && latest.contains(&commission.commission);
+        let commission =
+            filed.iter().find(own).ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
         let client = self.request.client(&manifest)?;
         let fetched = fetch::fetch(&client, commission.commission).await?;
         let encoders = self.request.encoders(&manifest)?;

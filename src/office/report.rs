@@ -173,7 +173,7 @@ fn file_safe(number: &str) -> String {
 }
 
 /// The commission that a household's report is of; reports of its earlier ones carry their numbers.
-fn latest(filed: &[Commission]) -> HashSet<CommissionId> {
+pub fn latest(filed: &[Commission]) -> HashSet<CommissionId> {
     let issued = |commission: &Commission| {
         serde_json::from_slice::<Ticket>(&commission.ticket.bytes).map_or(Timestamp::MIN, |ticket| ticket.issued_at)
     };

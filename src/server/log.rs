@@ -82,12 +82,15 @@ impl Log {
     /// to an older state is noticed at the next start.
     pub async fn remember(&self, store: &Store) -> Outcome {
         let tree = store.extract(0, None).await.map_err(Failure::refused)?.tree;
-        if self.written.swap(tree.size, Ordering::Relaxed) == tree.size {
+        if self.written.load(Ordering::Relaxed) == tree.size {
             return Ok(());
         }
         let signed = self.sign(tree);
         store.keep_checkpoint(tree.size, signed.as_str()).await.map_err(Failure::refused)?;
-        replace_private(&self.remembered, signed.as_str().as_bytes())
+        replace_private(&self.remembered, signed.as_str().as_bytes())?;
+        // what failed is tried again
+        self.written.store(tree.size, Ordering::Relaxed);
+        Ok(())
     }
 }
 

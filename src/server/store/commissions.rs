@@ -6,8 +6,8 @@ use hedui_protocol::messages::{CommissionProof, CommissionRequest, CommissionSta
 use hedui_protocol::sign::{Signature, Signed};
 use hedui_protocol::ticket::Granted;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
@@ -161,18 +161,12 @@ impl Store {
 
     /// Forgets what standing commissions that have ended were matched by.
     pub async fn forget_ended(&self, now: Timestamp) -> ServerResult<()> {
-        let ended = "standing = 1 AND expires_at <= $1";
+        let parts = "DELETE FROM encodings WHERE commission IN
+            (SELECT commission FROM commissions WHERE standing = 1 AND expires_at <= $1)";
+        let own = "UPDATE commissions SET encodings = $2 WHERE standing = 1 AND expires_at <= $1 AND encodings <> $2";
         let mut tx = self.write().await?;
-        for forget in [
-            format!("DELETE FROM encodings WHERE commission IN (SELECT commission FROM commissions WHERE {ended})"),
-            format!("UPDATE commissions SET encodings = $2 WHERE {ended} AND encodings <> $2"),
-        ] {
-            let mut query = sqlx::query(AssertSqlSafe(forget.clone())).bind(now.as_second());
-            if forget.contains("$2") {
-                query = query.bind(super::matches::FORGOTTEN);
-            }
-            query.execute(&mut *tx).await?;
-        }
+        sqlx::query(parts).bind(now.as_second()).execute(&mut *tx).await?;
+        sqlx::query(own).bind(now.as_second()).bind(super::matches::FORGOTTEN).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
