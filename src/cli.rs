@@ -60,6 +60,10 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(subcommand)]
     Server(crate::server::command::Verb),
+    /// What two of the linkage operator's people decide together
+    #[cfg(feature = "operator")]
+    #[command(subcommand)]
+    Operator(crate::operator::Verb),
     /// What the linkage server did, proved from its log
     #[cfg(any(feature = "auditor", feature = "server"))]
     #[command(subcommand)]
@@ -83,6 +87,9 @@ enum AuditVerb {
     /// Look whether an exported log is whole, is the one that was signed, and says only what was allowed; exit 0 if so
     #[cfg(feature = "auditor")]
     Verify(crate::audit::Verify),
+    /// Look whether a server's receipt holds, and say what it proves; exit 0 if so
+    #[cfg(feature = "auditor")]
+    Receipt(crate::audit::CheckReceipt),
     /// Find entries of an exported log
     #[cfg(feature = "auditor")]
     Search(crate::audit::Search),
@@ -101,6 +108,8 @@ impl AuditVerb {
             Self::Fetch(fetch) => crate::transport::block_on(fetch.run()),
             #[cfg(feature = "auditor")]
             Self::Verify(verify) => verify.run(),
+            #[cfg(feature = "auditor")]
+            Self::Receipt(receipt) => receipt.run(),
             #[cfg(feature = "auditor")]
             Self::Search(search) => search.run(),
             #[cfg(feature = "auditor")]
@@ -142,6 +151,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Agency(verb) => crate::agency::run(verb, &Clock::System),
         #[cfg(feature = "server")]
         Command::Server(verb) => crate::server::command::run(verb, Clock::System),
+        #[cfg(feature = "operator")]
+        Command::Operator(verb) => crate::operator::run(verb),
         #[cfg(any(feature = "auditor", feature = "server"))]
         Command::Audit(verb) => verb.run(),
         #[cfg(feature = "office")]

@@ -1,7 +1,7 @@
 //! Hedui: a household's means verified without a register of who was checked.
 //!
 //! `docs/ARCHITECTURE.md` is the map. Imports go down only: the door ([`cli`]) opens the houses
-//! (`agency`, `server`, `office`, `audit`), the houses use the street ([`transport`]) and the workshop
+//! (`agency`, `server`, `office`, `operator`, `audit`), the houses use the street ([`transport`]) and the workshop
 //! (`matching`), and everything stands on `hedui_protocol`.
 
 #[cfg(feature = "agency")]
@@ -28,6 +28,8 @@ pub mod logbook;
 pub mod matching;
 #[cfg(feature = "office")]
 pub mod office;
+#[cfg(feature = "operator")]
+pub mod operator;
 pub mod options;
 #[cfg(any(feature = "agency", feature = "office"))]
 pub mod page;

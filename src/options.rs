@@ -1,7 +1,7 @@
 //! Arguments that several commands share, and what they load.
 
 use std::path::{Path, PathBuf};
-#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office", feature = "operator"))]
 use std::time::Duration;
 
 use clap::Args;
@@ -72,7 +72,7 @@ impl TlsFiles {
 
 /// The linkage server and how to reach it.
 #[derive(Args, Clone, Debug)]
-#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office", feature = "operator"))]
 pub struct ServerAddress {
     /// The linkage server, for instance https://linkage.example:8443
     #[arg(long, value_name = "URL")]
@@ -87,7 +87,7 @@ pub struct ServerAddress {
     pub receipts: Option<PathBuf>,
 }
 
-#[cfg(any(feature = "agency", feature = "auditor", feature = "office"))]
+#[cfg(any(feature = "agency", feature = "auditor", feature = "office", feature = "operator"))]
 impl ServerAddress {
     pub fn client(&self, manifest: &Manifest) -> Outcome<crate::transport::client::Client> {
         let beside = || self.tls.tls_cert.with_extension("receipts.jsonl");

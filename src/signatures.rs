@@ -16,8 +16,13 @@ pub fn path_of(manifest: &Path) -> PathBuf {
 pub fn load(manifest: &Path) -> Outcome<Signatures> {
     let path = path_of(manifest);
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| Failure::refused(format!("{}: {}", path.display(), e.message()))),
+        Ok(text) => parse(&text, &path.display().to_string()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Signatures::default()),
         Err(e) => Err(Failure::file("read", &path, &e)),
     }
+}
+
+/// What a file of signatures says; `name` stands in errors.
+pub fn parse(text: &str, name: &str) -> Outcome<Signatures> {
+    toml::from_str(text).map_err(|e| Failure::refused(format!("{name}: {}", e.message())))
 }

@@ -123,6 +123,10 @@ id!(
     TreeHash, 32, "tree hash"
 );
 id!(
+    /// SPEC 15.2  BLAKE3 of the public key of an operator's certificate.
+    KeyHash, 32, "key hash"
+);
+id!(
     /// A check value of the linkage key: says whether two parties hold the same one (SPEC 2.2).
     KeyCheck, 8, "key check"
 );

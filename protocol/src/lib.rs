@@ -5,6 +5,7 @@
 //! boundary: `encode` derives tokens and filters (and includes `clk`, which makes CLKs), `seal` seals
 //! payloads, `open` opens them; the linkage server is built with none of them.
 
+pub mod acts;
 pub mod basis;
 mod bytes;
 pub mod decision;

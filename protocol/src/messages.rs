@@ -25,6 +25,9 @@ impl std::fmt::Debug for Blob {
     }
 }
 
+/// SPEC 11.1  Of a request: the id of the manifest that it is made under. Without it, the one that the server was started with.
+pub const MANIFEST_HEADER: &str = "hedui-manifest";
+
 /// `GET /v1/project`: which manifest the server runs, and who has signed it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -116,6 +119,8 @@ pub enum CommissionState {
     Queued,
     Matched,
     Withdrawn,
+    /// Nothing is left of it; its ticket is not taken again.
+    Erased,
 }
 
 /// What one agency has said so far, in numbers of subjects.

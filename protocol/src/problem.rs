@@ -71,6 +71,8 @@ kinds! {
     TooManyRequests = "urn:hedui:problem:too-many-requests", 429, "Too many requests";
     /// What was asked for will be there later: a commission that is not matched yet.
     NotYet = "urn:hedui:problem:not-yet", 409, "It is not there yet";
+    /// What was asked for was erased, or its project was.
+    Erased = "urn:hedui:problem:erased", 410, "It was erased";
     /// The body is larger than the server takes.
     TooLarge = "urn:hedui:problem:too-large", 413, "The request is too large";
     /// The server's disk is full; nothing was stored.

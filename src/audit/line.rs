@@ -1,5 +1,6 @@
 //! An entry in an auditor's words: who, for which commission, which agencies, which level, when.
 
+use hedui_protocol::acts::{Actor, DataClass};
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::ticket::Asked;
 
@@ -48,7 +49,35 @@ fn words(event: &Event) -> String {
             let people = subjects.map(|count| format!(" about {count} people")).unwrap_or_default();
             format!("REFUSED {organisation} ({role}) {request}{about}{people}: {problem}")
         }
-        Event::Administered { act } => format!("the operator: {act}"),
+        Event::Administered { act } => format!("an operator, beside the server: {act}"),
+        Event::Proposed { by, deed } => {
+            format!("{} wants to {}; another operator is to approve it", actor(by), deed)
+        }
+        Event::Approved { act, by, deed } => format!("{} approved act {act}: {}", actor(by), deed),
+        Event::Erased { act, deed, counts, backups_until } => format!(
+            "act {act} is done ({}): {} batches, {} commissions and {} answers are gone, from backups by {backups_until}",
+            deed, counts.batches, counts.commissions, counts.answers
+        ),
+        Event::Expired { ended, backups_until } => format!(
+            "a term ended ({}): {} batches and {} commissions, from backups by {backups_until}",
+            class(ended.class),
+            ended.batches.len(),
+            ended.commissions.len()
+        ),
+    }
+}
+
+fn actor(actor: &Actor) -> String {
+    format!("{} of {} (key {:.8})", actor.name, actor.organisation, actor.key.to_string())
+}
+
+fn class(class: DataClass) -> &'static str {
+    match class {
+        DataClass::OpenBatches => "batches never committed",
+        DataClass::ReplacedBatches => "replaced batches",
+        DataClass::Answers => "answers",
+        DataClass::Tickets => "tickets",
+        DataClass::Epoch => "this epoch",
     }
 }
 

@@ -1,10 +1,13 @@
 //! The house of the auditor: what the linkage server did, read from its log and proved without it.
 //!
-//! `integrity` looks whether the log is the one that was signed; `rules` whether what it says was allowed.
+//! `integrity` looks whether the log is the one that was signed; `rules` whether what it says was allowed, and `acts`
+//! whether operators did what they did by two.
 
+mod acts;
 mod fetch;
 mod integrity;
 mod line;
+mod receipt;
 mod rules;
 mod search;
 mod verify;
@@ -13,6 +16,7 @@ mod watch;
 use clap::Args;
 
 pub use fetch::Fetch;
+pub use receipt::CheckReceipt;
 pub use search::Search;
 pub use verify::Verify;
 pub use watch::Watch;

@@ -12,9 +12,10 @@ use hedui_protocol::ticket::{Granted, Withdrawal};
 use jiff::Timestamp;
 
 use super::Finding;
+use super::acts::{Acts, Erased};
 
 /// Seconds by which the servers' clocks may differ.
-const SKEW: i64 = 300;
+pub const SKEW: i64 = 300;
 
 /// What the parties signed, and what the log has said so far.
 pub struct Book<'b> {
@@ -24,6 +25,10 @@ pub struct Book<'b> {
     batches: HashMap<BatchId, String>,
     commissions: HashMap<CommissionId, Filed>,
     last: Option<Timestamp>,
+    acts: Acts,
+    erased: Erased,
+    /// Commissions and batches whose proofs were erased before the log was read.
+    unproved: u64,
 }
 
 /// A commission that the log has.
@@ -51,6 +56,9 @@ impl<'b> Book<'b> {
             batches: HashMap::new(),
             commissions: HashMap::new(),
             last: None,
+            acts: Acts::default(),
+            erased: Erased::default(),
+            unproved: 0,
         }
     }
 
@@ -59,6 +67,16 @@ impl<'b> Book<'b> {
         let more = Self::new(self.manifest, tickets, headers);
         self.tickets.extend(more.tickets);
         self.headers.extend(more.headers);
+    }
+
+    /// Looks ahead for what was erased: what it was is proved no more.
+    pub fn foresee<'e>(&mut self, entries: impl Iterator<Item = &'e Entry>) {
+        entries.for_each(|entry| self.erased.read(entry));
+    }
+
+    /// How many commissions and batches could not be proved, for what proves them was erased.
+    pub fn unproved(&self) -> u64 {
+        self.unproved
     }
 
     /// What is wrong with the next entry.
@@ -89,6 +107,15 @@ impl<'b> Book<'b> {
                 self.released(office, *commission, (*from, *to), agencies, entry.at)
             }
             Event::Withdrawn { office, commission } => self.withdrawn(office, *commission),
+            Event::Proposed { by, deed } => {
+                self.acts.proposed(entry.number, by, deed);
+                Ok(())
+            }
+            Event::Approved { act, by, deed } => self.acts.approved(*act, by, deed, entry.at),
+            Event::Erased { act, deed, .. } => self.acts.erased(*act, deed),
+            Event::Expired { ended, .. } => {
+                self.acts.expired(ended, entry.at, |id| self.commissions.get(id).map(|filed| filed.expires_at))
+            }
             Event::Opened { .. } | Event::Refused { .. } | Event::Administered { .. } => Ok(()),
         };
         if let Err((kind, detail)) = checked {
@@ -100,6 +127,10 @@ impl<'b> Book<'b> {
     fn committed(&mut self, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
         self.batches.insert(batch, agency.to_owned());
         let signed = self.headers.get(&batch);
+        if signed.is_none() && self.erased.agency(agency) {
+            self.unproved += 1;
+            return Ok(());
+        }
         let signed = signed.ok_or_else(|| ("unproved-batch", format!("the header of batch {batch} is not here")))?;
         let unproved = |why: &str| ("unproved-batch", format!("batch {batch}: {why}"));
         let party = self.manifest.agency(agency).ok_or_else(|| unproved("its agency is not of the manifest"))?;
@@ -113,10 +144,15 @@ impl<'b> Book<'b> {
 
     fn filed(&mut self, entry: &Entry) -> Checked {
         let Event::CommissionFiled { office, commission, expires_at, .. } = &entry.event else { return Ok(()) };
+        let erased = !self.tickets.contains_key(commission) && self.erased.commission(*commission);
         let granted = self.ticket_of(*commission, entry);
         let ticket = granted.as_ref().ok().cloned();
         let filed = Filed { office: office.clone(), expires_at: *expires_at, withdrawn: false, ticket };
         self.commissions.insert(*commission, filed);
+        if erased {
+            self.unproved += 1;
+            return Ok(());
+        }
         granted.map(drop)
     }
 
@@ -235,8 +271,8 @@ impl<'b> Book<'b> {
 }
 
 /// A stable word, and a sentence.
-type Wrong = (&'static str, String);
-type Checked = Result<(), Wrong>;
+pub type Wrong = (&'static str, String);
+pub type Checked = Result<(), Wrong>;
 
 fn unknown(commission: CommissionId) -> Wrong {
     ("unknown-commission", format!("commission {commission} was never filed"))

@@ -38,6 +38,8 @@ struct Verdict {
     signed: u64,
     /// Checkpoints and receipts that were compared.
     compared: usize,
+    /// Commissions and batches whose proofs were erased before this log was exported: an earlier export has them.
+    erased: u64,
     /// Entries by what they say.
     events: BTreeMap<&'static str, u64>,
     holds: bool,
@@ -56,13 +58,15 @@ impl Verify {
             compared += against(path, &log, &roots, broken, &mut findings)?;
         }
         let mut book = Book::new(&log.manifest, log.book.commissions()?, log.book.batches()?);
+        book.foresee(log.entries.iter().flatten());
         let mut events = BTreeMap::new();
         for entry in log.entries.iter().flatten() {
             findings.extend(book.read(entry));
             *events.entry(entry.event.what()).or_default() += 1;
         }
+        let erased = book.unproved();
         let (manifest, entries, holds) = (log.manifest.id().to_string(), log.lines.len(), findings.is_empty());
-        let verdict = Verdict { manifest, entries, signed, compared, events, holds, findings };
+        let verdict = Verdict { manifest, entries, signed, compared, erased, events, holds, findings };
         if self.json {
             println!("{}", serde_json::to_string(&verdict).expect("a verdict is JSON"));
         } else {
@@ -99,8 +103,8 @@ impl Verify {
 
 /// A line of a party's receipts.
 #[derive(Deserialize)]
-struct Kept {
-    receipt: Receipt,
+pub struct Kept {
+    pub receipt: Receipt,
 }
 
 /// Compares with what somebody has seen; how many things that was.
@@ -143,6 +147,12 @@ fn print(verdict: &Verdict, log: &Exported) {
     println!("entries    {entries}, of which {signed} are signed; {compared} checkpoints compared");
     for (what, count) in &verdict.events {
         println!("           {count:>8} {what}");
+    }
+    if verdict.erased > 0 {
+        println!(
+            "erased     {:>8} tickets and batch headers, before this export: an earlier one proves them",
+            verdict.erased
+        );
     }
     let mut refusals: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
     for entry in log.entries.iter().flatten() {

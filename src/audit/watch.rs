@@ -17,7 +17,7 @@ pub struct Watch {
     /// Seconds between looks
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Tell only what is to be looked at: findings and refusals
+    /// Tell only what is to be looked at: findings, refusals, and what operators do
     #[arg(long)]
     quiet: bool,
 }
@@ -38,6 +38,7 @@ impl Watch {
                 ));
             }
             book.learn(log.book.commissions()?, log.book.batches()?);
+            book.foresee(log.entries.iter().skip(told.len()).flatten());
             for entry in log.entries.iter().skip(told.len()).flatten() {
                 self.tell(entry, &mut book);
             }
@@ -59,7 +60,7 @@ impl Watch {
     }
 
     fn tell(&self, entry: &Entry, book: &mut Book<'_>) {
-        if !self.quiet || entry.event.what() == "refused" {
+        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved") {
             println!("{}", line::of(entry));
         }
         for finding in book.read(entry) {

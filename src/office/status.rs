@@ -82,5 +82,6 @@ fn state_word(state: CommissionState) -> &'static str {
         CommissionState::Queued => "queued",
         CommissionState::Matched => "matched",
         CommissionState::Withdrawn => "withdrawn",
+        CommissionState::Erased => "erased",
     }
 }

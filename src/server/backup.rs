@@ -1,7 +1,14 @@
 //! A backup: a folder with everything that must survive, taken while servers run, and put back into an empty place.
 //!
-//! `database.jsonl` is the database, a row a line; `parts/` the parts of its batches; `backup.json` says what there is, and
-//! holds the first one's hash. Parts are checked against the hashes in their batches' signed headers, coming and going.
+//! `database.jsonl` is the database, a row a line; `parts/` the parts of its batches; `keys.jsonl` the keys of its batches and
+//! commissions, without which their rows and parts are noise; `backup.json` says what there is, and holds the first one's
+//! hash. Parts are checked against the hashes in their batches' signed headers, coming and going.
+//!
+//! What was erased later has no key in a later backup's `keys.jsonl`: put back with that one, it stays erased.
+
+mod keys;
+mod lines;
+mod prune;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,30 +16,52 @@ use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::{BatchId, ContentHash};
-use hedui_protocol::part::BatchHeader;
-use jiff::Timestamp;
+use hedui_protocol::part::{BatchHeader, PartInfo};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::keys::{Keys, KeysFile};
+use self::lines::Line;
 use super::error::{ServerError, ServerResult};
-use super::parts::Parts;
+use super::parts::{Parts, name};
 use super::store::{Database, DumpedRow, Store, Value, header_of};
 use crate::failure::{Failure, Outcome};
+use crate::random;
 use crate::staging::{Staging, private_folder, write_private};
 use crate::terminal;
 
+pub use prune::prune;
+
 const SEAL: &str = "backup.json";
 const ROWS: &str = "database.jsonl";
+const KEYS: &str = "keys.jsonl";
 
 /// Written last: a folder without it is no backup.
 #[derive(Serialize, Deserialize)]
 struct Seal {
     taken_at: Timestamp,
+    /// When its term is over, and it is to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends_at: Option<Timestamp>,
+    /// Names what is sealed in it: no two backups share a name.
+    #[serde(default)]
+    id: String,
     /// The last migration that the database had had.
     version: i64,
     rows: u64,
     rows_hash: ContentHash,
     parts: u64,
+}
+
+impl Seal {
+    fn read(folder: &Path) -> Outcome<Self> {
+        let path = folder.join(SEAL);
+        let seal = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
+        let damaged = format!("{}: this is no backup, or its seal is damaged", folder.display());
+        serde_json::from_slice(&seal).map_err(|_| Failure::refused(damaged))
+    }
 }
 
 /// Parts that a batch's header names and the database has noted.
@@ -61,7 +90,7 @@ impl Noted {
     }
 
     /// Each part with what its header says of it.
-    fn each(&self) -> impl Iterator<Item = ServerResult<(BatchId, &hedui_protocol::part::PartInfo)>> {
+    fn each(&self) -> impl Iterator<Item = ServerResult<(BatchId, &PartInfo)>> {
         self.parts.iter().map(|(batch, number)| {
             let info = self.headers.get(batch).and_then(|header| header.parts.get(*number as usize));
             info.map(|info| (*batch, info))
@@ -72,15 +101,18 @@ impl Noted {
 
 /// Takes a backup into a new folder.
 pub async fn backup(store: &Store, parts: &Parts, out: &Path, now: Timestamp) -> Outcome {
+    let Retention { backups, .. } = store.retention().await.map_err(Failure::refused)?;
+    let id = format!("{:032x}", u128::from_be_bytes(random::bytes()?));
     let staging = Staging::new(out)?;
     let path = staging.path(ROWS);
     let failed = |e: std::io::Error| Failure::file("write", &path, &e);
     write_private(&path, b"")?;
     let mut file = BufWriter::new(File::options().append(true).open(&path).map_err(failed)?);
-    let (mut hash, mut rows, mut noted) = (blake3::Hasher::new(), 0, Noted::default());
-    let dumped = store.dump(|row| {
+    let (mut hash, mut rows, mut noted, mut keys) = (blake3::Hasher::new(), 0u64, Noted::default(), Keys::default());
+    let dumped = store.dump(|mut row| {
         noted.see(&row)?;
-        let mut line = serde_json::to_vec(&row).expect("rows are JSON");
+        keys.take(&mut row)?;
+        let mut line = Line::of(row, &keys, &id, rows)?.to_bytes();
         line.push(b'\n');
         hash.update(&line);
         rows += 1;
@@ -89,18 +121,27 @@ pub async fn backup(store: &Store, parts: &Parts, out: &Path, now: Timestamp) ->
     dumped.await.map_err(Failure::refused)?;
     let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
+    let erased = store.erased_agencies().await.map_err(Failure::refused)?;
+    staging.write(KEYS, &KeysFile { taken_at: now, erased, keys: &keys }.to_bytes())?;
     let progress = terminal::bar(noted.parts.len() as u64, "copying parts");
     for part in noted.each() {
         let (batch, info) = part.map_err(Failure::refused)?;
-        let bytes = parts.get(batch, info).await.map_err(Failure::refused)?;
+        let key = keys.of(&batch.to_string());
+        let mut bytes = Vec::from(parts.get(batch, info, key).await.map_err(Failure::refused)?);
+        if let Some(key) = key {
+            key.seal(&name(batch, info.number), &mut bytes).map_err(Failure::refused)?;
+        }
         let to = part_path(&staging.path("parts"), batch, info.number);
         private_folder(to.parent().expect("a part lies in its batch's folder"))?;
         write_private(&to, &bytes)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
+    let ends_at = now + SignedDuration::from_hours(24 * i64::from(backups));
     let seal = Seal {
         taken_at: now,
+        ends_at: Some(ends_at),
+        id,
         version: store.version().await.map_err(Failure::refused)?,
         rows,
         rows_hash: ContentHash(*hash.finalize().as_bytes()),
@@ -108,16 +149,24 @@ pub async fn backup(store: &Store, parts: &Parts, out: &Path, now: Timestamp) ->
     };
     staging.write(SEAL, &serde_json::to_vec(&seal).expect("a seal is JSON"))?;
     staging.finish()?;
-    terminal::note(format!("{}: {} rows and {} parts", out.display(), seal.rows, seal.parts));
+    terminal::note(format!(
+        "{}: {} rows and {} parts, to be kept until {ends_at}",
+        out.display(),
+        seal.rows,
+        seal.parts
+    ));
     Ok(())
 }
 
-/// Puts a backup into an empty database and a place for parts.
-pub async fn restore(from: &Path, database: &Database, parts: &Parts) -> Outcome {
+/// Puts a backup into an empty database and a place for parts. `keys`: those of a later backup, so that what was erased
+/// meanwhile stays so.
+pub async fn restore(from: &Path, keys: Option<&Path>, database: &Database, parts: &Parts, now: Timestamp) -> Outcome {
     let damaged = |what: &str| Failure::refused(format!("{}: {what}", from.display()));
-    let path = from.join(SEAL);
-    let seal = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
-    let seal: Seal = serde_json::from_slice(&seal).map_err(|_| damaged("this is no backup, or its seal is damaged"))?;
+    let seal = Seal::read(from)?;
+    if let Some(ends_at) = seal.ends_at.filter(|ends_at| *ends_at <= now) {
+        return Err(damaged(&format!("its term was over at {ends_at}: what it holds was to be gone by then"))
+            .hint("`hedui server prune` removes such backups"));
+    }
     let path = from.join(ROWS);
     let unreadable = |e: std::io::Error| Failure::file("read", &path, &e);
     let mut hash = blake3::Hasher::new();
@@ -125,13 +174,21 @@ pub async fn restore(from: &Path, database: &Database, parts: &Parts) -> Outcome
     if ContentHash(*hash.finalize().as_bytes()) != seal.rows_hash {
         return Err(damaged("the rows are damaged: their hash differs"));
     }
+    let keys = Keys::read(keys.unwrap_or(&from.join(KEYS)), seal.taken_at)?;
+    // a row whose key is gone is none
     let rows = || -> Outcome<_> {
-        let lines = BufReader::new(File::open(&path).map_err(unreadable)?).split(b'\n');
-        Ok(lines.map(|line| serde_json::from_slice::<DumpedRow>(&line?).map_err(ServerError::failed)))
+        let lines = BufReader::new(File::open(&path).map_err(unreadable)?).split(b'\n').enumerate();
+        let (keys, id) = (&keys, &seal.id);
+        Ok(lines.filter_map(move |(number, line)| {
+            let row =
+                line.map_err(ServerError::from).and_then(|line| Line::parse(&line)?.open(keys, id, number as u64));
+            row.transpose()
+        }))
     };
-    let mut noted = Noted::default();
+    let (mut noted, mut kept) = (Noted::default(), 0);
     for row in rows()? {
         noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
+        kept += 1;
     }
     let refused = |e| Failure::refused(format!("{database}: {e}"));
     let store = Store::open_empty(database, seal.version).await.map_err(refused)?;
@@ -143,16 +200,25 @@ pub async fn restore(from: &Path, database: &Database, parts: &Parts) -> Outcome
         File::open(&path)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(|e| Failure::file("read", &path, &e))?;
+        let key = keys.of(&batch.to_string());
+        let bytes = match key {
+            Some(key) => key.open(&name(batch, info.number), bytes).map_err(Failure::refused)?,
+            None => bytes,
+        };
         if ContentHash::of(&bytes) != info.hash {
             return Err(Failure::refused(format!("{}: the part is damaged: its hash differs", path.display())));
         }
-        parts.put(batch, info.number, Bytes::from(bytes)).await.map_err(Failure::refused)?;
+        parts.put(batch, info.number, Bytes::from(bytes), key).await.map_err(Failure::refused)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
     // the database last: a server that finds a batch finds its parts
     store.fill(rows()?).await.map_err(refused)?;
-    terminal::note(format!("{database}: {} rows and {} parts of {}", seal.rows, seal.parts, seal.taken_at));
+    let erased = match seal.rows - kept {
+        0 => String::new(),
+        gone => format!("; {gone} rows were erased since, and stay so"),
+    };
+    terminal::note(format!("{database}: {kept} rows and {} parts of {}{erased}", noted.parts.len(), seal.taken_at));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, upkeep};
+use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, backup, upkeep};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -23,6 +23,8 @@ pub enum Verb {
     Restore(Restore),
     /// Look everything over and name what is wrong; exit 0 if nothing is
     Doctor(Doctor),
+    /// Remove backups whose term is over, and the keys of all but the newest: what was erased since is then noise in them
+    Prune(Prune),
     /// Remove parts that no batch needs which is being filled, indexed or matched against
     Gc(Gc),
 }
@@ -127,8 +129,21 @@ pub struct Restore {
     /// The backup
     #[arg(value_name = "DIR")]
     from: PathBuf,
+    /// The keys of a later backup (its keys.jsonl): what was erased meanwhile stays erased
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     stores: Stores,
+}
+
+#[derive(Args, Debug)]
+pub struct Prune {
+    /// The folder with the backups
+    #[arg(value_name = "DIR")]
+    backups: PathBuf,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -190,7 +205,10 @@ async fn perform(verb: Verb, clock: Clock) -> Outcome {
     match verb {
         Verb::Run(run) => run.run(clock).await,
         Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
-        Verb::Restore(Restore { from, stores }) => upkeep::restore(&from, &stores.settle()).await,
+        Verb::Restore(Restore { from, keys, stores }) => {
+            upkeep::restore(&from, keys.as_deref(), &stores.settle(), clock.now()).await
+        }
+        Verb::Prune(Prune { backups, dry_run }) => backup::prune(&backups, dry_run, clock.now()),
         Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
             upkeep::examine(&stores.settle(), &certificate, &crl, repair, clock.now()).await
         }

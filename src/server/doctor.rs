@@ -99,9 +99,17 @@ impl Patient<'_> {
         let progress = terminal::bar(count as u64, "reading parts");
         let mut bad = 0;
         for held in needed {
+            let key = match self.store.shred_key(held.batch).await {
+                Ok(key) => key,
+                Err(why) => {
+                    bad += 1;
+                    chart.wrong("parts", format!("of batch {}: {why}", held.batch));
+                    continue;
+                }
+            };
             let infos = held.parts.iter().filter_map(|number| held.header.parts.get(*number as usize));
             for info in infos {
-                if let Err(why) = self.parts.get(held.batch, info).await {
+                if let Err(why) = self.parts.get(held.batch, info, key.as_ref()).await {
                     bad += 1;
                     let agency = &held.header.agency;
                     chart.wrong(

@@ -114,6 +114,14 @@ impl Indexes {
         self.ready.write().expect("no holder of the lock panics").insert(agency.to_owned(), index);
     }
 
+    /// Lets go of the indexes of agencies that have no set any more; whether there was one.
+    pub fn keep(&self, sets: &[(String, BatchId)]) -> bool {
+        let mut ready = self.ready.write().expect("no holder of the lock panics");
+        let before = ready.len();
+        ready.retain(|agency, _| sets.iter().any(|(name, _)| name == agency));
+        ready.len() < before
+    }
+
     /// Where the index of a batch is in the making.
     pub fn partial(&self, batch: BatchId) -> PathBuf {
         self.folder(batch).with_extension(PARTIAL)

@@ -2,7 +2,8 @@
 //!
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `log` signs what was
 //! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may
-//! go out; `worker` does queued jobs, beside other servers; `certificates` follows their files; `upkeep` is the operator's,
+//! go out; `worker` does queued jobs, beside other servers; `tidy` takes away what has served its time; `epochs` are
+//! projects side by side; `certificates` follows their files; `upkeep` is the operator's,
 //! with `backup`, `doctor` and `gc`.
 
 mod background;
@@ -11,6 +12,7 @@ mod certificates;
 pub mod command;
 mod descriptors;
 mod doctor;
+mod epochs;
 mod error;
 mod gc;
 mod http;
@@ -25,8 +27,10 @@ mod release;
 mod revocations;
 mod room;
 mod run;
+mod shred;
 mod store;
 mod tickets;
+mod tidy;
 mod upkeep;
 mod worker;
 
@@ -34,10 +38,13 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hedui_protocol::ids::ManifestId;
 use rustix::fs::FlockOperation;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -45,6 +52,7 @@ use crate::random;
 use crate::staging::{private_folder, write_private};
 use background::Background;
 pub use certificates::CertificateFiles;
+use epochs::Epochs;
 use error::ServerError;
 use indexes::Indexes;
 use log::Log;
@@ -53,7 +61,7 @@ pub use parts::PartsAt;
 use project::Project;
 use room::Room;
 pub use store::Database;
-use store::Store;
+use store::{EPOCHS, Store};
 use tickets::Tickets;
 use worker::Wake;
 
@@ -88,6 +96,18 @@ pub struct Places {
     pub parts_config: Option<PathBuf>,
 }
 
+impl Places {
+    /// Where the epoch of this manifest keeps its own, which came after the one that is here.
+    pub fn of_epoch(&self, manifest: ManifestId) -> Self {
+        Self {
+            data: self.data.join(EPOCHS).join(manifest.to_string()),
+            database: self.database.of_epoch(manifest),
+            parts: self.parts.of_epoch(manifest),
+            parts_config: self.parts_config.clone(),
+        }
+    }
+}
+
 /// What the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -113,62 +133,100 @@ pub struct Addresses {
     pub operator: SocketAddr,
 }
 
-/// What all of the server's tasks share.
+/// What all of a server's epochs share.
+pub struct Machine {
+    room: Room,
+    clock: Clock,
+    rate: http::Rate,
+    background: Background,
+    index_memory: u64,
+}
+
+/// One epoch: what all of its tasks share.
 pub struct Linkage {
+    machine: Arc<Machine>,
     project: Project,
     store: Store,
     parts: Parts,
-    room: Room,
     log: Log,
     indexes: Indexes,
-    clock: Clock,
     tickets: Tickets,
     wake: Wake,
-    rate: http::Rate,
-    background: Background,
+    /// Nothing is left of it but its log.
+    erased: AtomicBool,
     /// Held from before an index is built until the books and this server agree on it: two that build one batch's index
     /// would spoil each other's files, and one that tidies up would take what another has just built.
     indexing: tokio::sync::Mutex<()>,
-    index_memory: u64,
+}
+
+impl std::ops::Deref for Linkage {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl Linkage {
+    /// Opens an epoch, and begins its log if it has none.
+    async fn open(machine: &Arc<Machine>, project: Project, places: &Places, log_key: &Path) -> Outcome<Arc<Self>> {
+        project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
+        let Places { data, database, parts, parts_config } = places;
+        private_folder(data)?;
+        remember_manifest(data, &project)?;
+        let log = Log::load(log_key, &project.manifest, data)?;
+        let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
+        belongs_to(&store, database, &project).await?;
+        store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
+        log.open(&store, &project.manifest, machine.clock.now()).await?;
+        let erased = store.is_erased().await.map_err(Failure::refused)?;
+        Ok(Arc::new(Self {
+            machine: Arc::clone(machine),
+            store,
+            log,
+            parts: Parts::open(parts, parts_config.as_deref())?,
+            indexes: Indexes::open_folder(data.join("index"))?,
+            project,
+            tickets: Tickets::default(),
+            wake: Wake::default(),
+            erased: AtomicBool::new(erased),
+            indexing: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Starts its tasks; one of which nothing is left has no work.
+    async fn start(self: &Arc<Self>, role: Role) -> Outcome<Vec<JoinHandle<()>>> {
+        let mut tasks = vec![tokio::spawn(remember(Arc::clone(self)))];
+        if role.works() && !self.is_erased() {
+            worker::recover(self).await.map_err(Failure::refused)?;
+            tasks.extend(worker::start(self));
+        }
+        Ok(tasks)
+    }
+
+    fn is_erased(&self) -> bool {
+        self.erased.load(Ordering::Relaxed)
+    }
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
     descriptors::raise_limit();
     let project = Project::load(&config.manifest)?;
-    project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
-    let Places { data, database, parts, parts_config } = &config.places;
-    private_folder(data)?;
-    let _lock = lock(data)?;
-    remember_manifest(data, &project)?;
-    let log = Log::load(&config.log_key, &project.manifest, data)?;
-    let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
-    belongs_to(&store, database, &project).await?;
-    store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
-    log.open(&store, &project.manifest, clock.now()).await?;
-    let linkage = Arc::new(Linkage {
-        store,
-        log,
-        parts: Parts::open(parts, parts_config.as_deref())?,
+    private_folder(&config.places.data)?;
+    let _lock = lock(&config.places.data)?;
+    let machine = Machine {
         room: Room::default(),
-        indexes: Indexes::open_folder(data.join("index"))?,
-        project,
         clock,
-        tickets: Tickets::default(),
-        wake: Wake::default(),
         rate: http::Rate::new(config.rate),
         background: Background::new()?,
-        indexing: tokio::sync::Mutex::default(),
         index_memory: config.index_memory,
-    });
-    let mut tasks = vec![tokio::spawn(remember(Arc::clone(&linkage)))];
-    if config.role.works() {
-        worker::recover(&linkage).await.map_err(Failure::refused)?;
-        tasks.extend(worker::start(&linkage));
-    }
-    let served = http::serve(&config, Arc::clone(&linkage), ready).await;
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    served.and(linkage.log.remember(&linkage.store).await)
+    };
+    let epochs = Epochs::open(Arc::new(machine), project, &config).await?;
+    let following = tokio::spawn(Arc::clone(&epochs).follow());
+    let served = http::serve(&config, Arc::clone(&epochs), ready).await;
+    following.abort();
+    served.and(epochs.close().await)
 }
 
 /// Writes down what was signed, once a second.

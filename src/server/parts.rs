@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::ids::{BatchId, ContentHash, ManifestId};
 use hedui_protocol::part::PartInfo;
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -17,6 +17,8 @@ use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _,
 use url::{Host, Url};
 
 use super::error::{ServerError, ServerResult};
+use super::shred::ShredKey;
+use super::store::EPOCHS;
 use crate::failure::{Failure, Outcome};
 use crate::keyfile;
 use crate::staging::private_folder;
@@ -35,6 +37,22 @@ pub enum PartsAt {
         bucket: String,
         prefix: String,
     },
+}
+
+impl PartsAt {
+    /// Where the parts of an epoch are that came after the one whose are here.
+    pub fn of_epoch(&self, manifest: ManifestId) -> Self {
+        match self {
+            Self::Folder(folder) => {
+                let name = folder.file_name().unwrap_or_default();
+                Self::Folder(folder.with_file_name(EPOCHS).join(manifest.to_string()).join(name))
+            }
+            Self::Bucket { bucket, prefix } => {
+                let prefix = format!("{prefix}/{EPOCHS}/{manifest}").trim_start_matches('/').to_owned();
+                Self::Bucket { bucket: bucket.clone(), prefix }
+            }
+        }
+    }
 }
 
 impl FromStr for PartsAt {
@@ -87,9 +105,13 @@ impl Parts {
         Ok(Self { store, in_pieces })
     }
 
-    /// Whole or not at all; storing the same part again changes nothing.
-    pub async fn put(&self, batch: BatchId, number: u32, bytes: Bytes) -> ServerResult<()> {
+    /// Whole or not at all, under its batch's key; storing the same part again changes nothing.
+    pub async fn put(&self, batch: BatchId, number: u32, bytes: Bytes, key: Option<&ShredKey>) -> ServerResult<()> {
         let location = location(batch, number);
+        let bytes = match key {
+            Some(key) => sealed(bytes, key.clone(), name(batch, number)).await?,
+            None => bytes,
+        };
         if self.in_pieces && bytes.len() > PIECE {
             let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&location).await?, PIECE);
             upload.put(bytes);
@@ -108,9 +130,14 @@ impl Parts {
         }
     }
 
-    /// All that is stored, parts and whatever else: names, and when each was written.
+    /// All that is stored, parts and whatever else: names, and when each was written. What other epochs have is theirs.
     pub async fn list(&self) -> ServerResult<Vec<Object>> {
-        let objects = self.store.list(None).map_ok(|meta| {
+        let theirs = object_store::path::Path::from(EPOCHS);
+        let own = self.store.list(None).try_filter(|meta| {
+            let own = !meta.location.prefix_matches(&theirs);
+            async move { own }
+        });
+        let objects = own.map_ok(|meta| {
             let seconds = meta.last_modified.timestamp();
             let part = part_at(&meta.location);
             Object { location: meta.location, written_at: Timestamp::from_second(seconds).unwrap_or_default(), part }
@@ -118,15 +145,27 @@ impl Parts {
         Ok(objects.try_collect().await?)
     }
 
+    /// Removes a batch's parts; those that are not there are gone already.
+    pub async fn remove_batch(&self, batch: BatchId, parts: u32) -> ServerResult<()> {
+        for number in 0..parts {
+            self.remove_at(&location(batch, number)).await?;
+        }
+        Ok(())
+    }
+
     pub async fn remove(&self, object: &Object) -> ServerResult<()> {
-        match self.store.delete(&object.location).await {
+        self.remove_at(&object.location).await
+    }
+
+    async fn remove_at(&self, location: &object_store::path::Path) -> ServerResult<()> {
+        match self.store.delete(location).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             removed => Ok(removed?),
         }
     }
 
-    /// A part as it was stored: what is not there, or has another hash, is an error that says which.
-    pub async fn get(&self, batch: BatchId, part: &PartInfo) -> ServerResult<Bytes> {
+    /// A part as it came: what is not there, or has another hash, is an error that says which.
+    pub async fn get(&self, batch: BatchId, part: &PartInfo, key: Option<&ShredKey>) -> ServerResult<Bytes> {
         let stored = self.store.get(&location(batch, part.number)).await.map_err(|e| match e {
             object_store::Error::NotFound { .. } => {
                 ServerError::Failed(format!("part {} of batch {batch} is missing", part.number))
@@ -134,16 +173,33 @@ impl Parts {
             other => other.into(),
         })?;
         let bytes = stored.bytes().await?;
-        let hash = bytes.clone();
-        let hash = tokio::task::spawn_blocking(move || ContentHash::of(&hash)).await.map_err(ServerError::failed)?;
-        if hash != part.hash {
-            return Err(ServerError::Failed(format!(
-                "part {} of batch {batch} is damaged: its hash differs",
-                part.number
-            )));
-        }
-        Ok(bytes)
+        let (name, key, hash) = (name(batch, part.number), key.cloned(), part.hash);
+        let whole = tokio::task::spawn_blocking(move || {
+            let bytes = match key {
+                Some(key) => Bytes::from(key.open(&name, bytes.into())?),
+                None => bytes,
+            };
+            if ContentHash::of(&bytes) == hash {
+                return Ok(bytes);
+            }
+            Err(ServerError::Failed(format!("{name} is damaged: its hash differs")))
+        });
+        whole.await.map_err(ServerError::failed)?
     }
+}
+
+/// What a part is sealed by, and called in errors.
+pub fn name(batch: BatchId, number: u32) -> String {
+    format!("part {number} of batch {batch}")
+}
+
+async fn sealed(bytes: Bytes, key: ShredKey, name: String) -> ServerResult<Bytes> {
+    let sealing = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::from(bytes);
+        key.seal(&name, &mut bytes)?;
+        Ok(Bytes::from(bytes))
+    });
+    sealing.await.map_err(ServerError::failed)?
 }
 
 /// Something that is stored.

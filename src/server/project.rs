@@ -24,18 +24,24 @@ impl Project {
     /// A signature that does not verify is refused at the start, not when its party calls.
     pub fn load(path: &Path) -> Outcome<Self> {
         let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-        let manifest = Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
+        let signatures = std::fs::read(signatures::path_of(path)).unwrap_or_default();
+        Self::read(bytes, signatures, &path.display().to_string())
+    }
+
+    /// A manifest and its signatures as the files are; `name` stands in errors.
+    pub fn read(terms: Vec<u8>, signatures: Vec<u8>, name: &str) -> Outcome<Self> {
+        let manifest = Manifest::parse(&terms).map_err(|e| Failure::refused(format!("{name}: {e}")))?;
+        let text = std::str::from_utf8(&signatures).map_err(|_| Failure::refused(format!("{name}.sig: not a text")))?;
         let mut signed = BTreeSet::new();
-        for signature in signatures::load(path)?.signatures {
+        for signature in signatures::parse(text, &format!("{name}.sig"))?.signatures {
             let party = &signature.party;
-            manifest.verify(&bytes, &signature).map_err(|_| {
-                Failure::refused(format!("{}: the signature of `{party}` does not verify", path.display()))
+            manifest.verify(&terms, &signature).map_err(|_| {
+                Failure::refused(format!("{name}: the signature of `{party}` does not verify"))
                     .hint("the manifest was changed after it was signed; every party signs again")
             })?;
             signed.insert(signature.party);
         }
-        let signatures = std::fs::read(signatures::path_of(path)).unwrap_or_default();
-        Ok(Self { basis: Basis::of(&manifest), manifest, terms: bytes, signatures, signed })
+        Ok(Self { basis: Basis::of(&manifest), manifest, terms, signatures, signed })
     }
 
     pub fn signed_by(&self) -> Vec<String> {

@@ -106,9 +106,9 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
     Ok(())
 }
 
-pub async fn restore(from: &Path, places: &Places) -> Outcome {
+pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
     private_folder(&places.data)?;
     let _lock = lock(&places.data)?;
     let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-    backup::restore(from, &places.database, &parts).await
+    backup::restore(from, keys, &places.database, &parts, now).await
 }

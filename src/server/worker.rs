@@ -17,6 +17,7 @@ use super::error::{ServerError, ServerResult};
 use super::indexer::{self, Built};
 use super::run::Ready;
 use super::store::{CommissionOutcome, Job, JobKind};
+use super::tidy::keep_tidy;
 
 /// Seconds that a job is a worker's before another may take it.
 const LEASE: i64 = 20;
@@ -36,6 +37,8 @@ pub struct Wake {
     pub index: Notify,
     pub commission: Notify,
     pub sweep: Notify,
+    /// Something is to be taken away.
+    pub tidy: Notify,
     /// Counts what was done: who waits for something looks again.
     pub done: watch::Sender<u64>,
 }
@@ -66,7 +69,7 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let index = tokio::spawn(work(Arc::clone(linkage), JobKind::Index, 1));
     let commission = tokio::spawn(work(Arc::clone(linkage), JobKind::Commission, TOGETHER));
     let sweep = tokio::spawn(work(Arc::clone(linkage), JobKind::Sweep, TOGETHER));
-    let forgetting = tokio::spawn(forget(Arc::clone(linkage)));
+    let tidying = tokio::spawn(keep_tidy(Arc::clone(linkage)));
     let followed = Arc::clone(linkage);
     let following = tokio::spawn(async move {
         let mut refused = HashSet::new();
@@ -77,24 +80,15 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
             }
         }
     });
-    vec![index, commission, sweep, following, forgetting]
-}
-
-/// Forgets what has served its time, once a minute.
-async fn forget(linkage: Arc<Linkage>) {
-    loop {
-        if let Err(why) = linkage.store.forget_ended(linkage.clock.now()).await {
-            tracing::error!("What has ended could not be forgotten: {why}");
-        }
-        tokio::time::sleep(Duration::from_secs(60)).await;
-    }
+    vec![index, commission, sweep, following, tidying]
 }
 
 /// Brings this server's indexes to what the books say: another server may have indexed a set.
-async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
+pub async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
     let _alone = linkage.indexing.lock().await;
-    let mut changed = false;
-    for (agency, batch) in linkage.store.indexed_batches().await? {
+    let indexed = linkage.store.indexed_batches().await?;
+    let mut changed = linkage.indexes.keep(&indexed);
+    for (agency, batch) in indexed {
         let here = linkage.indexes.of(&agency).is_some_and(|index| index.batch == batch);
         if here || refused.contains(&batch) {
             continue;

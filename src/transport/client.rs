@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedui_protocol::log::{CHECKPOINT_HEADER, Checkpoint, Event, RECEIPT_HEADER};
+use hedui_protocol::messages::MANIFEST_HEADER;
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -97,6 +98,12 @@ impl Client {
         }
     }
 
+    /// The newest receipt that proves something, as the party keeps it: a line of JSON.
+    #[cfg(feature = "operator")]
+    pub fn receipt_of(&self, proves: impl Fn(&Event) -> bool) -> Outcome<Vec<u8>> {
+        self.witness.receipt_of(proves)?.ok_or_else(|| self.witness.missing())
+    }
+
     pub async fn put<A: DeserializeOwned>(&self, path: &str, body: bytes::Bytes) -> Outcome<A> {
         let octets = "application/octet-stream";
         let with_body = |request: RequestBuilder| request.header(CONTENT_TYPE, octets).body(body.clone());
@@ -118,6 +125,7 @@ impl Client {
             let seen = self.witness.seen();
             let request = self.http.request(method.clone(), format!("{}{path}", self.base));
             let request = request.header(CHECKPOINT_HEADER, seen.map_or(0, |seen| seen.size));
+            let request = request.header(MANIFEST_HEADER, self.witness.manifest().to_string());
             let miss = match body(request).send().await {
                 Ok(response) => self.read(response, &name, seen).await,
                 Err(error) => Err(self.unreachable(&error)),

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::{self, Checkpoint, Distrust, Event, Receipt};
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::sign::PublicKey;
@@ -15,6 +16,7 @@ use crate::failure::{Failure, Outcome};
 
 /// Receipts as JSON lines, only ever appended to.
 pub struct Witness {
+    manifest: ManifestId,
     key: PublicKey,
     origin: String,
     path: PathBuf,
@@ -44,7 +46,18 @@ impl Witness {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
         let file = file.map_err(|e| Failure::file("open", path, &e).hint("`--receipts` names another file"))?;
         let seen = newest(&file, path, &key, &origin)?;
-        Ok(Self { key, origin, path: path.to_owned(), state: Mutex::new(State { file, seen }) })
+        Ok(Self {
+            manifest: manifest.id(),
+            key,
+            origin,
+            path: path.to_owned(),
+            state: Mutex::new(State { file, seen }),
+        })
+    }
+
+    /// Whose log it is.
+    pub fn manifest(&self) -> ManifestId {
+        self.manifest
     }
 
     /// The newest tree that was seen.
@@ -71,6 +84,22 @@ impl Witness {
             state.seen = Some(now);
         }
         Ok(event)
+    }
+
+    /// The newest receipt of the file that proves something, as its line stands there.
+    #[cfg(feature = "operator")]
+    pub fn receipt_of(&self, proves: impl Fn(&Event) -> bool) -> Outcome<Option<Vec<u8>>> {
+        let bytes = std::fs::read(&self.path).map_err(|e| Failure::file("read", &self.path, &e))?;
+        let mut newest = None;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let Ok(kept) = serde_json::from_slice::<Kept>(line) else { continue };
+            if let Ok((_, Some(event))) = kept.receipt.check(&self.key, &self.origin, None)
+                && proves(&event)
+            {
+                newest = Some(line.to_vec());
+            }
+        }
+        Ok(newest)
     }
 
     /// What a server that gives no receipt is told as.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::acts::{Actor, Counts, Deed, Ended};
 use crate::ids::{BatchId, CommissionId, ManifestId, TreeHash};
 use crate::ticket::{Asked, Granted, Ticket};
 
@@ -81,8 +82,21 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subjects: Option<u64>,
     },
-    /// What the operator did beside serving.
+    /// What an operator did beside a server: a backup, for one.
     Administered { act: String },
+    /// An operator wants this done; another is to approve it.
+    Proposed { by: Actor, deed: Deed },
+    /// Another does: it holds.
+    Approved { act: u64, by: Actor, deed: Deed },
+    /// What an approved act erased is gone, from the database and from where the parts are. The last backup that may still
+    /// hold it ends at `backups_until`.
+    Erased { act: u64, deed: Deed, counts: Counts, backups_until: Timestamp },
+    /// What has served its term is gone.
+    Expired {
+        #[serde(flatten)]
+        ended: Ended,
+        backups_until: Timestamp,
+    },
 }
 
 /// Payloads that went out in one release, of one agency.
@@ -122,6 +136,10 @@ impl Event {
             Self::Withdrawn { .. } => "withdrawn",
             Self::Refused { .. } => "refused",
             Self::Administered { .. } => "administered",
+            Self::Proposed { .. } => "proposed",
+            Self::Approved { .. } => "approved",
+            Self::Erased { .. } => "erased",
+            Self::Expired { .. } => "expired",
         }
     }
 
@@ -146,10 +164,18 @@ impl Event {
         }
     }
 
-    /// The id that the event is about, as text.
+    /// The number of the act that the event is about; a proposal is one itself.
+    fn act(&self) -> Option<u64> {
+        match self {
+            Self::Approved { act, .. } | Self::Erased { act, .. } => Some(*act),
+            _ => None,
+        }
+    }
+
+    /// What the event is about, as text: a commission, a batch, or an act.
     pub fn about(&self) -> Option<String> {
         let commission = self.commission().map(|id| id.to_string());
-        commission.or_else(|| self.batch().map(|id| id.to_string()))
+        commission.or_else(|| self.batch().map(|id| id.to_string())).or_else(|| self.act().map(|act| act.to_string()))
     }
 }
 
@@ -158,6 +184,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::acts::DataClass;
+    use crate::ids::KeyHash;
 
     fn entry(event: Event) -> Entry {
         Entry { number: 7, at: Timestamp::UNIX_EPOCH, tree: TreeHash([1; 32]), event }
@@ -165,11 +193,28 @@ mod tests {
 
     #[test]
     fn an_entry_reads_as_it_is_written_and_names_itself() {
+        let actor = Actor { organisation: "City".into(), name: "Li".into(), key: KeyHash([5; 32]) };
         let events = [
             Event::Opened { manifest: ManifestId([1; 32]) },
             Event::BatchCommitted { agency: "bank".into(), batch: BatchId([2; 32]), records: 3, base: None },
             Event::Withdrawn { office: "office".into(), commission: CommissionId([3; 32]) },
             Event::Administered { act: "backup".into() },
+            Event::Proposed { by: actor.clone(), deed: Deed::EraseProject },
+            Event::Approved { act: 7, by: actor, deed: Deed::EraseAgency { agency: "bank".into() } },
+            Event::Erased {
+                act: 7,
+                deed: Deed::EraseProject,
+                counts: Counts::default(),
+                backups_until: Timestamp::UNIX_EPOCH,
+            },
+            Event::Expired {
+                ended: Ended {
+                    class: DataClass::Tickets,
+                    batches: Vec::new(),
+                    commissions: vec![CommissionId([4; 32])],
+                },
+                backups_until: Timestamp::UNIX_EPOCH,
+            },
         ];
         for event in events {
             let entry = entry(event);

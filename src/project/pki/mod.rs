@@ -30,7 +30,7 @@ pub enum Verb {
     Issue {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
-        /// Names the files
+        /// Names the files, and who holds them (CN): two operators have two names
         #[arg(value_name = "NAME")]
         name: String,
         /// Who it is for: the organisation (O) that the manifest names
@@ -108,7 +108,7 @@ pub fn run(verb: Verb) -> Outcome {
 fn init(folder: &Path) -> Outcome {
     private_folder(folder)?;
     let key = KeyPair::generate().map_err(Failure::refused)?;
-    let mut params = named("Hedui test authority", "authority");
+    let mut params = named("Hedui test authority", "authority", "Hedui test authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.serial_number = Some(serial()?);
@@ -123,7 +123,7 @@ fn issue(authority: &Authority, name: &str, organisation: &str, role: Role, host
         authority.serial_of(name)?;
     }
     let key = KeyPair::generate().map_err(Failure::refused)?;
-    let mut params = named(organisation, role.word());
+    let mut params = named(organisation, role.word(), name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![match role {
         Role::Server => ExtendedKeyUsagePurpose::ServerAuth,
@@ -148,12 +148,12 @@ fn serial() -> Outcome<SerialNumber> {
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-fn named(organisation: &str, role: &str) -> CertificateParams {
+fn named(organisation: &str, role: &str, person: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, organisation);
     name.push(DnType::OrganizationalUnitName, role);
-    name.push(DnType::CommonName, organisation);
+    name.push(DnType::CommonName, person);
     params.distinguished_name = name;
     let now = std::time::SystemTime::now();
     let day = std::time::Duration::from_secs(86_400);

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::caller::Office;
-use super::commissions::{own, refuse_withdrawn, refused};
+use super::commissions::{own, refuse_ended, refused};
 use super::forms::Form;
 use super::problem::Problem;
 use super::receipts::Logged;
@@ -55,7 +55,7 @@ async fn get_answers(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let filed = own(&linkage, &office, body::id(commission)?).await?;
-    refuse_withdrawn(&filed)?;
+    refuse_ended(&filed)?;
     let (commission, now) = (filed.commission, linkage.clock.now());
     let ticket = linkage.granted(commission).await?;
     ticket.holds(now).map_err(refused)?;

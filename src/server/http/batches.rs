@@ -98,7 +98,8 @@ async fn put_part(
     };
     linkage.background.run(check).await?;
     if status.state == BatchState::Open && status.missing.contains(&number) {
-        linkage.parts.put(batch, number, bytes).await?;
+        let key = linkage.store.shred_key(batch).await?;
+        linkage.parts.put(batch, number, bytes, key.as_ref()).await?;
         linkage.store.note_part(batch, number, linkage.clock.now()).await?;
         tracing::info!("Stored part {number} of batch {batch} of `{agency}`");
     }

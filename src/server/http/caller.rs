@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::request::Parts;
+use hedui_protocol::acts::Actor;
+use hedui_protocol::ids::KeyHash;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::parse_x509_certificate;
@@ -39,6 +41,16 @@ impl Caller {
         Self { organisation, role, peer: Peer::default() }
     }
 
+    /// Who answers for what an operator does.
+    fn actor(&self) -> Actor {
+        let certificate = self.peer.0.first().and_then(|certificate| parse_x509_certificate(certificate).ok());
+        let (name, key) = certificate.map_or_else(Default::default, |(_, certificate)| {
+            let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+            (name.unwrap_or_default().to_owned(), *blake3::hash(certificate.public_key().raw).as_bytes())
+        });
+        Actor { organisation: self.organisation.clone(), name, key: KeyHash(key) }
+    }
+
     /// The certificates that the handshake verified, the caller's own first.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.peer.0
@@ -54,8 +66,8 @@ pub struct Office(pub String);
 /// An agency or an office.
 pub struct Party;
 
-/// The linkage operator.
-pub struct Operator;
+/// The linkage operator: one person of it.
+pub struct Operator(pub Actor);
 
 /// Who proves afterwards what was done.
 pub struct Auditor;
@@ -122,7 +134,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        caller(parts, state, "operator").await.map(|_| Self)
+        caller(parts, state, "operator").await.map(|caller| Self(caller.actor()))
     }
 }
 

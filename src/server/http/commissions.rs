@@ -72,7 +72,7 @@ async fn file(
             linkage.wake.commission.notify_one();
             tracing::info!("Filed commission {commission} of `{office}` with {subjects} subjects");
         }
-        FiledState::Known => refuse_withdrawn(&own(linkage, office, commission).await?)?,
+        FiledState::Known => refuse_ended(&own(linkage, office, commission).await?)?,
         FiledState::OverQuota(asked) => {
             let most = quota.unwrap_or_default();
             let detail = format!(
@@ -146,7 +146,7 @@ async fn put_encodings(
     body::Json(encodings): body::Json<Vec<SubjectEncodings>>,
 ) -> Result<Json<CommissionStatus>, Problem> {
     let commission = body::parse(&commission)?;
-    refuse_withdrawn(&own(&linkage, &office, commission).await?)?;
+    refuse_ended(&own(&linkage, &office, commission).await?)?;
     let ticket = linkage.granted(commission).await?;
     ticket.holds(linkage.clock.now()).map_err(refused)?;
     let parts = parts_of(&ticket);
@@ -198,7 +198,10 @@ async fn post_withdrawal(
     body::Json(signed): body::Json<Signed>,
 ) -> Result<Logged<Json<CommissionStatus>>, Problem> {
     let commission: CommissionId = body::id(commission)?;
-    own(&linkage, &office, commission).await?;
+    let filed = own(&linkage, &office, commission).await?;
+    if filed.state == CommissionState::Erased {
+        refuse_ended(&filed)?;
+    }
     let key =
         &linkage.project.manifest.office(&office).expect("an authenticated office is of the manifest").signing_key;
     let unsigned = || Document::new(ProblemKind::BadSignature, format!("the withdrawal is not signed by `{office}`"));
@@ -260,8 +263,12 @@ fn agency_status(agency: String, present: bool, subjects: u64, told: &[Told]) ->
     AgencyStatus { agency, present, subjects, answered, declined, pending, overdue, possible, no_record }
 }
 
-pub(super) fn refuse_withdrawn(filed: &Filed) -> Result<(), Problem> {
-    if filed.state == CommissionState::Withdrawn { Err(refused(Refusal::Withdrawn)) } else { Ok(()) }
+pub(super) fn refuse_ended(filed: &Filed) -> Result<(), Problem> {
+    match filed.state {
+        CommissionState::Withdrawn => Err(refused(Refusal::Withdrawn)),
+        CommissionState::Erased => Err(Document::new(ProblemKind::Erased, "the commission was erased").into()),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn refused(refusal: Refusal) -> Problem {

@@ -1,5 +1,6 @@
 //! The routes: each decodes, calls one thing, answers. A file a resource.
 
+mod acts;
 mod answers;
 mod batches;
 mod body;
@@ -7,6 +8,7 @@ mod caller;
 mod commissions;
 mod connection;
 mod crowd;
+mod epochs;
 mod forms;
 mod listener;
 mod log;
@@ -36,6 +38,7 @@ use tokio::sync::watch;
 use self::crowd::Most;
 use self::listener::TlsListener;
 use self::problem::Problem;
+use super::epochs::Epochs;
 use super::{Addresses, Config, Linkage, descriptors};
 use crate::failure::Outcome;
 
@@ -45,7 +48,7 @@ const TIMEOUT: Duration = Duration::from_secs(100);
 type State = axum::extract::State<Arc<Linkage>>;
 
 /// Serves parties and operator until SIGINT or SIGTERM.
-pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&Addresses)) -> Outcome {
+pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Addresses)) -> Outcome {
     let certificates = config.certificates.clone().follow()?;
     let most = Most::of_parties(descriptors::allowed());
     let parties = match config.role.answers_parties() {
@@ -70,8 +73,8 @@ pub async fn serve(config: &Config, linkage: Arc<Linkage>, ready: impl FnOnce(&A
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let trusted = |routes: Router| routes.layer(from_fn_with_state(certificates.clone(), trust::still));
-    let party_routes = trusted(party_routes(Arc::clone(&linkage)));
-    let operator_routes = trusted(operator::routes(linkage));
+    let party_routes = trusted(epochs::routes(Arc::clone(&epochs), party_routes));
+    let operator_routes = trusted(operator::routes(epochs));
     let parties = async {
         match parties {
             Some(parties) => parties.serve(party_routes, stopped.clone()).await,
@@ -96,9 +99,11 @@ fn party_routes(linkage: Arc<Linkage>) -> Router {
         .merge(answers::routes())
         .merge(notices::routes())
         .merge(log::routes())
+        .merge(acts::routes())
         .layer(DefaultBodyLimit::max(body::JSON_BYTES as usize))
         .layer(from_fn(pace::paced))
         .layer(from_fn(in_time))
+        .layer(from_fn_with_state(Arc::clone(&linkage), epochs::unless_erased))
         .layer(from_fn_with_state(Arc::clone(&linkage), receipts::receipted))
         .layer(from_fn_with_state(Arc::clone(&linkage), rate::limited))
         .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))

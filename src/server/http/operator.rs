@@ -1,42 +1,61 @@
 //! The operator's port: health, readiness, metrics (Prometheus text format). No label names a person or a party.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
 
-use super::State;
 use super::caller::Operator;
 use super::problem::Problem;
-use crate::server::Linkage;
+use crate::server::epochs::Epochs;
 
-pub fn routes(linkage: Arc<Linkage>) -> Router {
+pub fn routes(epochs: Arc<Epochs>) -> Router {
     Router::new()
         .route("/healthz", get(async |_operator: Operator| "ok\n"))
         .route("/readyz", get(get_ready))
         .route("/metrics", get(get_metrics))
-        .with_state(linkage)
+        .with_state(epochs)
 }
 
 /// `GET /readyz`: the database answers.
-async fn get_ready(linkage: State, _operator: Operator) -> Result<&'static str, Problem> {
-    linkage.store.ping().await?;
+async fn get_ready(epochs: State<Arc<Epochs>>, _operator: Operator) -> Result<&'static str, Problem> {
+    for linkage in epochs.all() {
+        linkage.store.ping().await?;
+    }
     Ok("ready\n")
 }
 
-/// `GET /metrics`.
-async fn get_metrics(linkage: State, _operator: Operator) -> Result<String, Problem> {
-    let mut text = String::new();
-    let tables = [
-        ("hedui_batches", "state", "Batches by state.", linkage.store.batch_counts().await?),
-        ("hedui_commissions", "state", "Commissions by state.", linkage.store.commission_counts().await?),
-        ("hedui_matches", "release", "Matches by how they reach the office.", linkage.store.match_counts().await?),
-        ("hedui_jobs_open", "kind", "Jobs that are not done, by kind.", linkage.store.job_counts().await?),
+/// `GET /metrics`: of all epochs together.
+async fn get_metrics(epochs: State<Arc<Epochs>>, _operator: Operator) -> Result<String, Problem> {
+    let mut tables = [
+        ("hedui_batches", "state", "Batches by state.", BTreeMap::new()),
+        ("hedui_commissions", "state", "Commissions by state.", BTreeMap::new()),
+        ("hedui_matches", "release", "Matches by how they reach the office.", BTreeMap::new()),
+        ("hedui_jobs_open", "kind", "Jobs that are not done, by kind.", BTreeMap::new()),
+        ("hedui_acts", "state", "Acts of operators by state.", BTreeMap::new()),
     ];
-    for (name, label, help, counts) in tables {
+    for linkage in epochs.all() {
+        let store = &linkage.store;
+        let counts = [
+            store.batch_counts().await?,
+            store.commission_counts().await?,
+            store.match_counts().await?,
+            store.job_counts().await?,
+            store.act_counts(linkage.clock.now()).await?,
+        ];
+        for ((.., sums), counts) in tables.iter_mut().zip(counts) {
+            for (value, count) in counts {
+                *sums.entry(value).or_insert(0) += count;
+            }
+        }
+    }
+    let mut text = String::new();
+    for (name, label, help, sums) in tables {
         writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge").expect("a String takes everything");
-        for (value, count) in counts {
+        for (value, count) in sums {
             writeln!(text, "{name}{{{label}=\"{value}\"}} {count}").expect("a String takes everything");
         }
     }

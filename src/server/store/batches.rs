@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 
 use super::{Job, JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+use crate::server::shred::ShredKey;
 
 /// What an agency has submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +64,15 @@ impl Store {
     ) -> ServerResult<()> {
         let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
         sqlx::query(
-            "INSERT INTO batches (batch, agency, header, state, created_at, base) VALUES ($1, $2, $3, 'open', $4, $5)
-             ON CONFLICT (batch) DO NOTHING",
+            "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key)
+             VALUES ($1, $2, $3, 'open', $4, $5, $6) ON CONFLICT (batch) DO NOTHING",
         )
         .bind(batch.to_string())
         .bind(&header.agency)
         .bind(bytes)
         .bind(now.as_second())
         .bind(header.base.map(|base| base.to_string()))
+        .bind(ShredKey::fresh()?.bytes())
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -93,6 +95,15 @@ impl Store {
         let missing = numbers.filter(|number| !here.contains(&i64::from(*number))).collect();
         let state = state_of(row.get("state"))?;
         Ok(Some((header, BatchStatus { batch, state, missing, reason: row.get("reason") })))
+    }
+
+    /// The key that a batch's parts are sealed under; none where they were stored before there were keys. Of a batch that was
+    /// erased there is none, and nothing may be stored.
+    pub async fn shred_key(&self, batch: BatchId) -> ServerResult<Option<ShredKey>> {
+        let row = sqlx::query("SELECT shred_key FROM batches WHERE batch = $1").bind(batch.to_string());
+        let row = row.fetch_optional(&self.pool).await?;
+        let row = row.ok_or_else(|| ServerError::Failed(format!("batch {batch} is not there")))?;
+        row.get::<Option<Vec<u8>>, _>("shred_key").map(|bytes| ShredKey::of(&bytes)).transpose()
     }
 
     /// The header that a batch's agency signed; none where it is not held.
@@ -193,19 +204,24 @@ impl Store {
         let later = "SELECT place FROM batches WHERE agency = $1 AND state = 'indexed' AND place > $2 LIMIT 1";
         let later: Option<i64> = sqlx::query_scalar(later).bind(agency).bind(place).fetch_optional(&mut *tx).await?;
         if later.is_some() {
-            Self::set_batch_state(&mut tx, batch, "replaced", None).await?;
+            Self::end_batch(&mut tx, batch, "replaced", None, now).await?;
             tx.commit().await?;
             return Ok(false);
         }
         let before = match &base {
-            Some(_) => "UPDATE batches SET state = 'extended' WHERE batch = $2 AND agency = $1",
+            Some(base) => {
+                let extended = "UPDATE batches SET state = 'extended' WHERE agency = $1 AND batch = $2";
+                sqlx::query(extended).bind(agency).bind(base.clone())
+            }
             None => {
-                "UPDATE batches SET state = 'replaced' WHERE agency = $1 AND state IN ('indexed', 'extended') AND batch <> $2"
+                let replaced = "UPDATE batches SET state = 'replaced', ended_at = $3
+                    WHERE agency = $1 AND state IN ('indexed', 'extended') AND batch <> $2";
+                sqlx::query(replaced).bind(agency).bind(batch.to_string()).bind(now.as_second())
             }
         };
-        let before = sqlx::query(before).bind(agency).bind(base.unwrap_or_else(|| batch.to_string()));
         before.execute(&mut *tx).await?;
-        Self::set_batch_state(&mut tx, batch, "indexed", None).await?;
+        let indexed = "UPDATE batches SET state = 'indexed' WHERE batch = $1";
+        sqlx::query(indexed).bind(batch.to_string()).execute(&mut *tx).await?;
         Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
         for commission in Self::standing_at(&mut tx, agency, now).await? {
             Self::queue_again(&mut tx, JobKind::Sweep, &commission).await?;
@@ -225,7 +241,7 @@ impl Store {
     ) -> ServerResult<()> {
         let mut tx = self.write().await?;
         if self.finish(&mut tx, job).await? {
-            Self::set_batch_state(&mut tx, batch, "refused", Some(reason)).await?;
+            Self::end_batch(&mut tx, batch, "refused", Some(reason), now).await?;
             let (agency, reason) = (agency.to_owned(), reason.to_owned());
             Self::log(&mut tx, Event::BatchRefused { agency, batch, reason }, now).await?;
         }
@@ -241,11 +257,18 @@ impl Store {
         Ok(())
     }
 
-    async fn set_batch_state(tx: &mut Tx, batch: BatchId, state: &str, reason: Option<&str>) -> ServerResult<()> {
-        sqlx::query("UPDATE batches SET state = $2, reason = $3 WHERE batch = $1")
+    async fn end_batch(
+        tx: &mut Tx,
+        batch: BatchId,
+        state: &str,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> ServerResult<()> {
+        sqlx::query("UPDATE batches SET state = $2, reason = $3, ended_at = $4 WHERE batch = $1")
             .bind(batch.to_string())
             .bind(state)
             .bind(reason)
+            .bind(now.as_second())
             .execute(&mut **tx)
             .await?;
         Ok(())
@@ -312,6 +335,7 @@ impl Store {
         .await?;
         let Some(state) = state else { return Ok(false) };
         sqlx::query("DELETE FROM parts WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
+        sqlx::query("UPDATE batches SET shred_key = NULL WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
         if state == "open" {
             sqlx::query("DELETE FROM batches WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
         }

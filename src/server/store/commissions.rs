@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 
 use super::{JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+use crate::server::shred::ShredKey;
 
 /// A commission as it was filed.
 pub struct Filed {
@@ -52,8 +53,8 @@ impl Store {
         let mut tx = self.write().await?;
         let filed = sqlx::query(
             "INSERT INTO commissions
-                (commission, office, ticket, ticket_signature, encodings, state, filed_at, subjects, standing, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (commission) DO NOTHING",
+                (commission, office, ticket, ticket_signature, encodings, state, filed_at, subjects, standing, expires_at, shred_key)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (commission) DO NOTHING",
         )
         .bind(&commission)
         .bind(&ticket.office)
@@ -65,6 +66,7 @@ impl Store {
         .bind(subjects)
         .bind(i64::from(ticket.standing))
         .bind(ticket.expires_at.as_second())
+        .bind(ShredKey::fresh()?.bytes())
         .execute(&mut *tx)
         .await?
         .rows_affected();
@@ -159,11 +161,11 @@ impl Store {
         Ok(standing.bind(agency).bind(now.as_second()).fetch_all(&mut **tx).await?)
     }
 
-    /// Forgets what standing commissions that have ended were matched by.
+    /// Forgets what commissions that have ended were matched by, or were to be.
     pub async fn forget_ended(&self, now: Timestamp) -> ServerResult<()> {
         let parts = "DELETE FROM encodings WHERE commission IN
-            (SELECT commission FROM commissions WHERE standing = 1 AND expires_at <= $1)";
-        let own = "UPDATE commissions SET encodings = $2 WHERE standing = 1 AND expires_at <= $1 AND encodings <> $2";
+            (SELECT commission FROM commissions WHERE expires_at > 0 AND expires_at <= $1)";
+        let own = "UPDATE commissions SET encodings = $2 WHERE expires_at > 0 AND expires_at <= $1 AND encodings <> $2";
         let mut tx = self.write().await?;
         sqlx::query(parts).bind(now.as_second()).execute(&mut *tx).await?;
         sqlx::query(own).bind(now.as_second()).bind(super::matches::FORGOTTEN).execute(&mut *tx).await?;
@@ -182,10 +184,9 @@ impl Store {
 
     /// What the office signed of a commission; none where it is not held.
     pub async fn proof(&self, commission: CommissionId) -> ServerResult<Option<CommissionProof>> {
-        let row = sqlx::query("SELECT ticket, ticket_signature, withdrawal FROM commissions WHERE commission = $1")
-            .bind(commission.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
+        let select =
+            "SELECT ticket, ticket_signature, withdrawal FROM commissions WHERE commission = $1 AND state <> 'erased'";
+        let row = sqlx::query(select).bind(commission.to_string()).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
         let withdrawal = row.get::<Option<Vec<u8>>, _>("withdrawal").map(from_json).transpose()?;
         Ok(Some(CommissionProof { ticket: ticket_of(&row)?, withdrawal }))
@@ -211,7 +212,7 @@ impl Store {
         let id = commission.to_string();
         let mut tx = self.write().await?;
         let taken = "UPDATE commissions SET state = 'withdrawn', withdrawal = $2, encodings = $3, version = version + 1
-            WHERE commission = $1 AND state <> 'withdrawn'";
+            WHERE commission = $1 AND state NOT IN ('withdrawn', 'erased')";
         let taken = sqlx::query(taken)
             .bind(&id)
             .bind(serde_json::to_vec(withdrawal).expect("a withdrawal is JSON"))

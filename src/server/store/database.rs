@@ -6,8 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use hedui_protocol::ids::ManifestId;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use url::Url;
+
+/// The folder of the epochs that came after, beside the first one's files.
+pub const EPOCHS: &str = "epochs";
+/// How sqlx is told of a schema.
+const SCHEMA: &str = "options[search_path]";
 
 /// Where the control plane is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +25,29 @@ pub enum Database {
 impl Database {
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
+    }
+
+    /// Where the epoch of this manifest is, which came after the one that is here: a file in a folder of its own, or tables in
+    /// a schema of their own.
+    pub fn of_epoch(&self, manifest: ManifestId) -> Self {
+        match self {
+            Self::Sqlite(path) => {
+                let name = path.file_name().expect("a database's path ends in its name");
+                Self::Sqlite(path.with_file_name(EPOCHS).join(manifest.to_string()).join(name))
+            }
+            Self::Postgres(url) => {
+                let mut url = url.clone();
+                let schema = format!("epoch_{:.16}", manifest.to_string());
+                url.query_pairs_mut().append_pair(SCHEMA, &schema);
+                Self::Postgres(url)
+            }
+        }
+    }
+
+    /// The schema that the tables are in, where it is not everybody's.
+    pub(super) fn schema(&self) -> Option<String> {
+        let Self::Postgres(url) = self else { return None };
+        url.query_pairs().filter(|(key, _)| key == SCHEMA).last().map(|(_, schema)| schema.into_owned())
     }
 
     /// As sqlx wants it.

@@ -12,8 +12,11 @@ use super::{Database, MIGRATIONS, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Every table, those that others refer to first.
-pub(super) const TABLES: [&str; 10] = [
+pub(super) const TABLES: [&str; 13] = [
     "project",
+    "acts",
+    "epochs",
+    "removals",
     "batches",
     "parts",
     "commissions",
@@ -74,6 +77,7 @@ impl Store {
             return Err(ServerError::Failed(format!("the backup is of version {version}, this program knows {known}")));
         }
         let store = Self::connect(database, "restore").await?;
+        store.make_schema().await?;
         store.migrate(version).await?;
         for table in TABLES {
             let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1")));

@@ -144,6 +144,13 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a job: what it was about is gone.
+    pub(super) async fn drop_job(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
+        let forget = sqlx::query("DELETE FROM jobs WHERE kind = $1 AND target = $2");
+        forget.bind(kind.word()).bind(target).execute(&mut **tx).await?;
+        Ok(())
+    }
+
     /// Jobs that are not done, by kind, for the metrics.
     pub async fn job_counts(&self) -> ServerResult<Vec<(String, i64)>> {
         let rows =

@@ -121,7 +121,8 @@ impl Store {
         let Outcome { commission, against, matches } = outcome;
         let id = commission.to_string();
         let row = sqlx::query("SELECT state, standing FROM commissions WHERE commission = $1").bind(&id);
-        let row = row.fetch_one(&mut **tx).await?;
+        // erased with its project
+        let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok(()) };
         let standing = row.get::<i64, _>("standing") == 1;
         let again = match row.get::<&str, _>("state") {
             "queued" => false,
@@ -135,6 +136,7 @@ impl Store {
             sqlx::query(forget).bind(&id).bind(FORGOTTEN).execute(&mut **tx).await?;
             sqlx::query("DELETE FROM encodings WHERE commission = $1").bind(&id).execute(&mut **tx).await?;
         }
+        let against = &Self::still_held(tx, against).await?;
         for (agency, batch) in against {
             sqlx::query(
                 "INSERT INTO matched_against (commission, agency, batch) VALUES ($1, $2, $3)
@@ -146,7 +148,8 @@ impl Store {
             .execute(&mut **tx)
             .await?;
         }
-        let mut rows = matches.clone();
+        let is_held = |row: &MatchRow| against.iter().any(|(agency, batch)| *agency == row.agency && batch.is_some());
+        let mut rows: Vec<MatchRow> = matches.iter().filter(|row| is_held(row)).cloned().collect();
         if again {
             for (agency, _) in against {
                 keep_answers(tx, &id, agency, &mut rows).await?;
@@ -165,6 +168,26 @@ impl Store {
             Self::queue_again(tx, JobKind::Sweep, &id).await?;
         }
         Ok(())
+    }
+
+    /// What was matched against, without what was erased meanwhile.
+    async fn still_held(
+        tx: &mut Tx,
+        against: &[(String, Option<BatchId>)],
+    ) -> ServerResult<Vec<(String, Option<BatchId>)>> {
+        let mut held = Vec::with_capacity(against.len());
+        for (agency, batch) in against {
+            let here = match batch {
+                Some(id) => sqlx::query("SELECT 1 AS one FROM batches WHERE batch = $1")
+                    .bind(id.to_string())
+                    .fetch_optional(&mut **tx)
+                    .await?
+                    .and(Some(*id)),
+                None => None,
+            };
+            held.push((agency.clone(), here));
+        }
+        Ok(held)
     }
 
     /// Whether an agency's set was indexed while the commission was matched against its former one.

@@ -2,10 +2,12 @@
 //!
 //! One method is one transaction, and every write may be repeated. Ids are text, times are seconds since 1970.
 
+mod acts;
 mod batches;
 mod commissions;
 mod database;
 mod dump;
+mod erasing;
 mod jobs;
 mod log;
 mod matches;
@@ -20,10 +22,12 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
+pub use acts::{Approval, NextEpoch};
 pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
 pub use commissions::{Filed, FiledState, Filing};
-pub use database::Database;
+pub use database::{Database, EPOCHS};
 pub use dump::{DumpedRow, Value, newest};
+pub use erasing::Removal;
 pub use jobs::{Job, JobKind};
 pub use log::Leaf;
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release, Told};
@@ -46,9 +50,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/server/store/migrations");
 
 /// How long a database may be away before a request fails.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How SQLite is used: what was acknowledged survives a power cut.
-const SQLITE: &str =
-    "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;";
+/// How SQLite is used: what was acknowledged survives a power cut, and what was deleted is overwritten.
+const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
+    PRAGMA secure_delete = ON;";
 /// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
 const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 
@@ -56,8 +60,19 @@ impl Store {
     /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date.
     pub async fn open(database: &Database, holder: &str) -> ServerResult<Self> {
         let store = Self::connect(database, holder).await?;
+        store.make_schema().await?;
         store.migrate(i64::MAX).await?;
         Ok(store)
+    }
+
+    /// The schema of an epoch's tables, which migrations do not make.
+    async fn make_schema(&self) -> ServerResult<()> {
+        if let Some(schema) = self.database.schema() {
+            // its name is made of a word and hexadecimal digits
+            let make = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+            sqlx::query(sqlx::AssertSqlSafe(make)).execute(&self.pool).await?;
+        }
+        Ok(())
     }
 
     /// Opens the database as it is.

@@ -1,0 +1,101 @@
+//! Whether what operators did was two people's, and whether what ended had served its term.
+
+use std::collections::{HashMap, HashSet};
+
+use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, Retention};
+use hedui_protocol::ids::CommissionId;
+use hedui_protocol::log::{Entry, Event};
+use jiff::{SignedDuration, Timestamp};
+
+use super::rules::{Checked, SKEW};
+
+/// What the log has said so far of acts.
+#[derive(Default)]
+pub struct Acts {
+    proposed: HashMap<u64, (Actor, Deed)>,
+    approved: HashMap<u64, Deed>,
+    retention: Retention,
+    /// When the next epoch was opened.
+    next_epoch: Option<Timestamp>,
+}
+
+impl Acts {
+    pub fn proposed(&mut self, act: u64, by: &Actor, deed: &Deed) {
+        self.proposed.insert(act, (by.clone(), deed.clone()));
+    }
+
+    pub fn approved(&mut self, act: u64, by: &Actor, deed: &Deed, at: Timestamp) -> Checked {
+        match self.proposed.get(&act) {
+            Some((first, proposed)) if proposed == deed && by.is_another_than(first) => {}
+            Some((_, proposed)) if proposed == deed => {
+                return Err(("one-person", format!("act {act} was proposed and approved by `{}` alone", by.name)));
+            }
+            _ => return Err(("one-person", format!("nobody proposed what was approved as act {act}"))),
+        }
+        match deed {
+            Deed::SetRetention { retention } => self.retention.clone_from(retention),
+            Deed::OpenEpoch { .. } => self.next_epoch = self.next_epoch.or(Some(at)),
+            _ => {}
+        }
+        self.approved.insert(act, deed.clone());
+        Ok(())
+    }
+
+    pub fn erased(&self, act: u64, deed: &Deed) -> Checked {
+        match self.approved.get(&act) {
+            Some(approved) if approved == deed => Ok(()),
+            _ => Err(("unapproved-erasure", format!("what was erased as act {act} was not approved by two operators"))),
+        }
+    }
+
+    /// Whether what ended had served its term. `ends` tells when a commission did.
+    pub fn expired(&self, ended: &Ended, at: Timestamp, ends: impl Fn(&CommissionId) -> Option<Timestamp>) -> Checked {
+        let over = |from: Timestamp, days: u16| {
+            from + SignedDuration::from_hours(24 * i64::from(days)) <= at + SignedDuration::from_secs(SKEW)
+        };
+        let early = || Err(("early-expiry", "data was taken away before its term had ended".to_owned()));
+        let term = match ended.class {
+            DataClass::Answers => self.retention.answers,
+            DataClass::Tickets => self.retention.tickets,
+            DataClass::Epoch => {
+                let over = self.next_epoch.zip(self.retention.epoch).is_some_and(|(opened, days)| over(opened, days));
+                return if over { Ok(()) } else { early() };
+            }
+            DataClass::OpenBatches | DataClass::ReplacedBatches => return Ok(()),
+        };
+        let all = ended.commissions.iter().all(|commission| ends(commission).is_some_and(|end| over(end, term)));
+        if all { Ok(()) } else { early() }
+    }
+}
+
+/// What a log says that it erased: its proofs may be missing where it was read only afterwards.
+#[derive(Default)]
+pub struct Erased {
+    commissions: HashSet<CommissionId>,
+    agencies: HashSet<String>,
+    all: bool,
+}
+
+impl Erased {
+    pub fn read(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::Erased { deed: Deed::EraseCommissions { commissions }, .. } => self.commissions.extend(commissions),
+            Event::Erased { deed: Deed::EraseAgency { agency }, .. } => drop(self.agencies.insert(agency.clone())),
+            Event::Erased { deed: Deed::EraseProject, .. } => self.all = true,
+            Event::Expired { ended, .. } => match ended.class {
+                DataClass::Tickets => self.commissions.extend(&ended.commissions),
+                DataClass::Epoch => self.all = true,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    pub fn commission(&self, commission: CommissionId) -> bool {
+        self.all || self.commissions.contains(&commission)
+    }
+
+    pub fn agency(&self, agency: &str) -> bool {
+        self.all || self.agencies.contains(agency)
+    }
+}

@@ -1,0 +1,63 @@
+//! The house of the linkage operator's people: what two of them decide together, from their own desks (SPEC 15).
+
+mod acts;
+mod propose;
+mod receipt;
+
+use clap::{Args, Subcommand};
+use hedui_protocol::acts::{ActState, ActStatus};
+
+use crate::failure::Outcome;
+use crate::options::{ManifestFile, ServerAddress};
+use crate::transport::client::Client;
+
+/// `hedui operator …`
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Propose that something be done; another operator is to approve it
+    #[command(subcommand)]
+    Propose(propose::Propose),
+    /// Approve what another operator has proposed
+    Approve(acts::Approve),
+    /// List what was proposed, approved and done
+    Acts(acts::List),
+    /// Wait until what an act erases is gone, and write the server's signed receipt of it
+    Receipt(receipt::Receipt),
+}
+
+pub fn run(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Propose(propose) => crate::transport::block_on(propose.run()),
+        Verb::Approve(approve) => crate::transport::block_on(approve.run()),
+        Verb::Acts(list) => crate::transport::block_on(list.run()),
+        Verb::Receipt(receipt) => crate::transport::block_on(receipt.run()),
+    }
+}
+
+/// The epoch that is spoken of, and how its server is reached.
+#[derive(Args, Clone, Debug)]
+struct Reach {
+    #[command(flatten)]
+    manifest: ManifestFile,
+    #[command(flatten)]
+    server: ServerAddress,
+}
+
+impl Reach {
+    fn client(&self) -> Outcome<Client> {
+        self.server.client(&self.manifest.load()?)
+    }
+}
+
+/// One line about an act.
+fn line(status: &ActStatus) -> String {
+    let ActStatus { act, deed, state, proposed_by, proposed_at, approved_by, .. } = status;
+    let state = match state {
+        ActState::Proposed => "proposed",
+        ActState::Lapsed => "lapsed",
+        ActState::Approved => "approved, files are being removed",
+        ActState::Done => "done",
+    };
+    let approved = approved_by.as_ref().map(|by| format!(", approved by {}", by.name)).unwrap_or_default();
+    format!("act {act}: {deed} ({state}; proposed by {} at {proposed_at}{approved})", proposed_by.name)
+}

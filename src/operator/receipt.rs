@@ -1,0 +1,50 @@
+//! `hedui operator receipt`: the server's signed word that what an act erases is gone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hedui_protocol::acts::{ActState, ActStatus};
+use hedui_protocol::log::Event;
+
+use super::{Reach, line};
+use crate::failure::{Failure, Outcome};
+use crate::staging::{refuse_existing, write_private};
+use crate::terminal;
+
+/// Seconds that the server is asked to hold its answer back.
+const WAIT: u64 = 50;
+
+#[derive(Args, Debug)]
+pub struct Receipt {
+    /// The act's number
+    #[arg(value_name = "ACT")]
+    act: u64,
+    #[command(flatten)]
+    reach: Reach,
+    /// Where the receipt is written; `hedui audit receipt` and `hedui audit verify --against` read it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Receipt {
+    pub async fn run(self) -> Outcome {
+        refuse_existing(&self.out)?;
+        let client = self.reach.client()?;
+        let mut status: ActStatus = client.get(&format!("/v1/acts/{}", self.act)).await?;
+        while status.state == ActState::Approved {
+            status = client.get(&format!("/v1/acts/{}?wait={WAIT}", self.act)).await?;
+        }
+        if status.state != ActState::Done {
+            return Err(Failure::refused(format!("{}: there is nothing to be proved yet", line(&status))));
+        }
+        let proves = |event: &Event| {
+            matches!(event, Event::Erased { act, deed, .. } | Event::Approved { act, deed, .. }
+                if *act == self.act && *deed == status.deed)
+        };
+        let receipt = client.receipt_of(proves)?;
+        write_private(&self.out, &receipt)?;
+        println!("{}", line(&status));
+        terminal::note(format!("{}: the server's receipt", self.out.display()));
+        Ok(())
+    }
+}

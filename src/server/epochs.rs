@@ -1,0 +1,104 @@
+//! The epochs that a server serves side by side: the one that it was started with, and those that operators opened from it.
+//! Each has a database, parts, indexes and a log of its own: one may be erased whole while the next one answers.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use hedui_protocol::ids::ManifestId;
+use tokio::task::JoinHandle;
+
+use super::project::Project;
+use super::store::NextEpoch;
+use super::{Config, Linkage, Machine, Places};
+use crate::failure::{Failure, Outcome};
+
+/// Another server of the database may have opened one.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub struct Epochs {
+    machine: Arc<Machine>,
+    config: Config,
+    /// The first is the one that the server was started with.
+    open: RwLock<Vec<Epoch>>,
+}
+
+struct Epoch {
+    linkage: Arc<Linkage>,
+    places: Places,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Epochs {
+    /// Opens the first epoch, and those that have come after it.
+    pub async fn open(machine: Arc<Machine>, first: Project, config: &Config) -> Outcome<Arc<Self>> {
+        let epochs = Arc::new(Self { machine, config: config.clone(), open: RwLock::default() });
+        epochs.add(first, config.places.clone()).await?;
+        epochs.look().await?;
+        Ok(epochs)
+    }
+
+    pub fn first(&self) -> Arc<Linkage> {
+        Arc::clone(&self.open.read().expect("no holder of the lock panics")[0].linkage)
+    }
+
+    pub fn of(&self, manifest: ManifestId) -> Option<Arc<Linkage>> {
+        let open = self.open.read().expect("no holder of the lock panics");
+        let found = open.iter().find(|epoch| epoch.linkage.project.manifest.id() == manifest);
+        found.map(|epoch| Arc::clone(&epoch.linkage))
+    }
+
+    pub fn all(&self) -> Vec<Arc<Linkage>> {
+        let open = self.open.read().expect("no holder of the lock panics");
+        open.iter().map(|epoch| Arc::clone(&epoch.linkage)).collect()
+    }
+
+    /// Opens what operators open, as they do.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(failure) = self.look().await {
+                tracing::error!("An epoch could not be opened: {}", failure.message);
+            }
+        }
+    }
+
+    /// Each epoch knows those that were opened from it.
+    async fn look(&self) -> Outcome {
+        let mut number = 0;
+        loop {
+            let here = {
+                let open = self.open.read().expect("no holder of the lock panics");
+                open.get(number).map(|epoch| (Arc::clone(&epoch.linkage), epoch.places.clone()))
+            };
+            let Some((linkage, places)) = here else { return Ok(()) };
+            for NextEpoch { manifest, terms, signatures } in
+                linkage.store.next_epochs().await.map_err(Failure::refused)?
+            {
+                if self.of(manifest).is_none() {
+                    let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
+                    tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
+                    self.add(project, places.of_epoch(manifest)).await?;
+                }
+            }
+            number += 1;
+        }
+    }
+
+    async fn add(&self, project: Project, places: Places) -> Outcome {
+        let linkage = Linkage::open(&self.machine, project, &places, &self.config.log_key).await?;
+        let tasks = linkage.start(self.config.role).await?;
+        self.open.write().expect("no holder of the lock panics").push(Epoch { linkage, places, tasks });
+        Ok(())
+    }
+
+    /// Ends all tasks, and writes down what was signed last.
+    pub async fn close(&self) -> Outcome {
+        let epochs = std::mem::take(&mut *self.open.write().expect("no holder of the lock panics"));
+        epochs.iter().flat_map(|epoch| &epoch.tasks).for_each(JoinHandle::abort);
+        let mut closed = Ok(());
+        for epoch in epochs {
+            closed = closed.and(epoch.linkage.log.remember(&epoch.linkage.store).await);
+        }
+        closed
+    }
+}

@@ -1,0 +1,231 @@
+//! What operators do, two of them together: proposed by one, approved by another, and done.
+
+use hedui_protocol::acts::{ActState, ActStatus, Actor, Counts, Deed, Proposal, Retention};
+use hedui_protocol::ids::ManifestId;
+use hedui_protocol::log::Event;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::Store;
+use crate::server::error::{ServerError, ServerResult};
+
+/// How long a proposal waits for its approval.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What approving came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    Done,
+    /// Who approves is who proposed.
+    SamePerson,
+    /// It cannot be approved any more.
+    TooLate(ActState),
+}
+
+/// An epoch that came after: the files of its manifest and signatures.
+pub struct NextEpoch {
+    pub manifest: ManifestId,
+    pub terms: Vec<u8>,
+    pub signatures: Vec<u8>,
+}
+
+const COLUMNS: &str = "act, deed, state, proposed_by, proposed_at, approved_by, done_at";
+
+impl Store {
+    /// Keeps a proposal, and tells its number. Proposed again by the same operator while it waits, it is the same one.
+    pub async fn propose(&self, proposal: &Proposal, by: &Actor, now: Timestamp) -> ServerResult<u64> {
+        let deed = json(&proposal.deed);
+        let mut tx = self.write().await?;
+        let waiting = format!("SELECT {COLUMNS} FROM acts WHERE deed = $1 AND state = 'proposed' ORDER BY act DESC");
+        for row in sqlx::query(sqlx::AssertSqlSafe(waiting)).bind(&deed).fetch_all(&mut *tx).await? {
+            let known = status(&row, now)?;
+            if known.state == ActState::Proposed && known.proposed_by == *by {
+                return Ok(known.act);
+            }
+        }
+        let event = Event::Proposed { by: by.clone(), deed: proposal.deed.clone() };
+        let act = Self::log(&mut tx, event, now).await?;
+        let insert = "INSERT INTO acts (act, deed, state, proposed_by, proposed_at, terms, signatures)
+            VALUES ($1, $2, 'proposed', $3, $4, $5, $6)";
+        let terms = proposal.terms.as_ref();
+        sqlx::query(insert)
+            .bind(number(act)?)
+            .bind(deed)
+            .bind(json(by))
+            .bind(now.as_second())
+            .bind(terms.map(|terms| terms.manifest.0.clone()))
+            .bind(terms.map(|terms| terms.signatures.0.clone()))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(act)
+    }
+
+    /// Every act, the newest first.
+    pub async fn acts(&self, now: Timestamp) -> ServerResult<Vec<ActStatus>> {
+        let acts = format!("SELECT {COLUMNS} FROM acts ORDER BY act DESC LIMIT 1000");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(acts)).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| status(row, now)).collect()
+    }
+
+    pub async fn act(&self, act: u64, now: Timestamp) -> ServerResult<Option<ActStatus>> {
+        let one = format!("SELECT {COLUMNS} FROM acts WHERE act = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(one)).bind(number(act)?).fetch_optional(&self.pool).await?;
+        row.map(|row| status(&row, now)).transpose()
+    }
+
+    /// The second operator's word: the deed is done, but for files that are still to be removed. Repeating it changes nothing.
+    pub async fn approve(&self, act: u64, by: &Actor, now: Timestamp) -> ServerResult<Approval> {
+        let mut tx = self.write().await?;
+        let one = format!("SELECT {COLUMNS} FROM acts WHERE act = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(one)).bind(number(act)?).fetch_one(&mut *tx).await?;
+        let known = status(&row, now)?;
+        if known.approved_by.as_ref() == Some(by) {
+            return Ok(Approval::Done);
+        }
+        if known.state != ActState::Proposed {
+            return Ok(Approval::TooLate(known.state));
+        }
+        if !by.is_another_than(&known.proposed_by) {
+            return Ok(Approval::SamePerson);
+        }
+        Self::log(&mut tx, Event::Approved { act, by: by.clone(), deed: known.deed.clone() }, now).await?;
+        let counts = match &known.deed {
+            Deed::EraseCommissions { commissions } => Some(self.erase_commissions(&mut tx, commissions).await?),
+            Deed::EraseAgency { agency } => Some(Self::erase_agency(&mut tx, agency, act).await?),
+            Deed::EraseProject => Some(Self::erase_project(&mut tx, Some(act), now).await?),
+            Deed::OpenEpoch { manifest, .. } => {
+                let open = "INSERT INTO epochs (manifest, terms, signatures, opened_at)
+                    SELECT $1, terms, signatures, $2 FROM acts WHERE act = $3 ON CONFLICT DO NOTHING";
+                let open = sqlx::query(open).bind(manifest.to_string()).bind(now.as_second()).bind(number(act)?);
+                open.execute(&mut *tx).await?;
+                None
+            }
+            Deed::SetRetention { retention } => {
+                sqlx::query("UPDATE project SET retention = $1").bind(json(retention)).execute(&mut *tx).await?;
+                None
+            }
+        };
+        let erased = counts.unwrap_or_default();
+        let (state, done) = if counts.is_some() { ("approved", None) } else { ("done", Some(now.as_second())) };
+        let update =
+            "UPDATE acts SET state = $2, approved_by = $3, done_at = $4, batches = $5, commissions = $6, answers = $7,
+            approved_at = $8 WHERE act = $1";
+        sqlx::query(update)
+            .bind(number(act)?)
+            .bind(state)
+            .bind(json(by))
+            .bind(done)
+            .bind(number(erased.batches)?)
+            .bind(number(erased.commissions)?)
+            .bind(number(erased.answers)?)
+            .bind(now.as_second())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Approval::Done)
+    }
+
+    /// Acts that have erased something, and none of whose files is still to be removed.
+    pub async fn acts_to_finish(&self) -> ServerResult<Vec<u64>> {
+        let acts: Vec<i64> = sqlx::query_scalar(
+            "SELECT act FROM acts WHERE state = 'approved'
+             AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.act = acts.act) ORDER BY act",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        acts.into_iter().map(|act| u64::try_from(act).map_err(ServerError::failed)).collect()
+    }
+
+    /// Says in the log that nothing of it is left, once.
+    pub async fn finish_act(&self, act: u64, now: Timestamp) -> ServerResult<()> {
+        let backups_until = now + days(self.retention().await?.backups);
+        let mut tx = self.write().await?;
+        let done = "UPDATE acts SET state = 'done', done_at = $2 WHERE act = $1 AND state = 'approved'
+            RETURNING deed, batches, commissions, answers";
+        let row = sqlx::query(done).bind(number(act)?).bind(now.as_second()).fetch_optional(&mut *tx).await?;
+        if let Some(row) = row {
+            let count = |name: &str| u64::try_from(row.get::<i64, _>(name)).map_err(ServerError::failed);
+            let counts =
+                Counts { batches: count("batches")?, commissions: count("commissions")?, answers: count("answers")? };
+            let deed = from_json(row.get("deed"))?;
+            Self::log(&mut tx, Event::Erased { act, deed, counts, backups_until }, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Agencies that were erased, and when.
+    pub async fn erased_agencies(&self) -> ServerResult<Vec<(String, Timestamp)>> {
+        let done = "SELECT deed, approved_at FROM acts WHERE approved_at IS NOT NULL";
+        let mut erased = Vec::new();
+        for row in sqlx::query(done).fetch_all(&self.pool).await? {
+            if let Deed::EraseAgency { agency } = from_json(row.get("deed"))? {
+                let at = Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?;
+                erased.push((agency, at));
+            }
+        }
+        Ok(erased)
+    }
+
+    /// Acts by state, for the metrics.
+    pub async fn act_counts(&self, now: Timestamp) -> ServerResult<Vec<(String, i64)>> {
+        let word = |state: ActState| json(&state).trim_matches('"').to_owned();
+        Ok(self.acts(now).await?.into_iter().map(|act| (word(act.state), 1)).collect())
+    }
+
+    /// How long data is kept.
+    pub async fn retention(&self) -> ServerResult<Retention> {
+        let row = sqlx::query("SELECT retention FROM project").fetch_optional(&self.pool).await?;
+        let text = row.and_then(|row| row.get::<Option<String>, _>("retention"));
+        text.map_or_else(|| Ok(Retention::default()), |text| from_json(&text))
+    }
+
+    /// The epochs that were opened from this one.
+    pub async fn next_epochs(&self) -> ServerResult<Vec<NextEpoch>> {
+        let rows = sqlx::query("SELECT manifest, terms, signatures FROM epochs ORDER BY opened_at, manifest");
+        let epoch = |row: &AnyRow| {
+            Ok(NextEpoch {
+                manifest: row.get::<&str, _>("manifest").parse().map_err(ServerError::failed)?,
+                terms: row.get("terms"),
+                signatures: row.get("signatures"),
+            })
+        };
+        rows.fetch_all(&self.pool).await?.iter().map(epoch).collect()
+    }
+}
+
+pub(super) fn days(count: u16) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(count))
+}
+
+fn status(row: &AnyRow, now: Timestamp) -> ServerResult<ActStatus> {
+    let time = |second: i64| Timestamp::from_second(second).map_err(ServerError::failed);
+    let proposed_at = time(row.get("proposed_at"))?;
+    let state = match row.get::<&str, _>("state") {
+        "proposed" if now > proposed_at + PATIENCE => ActState::Lapsed,
+        word => from_json(&format!("\"{word}\""))?,
+    };
+    Ok(ActStatus {
+        act: u64::try_from(row.get::<i64, _>("act")).map_err(ServerError::failed)?,
+        deed: from_json(row.get("deed"))?,
+        state,
+        proposed_by: from_json(row.get("proposed_by"))?,
+        proposed_at,
+        approved_by: row.get::<Option<String>, _>("approved_by").map(|text| from_json(&text)).transpose()?,
+        done_at: row.get::<Option<i64>, _>("done_at").map(time).transpose()?,
+    })
+}
+
+fn number(count: u64) -> ServerResult<i64> {
+    i64::try_from(count).map_err(ServerError::failed)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("it has only string keys")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> ServerResult<T> {
+    serde_json::from_str(text).map_err(ServerError::failed)
+}
