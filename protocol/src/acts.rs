@@ -132,10 +132,12 @@ pub struct ActStatus {
     pub deed: Deed,
     pub state: ActState,
     pub proposed_by: Actor,
+    #[cfg_attr(feature = "describe", schemars(with = "crate::describe::Moment"))]
     pub proposed_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<Actor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<crate::describe::Moment>"))]
     pub done_at: Option<Timestamp>,
 }
 

@@ -12,3 +12,16 @@ impl schemars::JsonSchema for Base64 {
         schemars::json_schema!({ "type": "string", "contentEncoding": "base64" })
     }
 }
+
+/// A moment (RFC 3339).
+pub struct Moment;
+
+impl schemars::JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}

@@ -79,9 +79,11 @@ impl Fetch {
 pub async fn fetch(client: &Client, commission: CommissionId) -> Outcome<Fetched> {
     match pages(client, commission).await {
         Ok(answers) => Ok(Fetched { commission, answers, refused: None }),
-        Err(Failure { problem: Some(ProblemKind::TicketRefused | ProblemKind::NotFound), message, .. }) => {
-            Ok(Fetched { commission, answers: Vec::new(), refused: Some(message) })
-        }
+        Err(Failure {
+            problem: Some(ProblemKind::TicketRefused | ProblemKind::NotFound | ProblemKind::Erased),
+            message,
+            ..
+        }) => Ok(Fetched { commission, answers: Vec::new(), refused: Some(message) }),
         Err(failure) => Err(failure),
     }
 }
@@ -144,6 +146,21 @@ impl AnswerFile {
         let replaced = synced.and_then(|file| file.persist(&self.path).map_err(|e| e.error));
         replaced.map(drop).map_err(|e| Failure::file("write", &self.path, &e))
     }
+}
+
+/// Takes away what was fetched of some commissions.
+pub fn forget(state: &Path, commissions: &[CommissionId]) -> Outcome {
+    if !answers_path(state).exists() {
+        return Ok(());
+    }
+    let mut file = AnswerFile::create(state)?;
+    for fetched in read(state)? {
+        let fetched = fetched?;
+        if !commissions.contains(&fetched.commission) {
+            file.write(&fetched)?;
+        }
+    }
+    file.finish()
 }
 
 /// What was fetched last, commission by commission.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authorisation::Excluded;
 use crate::failure::{Failure, Outcome};
-use crate::staging::private_folder;
+use crate::staging::{private_folder, replace_private};
 
 /// A commission as this office knows it. Personal data: not `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -47,6 +47,15 @@ enum Event {
     Prepared(Commission),
     Filed(CommissionId),
     Withdrawn(CommissionId),
+}
+
+impl Event {
+    fn about(&self) -> CommissionId {
+        match self {
+            Self::Prepared(commission) => commission.commission,
+            Self::Filed(commission) | Self::Withdrawn(commission) => *commission,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +116,23 @@ impl Journal {
 
     pub fn withdrawn(&mut self, commission: CommissionId) -> Outcome {
         self.append(std::iter::once(Event::Withdrawn(commission)))
+    }
+
+    /// Takes everything of some commissions away.
+    pub fn forget(&mut self, commissions: &[CommissionId]) -> Outcome {
+        let failed = |e: &std::io::Error| Failure::file("read", &self.path, e);
+        let bytes = std::fs::read(&self.path).map_err(|e| failed(&e))?;
+        let mut kept = Vec::with_capacity(bytes.len());
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let event: Event = serde_json::from_slice(line).expect("it was read when the journal was opened");
+            if !commissions.contains(&event.about()) {
+                kept.extend_from_slice(line);
+            }
+        }
+        replace_private(&self.path, &kept)?;
+        self.file = OpenOptions::new().read(true).append(true).open(&self.path).map_err(|e| failed(&e))?;
+        self.commissions.retain(|id, _| !commissions.contains(id));
+        Ok(())
     }
 
     fn append(&mut self, events: impl Iterator<Item = Event>) -> Outcome {
@@ -175,6 +201,11 @@ mod tests {
         assert_eq!(stages, [Stage::Filed, Stage::Prepared]);
         journal.filed(&[CommissionId([2; 32])]).unwrap();
         assert_eq!(Journal::open(folder.path()).unwrap().at(Stage::Filed).len(), 2, "the torn bytes are gone");
+        journal.forget(&[CommissionId([2; 32])]).unwrap();
+        journal.prepare(&[commission(3)]).unwrap();
+        let left: Vec<Stage> = Journal::open(folder.path()).unwrap().all().map(|(stage, _)| stage).collect();
+        assert_eq!(left, [Stage::Filed, Stage::Prepared]);
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("WT-2"));
     }
 
     proptest::proptest! {

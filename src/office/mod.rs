@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod commission;
 mod fetch;
+mod forget;
 mod household;
 mod html;
 mod journal;
@@ -37,6 +38,8 @@ pub enum Verb {
     Report(report::Report),
     /// Take commissions back: nothing more is released for them
     Withdraw(withdraw::Withdraw),
+    /// Name all commissions of a household, for the operators to erase, and take them from this office's own folder
+    Forget(forget::Forget),
 }
 
 pub fn run(verb: Verb, clock: &Clock) -> Outcome {
@@ -46,6 +49,7 @@ pub fn run(verb: Verb, clock: &Clock) -> Outcome {
         Verb::Status(status) => crate::transport::block_on(status.run()),
         Verb::Fetch(fetch) => crate::transport::block_on(fetch.run()),
         Verb::Report(report) => report.run(clock),
+        Verb::Forget(forget) => forget.run(),
         Verb::Withdraw(withdraw) => crate::transport::block_on(withdraw.run(clock)),
     }
 }

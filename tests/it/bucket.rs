@@ -1,6 +1,6 @@
 //! A bucket of its own for a test: the S3 protocol, signed, over HTTP or TLS, on a temporary folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -89,6 +89,10 @@ impl Bucket {
             }
         }
         found
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn fail(&self, requests: u32) {

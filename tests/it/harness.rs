@@ -47,6 +47,16 @@ impl Said {
     }
 }
 
+/// Waits until something is so.
+#[track_caller]
+pub fn until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed().as_secs() < 60, "it is not so after a minute");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
 pub fn run(arguments: &[&str]) -> Said {
     Said::of(&hedui().args(arguments).output().unwrap())
 }

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, real processes, real sockets, real files.
 
 mod access;
+mod acts;
 mod architecture;
 mod audit;
 mod bad_input;

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use hedui_protocol::acts::{ActStatus, Proposal};
+use hedui_protocol::ids::ManifestId;
 use hedui_protocol::messages as m;
 use hedui_protocol::part::BatchHeader;
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
@@ -11,7 +13,7 @@ use hedui_protocol::sign::Signed;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::access::{client, routes};
+use crate::access::{client, proposed, routes};
 use crate::harness::{OFFICE, OTHER_OFFICE, Project};
 use crate::journey::files;
 
@@ -65,6 +67,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let skip = ("skip", "Matches at the front that the agency leaves open.");
     let from = ("from", "Where to begin, counted from 0.");
     let after = ("after", "The version of the commission that the caller has.");
+    let (act, acts) = (of::<ActStatus>(types), of::<Vec<ActStatus>>(types));
     let (wait, notices, from, after) = (vec![WAIT], vec![skip, WAIT], vec![from], vec![after, WAIT]);
     vec![
         operation(
@@ -184,6 +187,26 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
             None,
             of::<m::LogPage>(types),
         ),
+        operation("get", "/v1/acts", "operator", "What operators proposed, approved and did", vec![], None, acts),
+        operation(
+            "post",
+            "/v1/acts",
+            "operator",
+            "Propose that something be done",
+            vec![],
+            Some(of::<Proposal>(types)),
+            act.clone(),
+        ),
+        operation("get", "/v1/acts/{act}", "operator", "State of an act", vec![WAIT], None, act.clone()),
+        operation(
+            "post",
+            "/v1/acts/{act}/approval",
+            "operator",
+            "Approve what another operator proposed",
+            vec![],
+            Some(nothing()),
+            act,
+        ),
         operation("get", "/healthz", "operator", "The process serves", vec![], None, text()),
         operation("get", "/readyz", "operator", "The database answers", vec![], None, text()),
         operation("get", "/metrics", "operator", "Prometheus metrics", vec![], None, text()),
@@ -200,13 +223,15 @@ fn document() -> Value {
     for operation in operations(&mut types) {
         let named = operation.path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap());
         let in_path = named.map(|name| {
-            let kind = if matches!(name, "number" | "part") { "integer" } else { "string" };
+            let kind = if matches!(name, "number" | "part" | "act") { "integer" } else { "string" };
             json!({ "name": name, "in": "path", "required": true, "schema": { "type": kind } })
         });
         let in_query = operation.query.iter().map(|(name, what)| {
             json!({ "name": name, "in": "query", "description": what, "schema": { "type": "integer", "minimum": 0 } })
         });
-        let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let manifest = json!({ "$ref": "#/components/parameters/Hedui-Manifest" });
+        let in_header = operation.path.starts_with("/v1/").then_some(manifest);
+        let parameters: Vec<Value> = in_path.chain(in_query).chain(in_header).collect();
         let mut described = json!({
             "summary": operation.summary,
             "description": format!("Needs a client certificate with the role (OU) {}.", operation.role),
@@ -239,6 +264,14 @@ fn document() -> Value {
         "security": [{ "certificate": [] }],
         "paths": paths,
         "components": {
+            "parameters": {
+                "Hedui-Manifest": {
+                    "name": "Hedui-Manifest",
+                    "in": "header",
+                    "description": "Id of the manifest that the request is made under; without it, the one that the server was started with.",
+                    "schema": types.subschema_for::<ManifestId>().to_value(),
+                },
+            },
             "securitySchemes": { "certificate": { "type": "mutualTLS" } },
             "schemas": types.take_definitions(true),
         },
@@ -307,6 +340,8 @@ fn the_running_server_answers_as_it_is_described() {
     assert!(BatchHeader::parse(&signed.bytes).is_ok());
     let batch = hedui_protocol::part::batch_id(&signed).to_string();
 
+    let act = proposed(&project, &server).to_string();
+
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ask = |caller: &str, method: &str, path: &str, body: Option<Vec<u8>>| {
         let base = if path.starts_with("/v1/") { &server.parties } else { &server.operator };
@@ -314,7 +349,8 @@ fn the_running_server_answers_as_it_is_described() {
             .replace("{batch}", &batch)
             .replace("{commission}", &commission)
             .replace("{number}", "0")
-            .replace("{part}", "0");
+            .replace("{part}", "0")
+            .replace("{act}", &act);
         let client = client(&project, caller);
         let request = client.request(method.to_uppercase().parse().unwrap(), format!("{base}{real}"));
         let request = body.map_or_else(|| request.try_clone().unwrap(), |body| request.try_clone().unwrap().body(body));
@@ -339,6 +375,10 @@ fn the_running_server_answers_as_it_is_described() {
         ("vehicle", "get", "/v1/notices", None),
         ("vehicle", "post", "/v1/answers", Some(br#"{"answers":[]}"#.to_vec())),
         ("auditor", "get", "/v1/log", None),
+        ("operator", "get", "/v1/acts", None),
+        ("operator", "post", "/v1/acts", Some(br#"{"deed":{"do":"erase-project"}}"#.to_vec())),
+        ("operator", "post", "/v1/acts/{act}/approval", Some(b"null".to_vec())),
+        ("operator", "get", "/v1/acts/{act}", None),
         ("operator", "get", "/healthz", None),
         ("operator", "get", "/readyz", None),
         ("operator", "get", "/metrics", None),
@@ -352,6 +392,8 @@ fn the_running_server_answers_as_it_is_described() {
         (OFFICE, "post", "/v1/commissions", Some(b"{}".to_vec()), 400),
         (OFFICE, "post", "/v1/commissions/{commission}/withdrawal", header(), 403),
         ("bank", "get", "/v1/log", None, 403),
+        ("deputy", "post", "/v1/acts/{act}/approval", Some(b"null".to_vec()), 403),
+        ("operator", "post", "/v1/acts", Some(br#"{"deed":{"do":"erase-agency","agency":"nobody"}}"#.to_vec()), 400),
         ("bank", "get", "/metrics", None, 403),
     ] {
         assert_eq!(ask(caller, method, path, body), status, "{caller} {method} {path}");

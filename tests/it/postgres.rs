@@ -35,6 +35,12 @@ impl Postgres {
         format!("postgres://hedui@localhost/{name}?host={socket}")
     }
 
+    /// The folder of its tables' files.
+    #[allow(dead_code, reason = "the unit tests share this file and do not look there")]
+    pub fn tables(&self) -> PathBuf {
+        self.folder.path().join("data/base")
+    }
+
     /// What `psql` prints for a statement: rows, their values with `|` between.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let mut psql = program("psql");

@@ -73,6 +73,7 @@ async fn file(
             tracing::info!("Filed commission {commission} of `{office}` with {subjects} subjects");
         }
         FiledState::Known => refuse_ended(&own(linkage, office, commission).await?)?,
+        FiledState::Erased => return Err(Document::new(ProblemKind::Erased, "the epoch was erased").into()),
         FiledState::OverQuota(asked) => {
             let most = quota.unwrap_or_default();
             let detail = format!(

@@ -65,7 +65,8 @@ impl Store {
         let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
         sqlx::query(
             "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key)
-             VALUES ($1, $2, $3, 'open', $4, $5, $6) ON CONFLICT (batch) DO NOTHING",
+             SELECT $1, $2, $3, 'open', $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM project WHERE erased_at IS NOT NULL)
+             ON CONFLICT (batch) DO NOTHING",
         )
         .bind(batch.to_string())
         .bind(&header.agency)

@@ -36,6 +36,8 @@ pub enum FiledState {
     New,
     /// It was there already: a ticket that is sent again.
     Known,
+    /// Nothing is kept of this epoch any more.
+    Erased,
     /// The office has asked about so many people in 24 hours.
     OverQuota(u64),
 }
@@ -51,6 +53,10 @@ impl Store {
         let open = request.encodings.is_empty() && subjects > 0;
         let encodings = serde_json::to_vec(&request.encodings).expect("requests are JSON");
         let mut tx = self.write().await?;
+        let erased = sqlx::query("SELECT manifest FROM project WHERE erased_at IS NOT NULL");
+        if erased.fetch_optional(&mut *tx).await?.is_some() {
+            return Ok(FiledState::Erased);
+        }
         let filed = sqlx::query(
             "INSERT INTO commissions
                 (commission, office, ticket, ticket_signature, encodings, state, filed_at, subjects, standing, expires_at, shred_key)
@@ -175,10 +181,9 @@ impl Store {
 
     /// The ticket that a commission was filed with.
     pub async fn ticket(&self, commission: CommissionId) -> ServerResult<Signed> {
-        let row = sqlx::query("SELECT ticket, ticket_signature FROM commissions WHERE commission = $1")
-            .bind(commission.to_string())
-            .fetch_one(&self.pool)
-            .await?;
+        let select = "SELECT ticket, ticket_signature FROM commissions WHERE commission = $1 AND state <> 'erased'";
+        let row = sqlx::query(select).bind(commission.to_string()).fetch_optional(&self.pool).await?;
+        let row = row.ok_or_else(|| ServerError::Failed(format!("commission {commission} was erased")))?;
         ticket_of(&row)
     }
 

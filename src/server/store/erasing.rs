@@ -4,6 +4,7 @@
 use hedui_protocol::acts::{Counts, DataClass, Ended, Retention};
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::log::Event;
+use hedui_protocol::ticket::Ticket;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
@@ -172,12 +173,12 @@ impl Store {
                 Some(retention.replaced_batches),
             ),
             DataClass::Answers => (
-                "SELECT commission FROM commissions c WHERE expires_at <= $1
+                "SELECT commission FROM commissions c WHERE expires_at > 0 AND expires_at <= $1
                  AND EXISTS (SELECT 1 FROM matched_against m WHERE m.commission = c.commission) ORDER BY commission LIMIT $2",
                 Some(retention.answers),
             ),
             DataClass::Tickets => (
-                "SELECT commission FROM commissions WHERE expires_at <= $1 AND state <> 'erased' ORDER BY commission LIMIT $2",
+                "SELECT commission FROM commissions WHERE expires_at > 0 AND expires_at <= $1 AND state <> 'erased' ORDER BY commission LIMIT $2",
                 Some(retention.tickets),
             ),
             DataClass::Epoch => (
@@ -187,8 +188,13 @@ impl Store {
             ),
         };
         let Some(term) = term else { return Ok(None) };
+        let until = (now - days(term)).as_second();
+        // most of the time there is nothing, and nobody has to wait for a turn to write
+        if sqlx::query(select).bind(until).bind(1i64).fetch_optional(&self.pool).await?.is_none() {
+            return Ok(None);
+        }
         let mut tx = self.write().await?;
-        let rows = sqlx::query(select).bind((now - days(term)).as_second()).bind(TOGETHER).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query(select).bind(until).bind(TOGETHER).fetch_all(&mut *tx).await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -226,11 +232,12 @@ impl Store {
     async fn know_the_ends(&self) -> ServerResult<()> {
         let old = "SELECT commission, ticket FROM commissions WHERE expires_at = 0 AND state <> 'erased' LIMIT $1";
         for row in sqlx::query(old).bind(TOGETHER).fetch_all(&self.pool).await? {
-            let ticket: hedui_protocol::ticket::Ticket =
-                serde_json::from_slice(&row.get::<Vec<u8>, _>("ticket")).map_err(ServerError::failed)?;
+            // one that does not read ends with its epoch
+            let ticket = serde_json::from_slice::<Ticket>(&row.get::<Vec<u8>, _>("ticket"));
+            let end = ticket.map_or(-1, |ticket| ticket.expires_at.as_second());
             sqlx::query("UPDATE commissions SET expires_at = $2 WHERE commission = $1")
                 .bind(row.get::<String, _>("commission"))
-                .bind(ticket.expires_at.as_second())
+                .bind(end)
                 .execute(&self.pool)
                 .await?;
         }
@@ -248,7 +255,7 @@ impl Store {
             };
         }
         for table in ["matches", "matched_against", "encodings", "commissions", "parts", "batches", "acts"] {
-            self.pool.execute(sqlx::query(AssertSqlSafe(format!("VACUUM FULL {table}")))).await?;
+            self.pool.execute(sqlx::query(AssertSqlSafe(format!("VACUUM (FULL, ANALYZE) {table}")))).await?;
         }
         Ok(())
     }

@@ -136,7 +136,7 @@ impl Store {
             sqlx::query(forget).bind(&id).bind(FORGOTTEN).execute(&mut **tx).await?;
             sqlx::query("DELETE FROM encodings WHERE commission = $1").bind(&id).execute(&mut **tx).await?;
         }
-        let against = &Self::still_held(tx, against).await?;
+        let erased = Self::erased_meanwhile(tx, against).await?;
         for (agency, batch) in against {
             sqlx::query(
                 "INSERT INTO matched_against (commission, agency, batch) VALUES ($1, $2, $3)
@@ -144,12 +144,11 @@ impl Store {
             )
             .bind(&id)
             .bind(agency)
-            .bind(batch.map(|batch| batch.to_string()))
+            .bind(batch.filter(|_| !erased.contains(agency)).map(|batch| batch.to_string()))
             .execute(&mut **tx)
             .await?;
         }
-        let is_held = |row: &MatchRow| against.iter().any(|(agency, batch)| *agency == row.agency && batch.is_some());
-        let mut rows: Vec<MatchRow> = matches.iter().filter(|row| is_held(row)).cloned().collect();
+        let mut rows: Vec<MatchRow> = matches.iter().filter(|row| !erased.contains(&row.agency)).cloned().collect();
         if again {
             for (agency, _) in against {
                 keep_answers(tx, &id, agency, &mut rows).await?;
@@ -170,24 +169,17 @@ impl Store {
         Ok(())
     }
 
-    /// What was matched against, without what was erased meanwhile.
-    async fn still_held(
-        tx: &mut Tx,
-        against: &[(String, Option<BatchId>)],
-    ) -> ServerResult<Vec<(String, Option<BatchId>)>> {
-        let mut held = Vec::with_capacity(against.len());
+    /// Agencies whose sets were erased while they were matched against.
+    async fn erased_meanwhile(tx: &mut Tx, against: &[(String, Option<BatchId>)]) -> ServerResult<Vec<String>> {
+        let mut erased = Vec::new();
         for (agency, batch) in against {
-            let here = match batch {
-                Some(id) => sqlx::query("SELECT 1 AS one FROM batches WHERE batch = $1")
-                    .bind(id.to_string())
-                    .fetch_optional(&mut **tx)
-                    .await?
-                    .and(Some(*id)),
-                None => None,
-            };
-            held.push((agency.clone(), here));
+            let Some(batch) = batch else { continue };
+            let here = sqlx::query("SELECT agency FROM batches WHERE batch = $1").bind(batch.to_string());
+            if here.fetch_optional(&mut **tx).await?.is_none() {
+                erased.push(agency.clone());
+            }
         }
-        Ok(held)
+        Ok(erased)
     }
 
     /// Whether an agency's set was indexed while the commission was matched against its former one.

@@ -131,6 +131,8 @@ macro_rules! contract {
     };
 }
 
+mod acts;
+
 contract! {
     a_batch_is_created_filled_committed_and_replaced,
     two_batches_of_one_second_are_indexed_in_the_order_of_their_commits,

@@ -1,0 +1,53 @@
+//! `hedui office forget`: what this office keeps of a household, and which commissions the operators are to erase.
+
+use clap::Args;
+use hedui_protocol::ids::CommissionId;
+
+use super::StateFolder;
+use super::fetch;
+use super::journal::{Journal, Stage};
+use crate::failure::{Failure, Outcome};
+use crate::terminal;
+
+#[derive(Args, Debug)]
+pub struct Forget {
+    /// The household's number
+    #[arg(value_name = "HOUSEHOLD")]
+    household: String,
+    #[command(flatten)]
+    state: StateFolder,
+    /// Name the commissions, and take nothing away
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Forget {
+    pub fn run(self) -> Outcome {
+        let mut journal = Journal::open(&self.state.state)?;
+        let own: Vec<(Stage, CommissionId)> = journal
+            .all()
+            .filter(|(_, commission)| commission.household == self.household)
+            .map(|(stage, commission)| (stage, commission.commission))
+            .collect();
+        if own.is_empty() {
+            return Err(Failure::refused(format!("no commission is of household `{}`", self.household)));
+        }
+        let ids: Vec<CommissionId> = own.iter().map(|(_, commission)| *commission).collect();
+        let filed = own.iter().filter(|(stage, _)| *stage == Stage::Filed).count();
+        // the ids first: once they are forgotten here, nobody could name them
+        ids.iter().for_each(|commission| println!("{commission}"));
+        if !self.dry_run {
+            fetch::forget(&self.state.state, &ids)?;
+            journal.forget(&ids)?;
+        }
+        let did = if self.dry_run { "would be" } else { "were" };
+        terminal::note(format!("{} commissions {did} taken from {}", ids.len(), self.state.state.display()));
+        if filed > 0 {
+            terminal::note(format!(
+                "{filed} of them were not withdrawn: the server holds them until two operators erase them"
+            ));
+        }
+        terminal::note("reports that were written elsewhere are yours to remove");
+        Ok(())
+    }
+}

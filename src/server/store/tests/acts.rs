@@ -1,0 +1,222 @@
+//! Acts of two operators, and terms that end.
+
+use hedui_protocol::acts::{ActState, Actor, DataClass, Deed, Ended, Proposal, Retention};
+use hedui_protocol::ids::KeyHash;
+
+use super::super::erasing::Removal;
+use super::*;
+
+contract! {
+    one_operator_is_not_enough,
+    erasing_an_agency_leaves_nothing_of_it,
+    erasing_a_commission_leaves_its_id_alone,
+    erasing_a_project_leaves_its_log,
+    what_has_served_its_term_ends,
+    an_epoch_ends_after_the_next_one_was_opened,
+}
+
+const DAY: i64 = 86_400;
+
+fn operator(name: &str, key: u8) -> Actor {
+    Actor { organisation: "City".into(), name: name.into(), key: KeyHash([key; 32]) }
+}
+
+async fn propose(store: &Store, deed: Deed) -> u64 {
+    let proposal = Proposal { deed, terms: None };
+    store.propose(&proposal, &operator("li", 1), at(10)).await.unwrap()
+}
+
+/// By both.
+async fn done(store: &Store, deed: Deed) -> u64 {
+    let act = propose(store, deed).await;
+    assert_eq!(store.approve(act, &operator("wang", 2), at(11)).await.unwrap(), Approval::Done);
+    act
+}
+
+async fn project(database: &Database) -> Store {
+    let store = store(database).await;
+    store.belongs_to(ManifestId([1; 32])).await.unwrap();
+    store
+}
+
+/// An indexed batch of the bank.
+async fn indexed(store: &Store, byte: u8) -> BatchId {
+    let (header, signed) = header("bank");
+    let batch = BatchId([byte; 32]);
+    store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+    for number in 0..2 {
+        store.note_part(batch, number, at(1)).await.unwrap();
+    }
+    store.commit_batch(batch, &header, at(2)).await.unwrap();
+    let job = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap().remove(0);
+    assert!(store.batch_indexed(&job, batch, "bank", at(4)).await.unwrap());
+    batch
+}
+
+/// A commission with a match at the bank.
+async fn matched(store: &Store, number: u8, batch: BatchId) -> Ask {
+    let ask = Ask::new(number, false);
+    ask.file(store).await;
+    let job = store.claim(JobKind::Commission, 9, 60, at(5)).await.unwrap().remove(0);
+    let against = vec![("bank".to_owned(), Some(batch))];
+    let outcome = CommissionOutcome { commission: ask.id(), against, matches: vec![found(Release::Deposit)] };
+    store.store_outcomes(&[(job, outcome)], at(6)).await.unwrap();
+    assert_eq!(store.matches(ask.id(), &[SubjectId([1; 16])]).await.unwrap().len(), 1);
+    ask
+}
+
+async fn one_operator_is_not_enough(database: Database) {
+    let store = project(&database).await;
+    let deed = Deed::SetRetention { retention: Retention { answers: 1, ..Retention::default() } };
+    let act = propose(&store, deed.clone()).await;
+    assert_eq!(propose(&store, deed.clone()).await, act, "sent again");
+    for one in [operator("li", 1), operator("li", 2), operator("wang", 1)] {
+        assert_eq!(store.approve(act, &one, at(11)).await.unwrap(), Approval::SamePerson);
+    }
+    assert_eq!(store.retention().await.unwrap(), Retention::default());
+    for _sent_again in 0..2 {
+        assert_eq!(store.approve(act, &operator("wang", 2), at(12)).await.unwrap(), Approval::Done);
+    }
+    assert_eq!(store.retention().await.unwrap().answers, 1);
+    let status = store.act(act, at(12)).await.unwrap().unwrap();
+    assert_eq!((status.state, status.approved_by), (ActState::Done, Some(operator("wang", 2))));
+    let third = operator("zhao", 3);
+    assert_eq!(store.approve(act, &third, at(13)).await.unwrap(), Approval::TooLate(ActState::Done));
+    let late = propose(&store, deed).await;
+    assert_ne!(late, act);
+    let too_late = Approval::TooLate(ActState::Lapsed);
+    assert_eq!(store.approve(late, &operator("wang", 2), at(11 + 7 * DAY)).await.unwrap(), too_late);
+    let log: Vec<String> = store.entries(0, 9).await.unwrap();
+    let what: Vec<String> =
+        log.iter().map(|entry| Entry::parse(entry.as_bytes()).unwrap().event.what().to_owned()).collect();
+    assert_eq!(what, ["proposed", "approved", "proposed"]);
+}
+
+async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let ask = matched(&store, 9, batch).await;
+    // one that is being matched while the agency is erased
+    let other = Ask::new(8, false);
+    other.file(&store).await;
+    let job = store.claim(JobKind::Commission, 9, 60, at(5)).await.unwrap().remove(0);
+    let act = done(&store, Deed::EraseAgency { agency: "bank".into() }).await;
+    let against = vec![("bank".to_owned(), Some(batch))];
+    let outcome = CommissionOutcome { commission: other.id(), against, matches: vec![found(Release::Deposit)] };
+    store.store_outcomes(&[(job, outcome)], at(12)).await.unwrap();
+    for ask in [&ask, &other] {
+        assert!(store.matches(ask.id(), &[SubjectId([1; 16])]).await.unwrap().is_empty());
+        assert_eq!(store.matched_against(ask.id()).await.unwrap(), [("bank".to_owned(), None)]);
+    }
+    assert!(store.batch(batch).await.unwrap().is_none());
+    assert!(store.shred_key(batch).await.is_err());
+    assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::None);
+
+    assert_eq!(store.removals().await.unwrap(), [Removal { batch, parts: 2 }]);
+    assert!(store.acts_to_finish().await.unwrap().is_empty(), "its files are still there");
+    store.removed(batch).await.unwrap();
+    assert_eq!(store.acts_to_finish().await.unwrap(), [act]);
+    store.compact().await.unwrap();
+    for _twice in 0..2 {
+        store.finish_act(act, at(20)).await.unwrap();
+    }
+    let last = Entry::parse(store.entries(0, 99).await.unwrap().last().unwrap().as_bytes()).unwrap();
+    let Event::Erased { counts, backups_until, .. } = last.event else { panic!("{last:?}") };
+    assert_eq!((counts.batches, counts.answers), (1, 1));
+    assert_eq!(backups_until, at(20 + 35 * DAY));
+    assert_eq!(store.acts(at(20)).await.unwrap()[0].state, ActState::Done);
+    assert_eq!(store.erased_agencies().await.unwrap(), [("bank".to_owned(), at(11))]);
+}
+
+async fn erasing_a_commission_leaves_its_id_alone(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let ask = matched(&store, 9, batch).await;
+    let other = matched(&store, 8, batch).await;
+    done(&store, Deed::EraseCommissions { commissions: vec![ask.id()] }).await;
+    assert!(store.matches(ask.id(), &[SubjectId([1; 16])]).await.unwrap().is_empty());
+    assert_eq!(store.commission(ask.id()).await.unwrap().unwrap().state, CommissionState::Erased);
+    assert!(store.proof(ask.id()).await.unwrap().is_none());
+    assert!(store.ticket(ask.id()).await.is_err());
+    assert_eq!(ask.file(&store).await, FiledState::Known, "its ticket is not taken again");
+    let withdrawal = Signed::new(&SigningKey::from_seed(&[1; 32]), Purpose::Withdrawal, vec![1]);
+    store.withdraw(ask.id(), "office", &withdrawal, at(13)).await.unwrap();
+    assert_eq!(store.commission(ask.id()).await.unwrap().unwrap().state, CommissionState::Erased);
+    assert_eq!(store.matches(other.id(), &[SubjectId([1; 16])]).await.unwrap().len(), 1, "the other stays");
+}
+
+async fn erasing_a_project_leaves_its_log(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let ask = matched(&store, 9, batch).await;
+    let before = store.entries(0, 99).await.unwrap();
+    assert!(!store.is_erased().await.unwrap());
+    done(&store, Deed::EraseProject).await;
+    assert!(store.is_erased().await.unwrap());
+    let log = store.entries(0, 99).await.unwrap();
+    assert_eq!(log[..before.len()], before);
+    assert!(store.batch(batch).await.unwrap().is_none() && store.commission(ask.id()).await.unwrap().is_none());
+    let mut left = std::collections::BTreeSet::new();
+    let see = |row: DumpedRow| {
+        left.insert(row.table);
+        Ok(())
+    };
+    store.dump(see).await.unwrap();
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), ["acts", "log_entries", "log_hashes", "project", "removals"]);
+    // what comes a moment too late is not kept either
+    let (header, signed) = header("bank");
+    store.create_batch(BatchId([5; 32]), &header, &signed, at(30)).await.unwrap();
+    assert!(store.batch(BatchId([5; 32])).await.unwrap().is_none());
+    assert_eq!(ask.file(&store).await, FiledState::Erased);
+}
+
+async fn what_has_served_its_term_ends(database: Database) {
+    let store = project(&database).await;
+    let (header, signed) = header("bank");
+    store.create_batch(BatchId([7; 32]), &header, &signed, at(1)).await.unwrap();
+    let first = indexed(&store, 1).await;
+    let ask = matched(&store, 9, first).await;
+    let second = indexed(&store, 2).await;
+    let ends = async |now: i64| store.expire(at(now)).await.unwrap();
+    let of = |class, batches: &[BatchId], commissions: &[CommissionId]| Ended {
+        class,
+        batches: batches.to_vec(),
+        commissions: commissions.to_vec(),
+    };
+    assert_eq!(ends(7 * DAY).await, []);
+    assert_eq!(ends(7 * DAY + 3).await, [of(DataClass::OpenBatches, &[BatchId([7; 32])], &[])]);
+    assert_eq!(ends(7 * DAY + 4).await, [of(DataClass::ReplacedBatches, &[first], &[])]);
+    assert!(store.batch(BatchId([7; 32])).await.unwrap().is_none());
+    assert!(store.signed_header(first).await.unwrap().is_some(), "its header proves what was committed");
+    assert!(store.shred_key(first).await.unwrap().is_none() && store.shred_key(second).await.unwrap().is_some());
+    assert_eq!(store.removals().await.unwrap().len(), 2);
+    // the ticket ends at 100
+    assert_eq!(ends(7 * DAY + 99).await, []);
+    assert_eq!(ends(7 * DAY + 100).await, [of(DataClass::Answers, &[], &[ask.id()])]);
+    assert!(store.matches(ask.id(), &[SubjectId([1; 16])]).await.unwrap().is_empty());
+    assert!(store.proof(ask.id()).await.unwrap().is_some());
+    assert_eq!(ends(1096 * DAY + 99).await, []);
+    assert_eq!(ends(1096 * DAY + 100).await, [of(DataClass::Tickets, &[], &[ask.id()])]);
+    assert!(store.proof(ask.id()).await.unwrap().is_none());
+    assert_eq!(ends(9999 * DAY).await, [], "the set that commissions are matched against has no term");
+    assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(second));
+}
+
+async fn an_epoch_ends_after_the_next_one_was_opened(database: Database) {
+    let store = project(&database).await;
+    indexed(&store, 1).await;
+    done(&store, Deed::SetRetention { retention: Retention { epoch: Some(30), ..Retention::default() } }).await;
+    assert_eq!(store.expire(at(999 * DAY)).await.unwrap(), [], "there is no next one");
+    let terms = hedui_protocol::acts::Terms { manifest: Blob(vec![1]), signatures: Blob(vec![2]) };
+    let deed = Deed::OpenEpoch { manifest: ManifestId([2; 32]), epoch: "next".into() };
+    let proposal = Proposal { deed, terms: Some(terms) };
+    let act = store.propose(&proposal, &operator("li", 1), at(10)).await.unwrap();
+    assert_eq!(store.approve(act, &operator("wang", 2), at(11)).await.unwrap(), Approval::Done);
+    let next = store.next_epochs().await.unwrap();
+    assert_eq!((next.len(), next[0].manifest, next[0].terms.clone()), (1, ManifestId([2; 32]), vec![1]));
+    assert_eq!(store.expire(at(30 * DAY + 10)).await.unwrap(), []);
+    let ended = store.expire(at(30 * DAY + 11)).await.unwrap();
+    assert_eq!(ended, [Ended { class: DataClass::Epoch, batches: vec![], commissions: vec![] }]);
+    assert!(store.is_erased().await.unwrap());
+    assert_eq!(store.expire(at(31 * DAY)).await.unwrap(), [], "once");
+}

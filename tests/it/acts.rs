@@ -1,0 +1,348 @@
+//! What two operators decide together: nothing is left of what they erase, and the next epoch opens beside the one that is.
+
+use std::path::{Path, PathBuf};
+
+use crate::harness::{OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls, until};
+use crate::journey::files;
+
+on_both_stores! {
+    nothing_is_left_of_what_two_operators_erase,
+    the_next_epoch_opens_while_the_one_before_answers,
+    what_was_erased_stays_so_when_an_older_backup_is_put_back,
+}
+
+/// Two people of one operator, and a certificate that the first one has renewed.
+fn operators(project: &Project) {
+    for name in ["li", "wang"] {
+        let pki = project.text("pki");
+        run(&["pki", "issue", &pki, name, "--organisation", "City operator", "--role", "operator"]).done();
+    }
+}
+
+fn operator(project: &Project, who: &str, server: &Server, arguments: &[&str]) -> Said {
+    by(project, who, server, "manifest.toml", arguments)
+}
+
+/// An operator of the epoch of this manifest.
+fn by(project: &Project, who: &str, server: &Server, manifest: &str, arguments: &[&str]) -> Said {
+    let mut command = hedui();
+    command.arg("operator").args(arguments).args(["--manifest", &project.text(manifest)]);
+    Said::of(&command.args(project.reach(&server.parties, who)).output().unwrap())
+}
+
+/// Proposed by one and approved by the other; the act's number.
+fn both(project: &Project, server: &Server, manifest: &str, deed: &[&str]) -> String {
+    let said = by(project, "li", server, manifest, &[&["propose"], deed].concat()).done();
+    let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
+    by(project, "wang", server, manifest, &["approve", &act, "--yes"]).done();
+    act
+}
+
+/// The receipt of an act, and what it proves.
+fn receipt(project: &Project, server: &Server, manifest: &str, act: &str) -> String {
+    let file = project.text(&format!("receipt-{act}.json"));
+    by(project, "wang", server, manifest, &["receipt", act, "--out", &file]).done();
+    run(&["audit", "receipt", &file, "--manifest", &project.text(manifest)]).done().stdout
+}
+
+/// Exports the log into a new folder and verifies it.
+fn audited(project: &Project, out: &str) -> Said {
+    let data = project.text("server");
+    let mut export = hedui();
+    export.args(["audit", "export", "--data", &data, "--out", &project.text(out)]).args(project.store_arguments());
+    Said::of(&export.output().unwrap()).done();
+    run(&["audit", "verify", &project.text(out)])
+}
+
+/// Every file that a server keeps: its folder, the bucket, and PostgreSQL's tables.
+fn kept(project: &Project) -> Vec<PathBuf> {
+    let mut folders = vec![project.path("server")];
+    if let Some(stores) = &project.stores {
+        stores.postgres.sql("hedui", "CHECKPOINT");
+        folders.push(stores.postgres.tables());
+        folders.push(stores.bucket.folder().to_owned());
+    }
+    folders.iter().flat_map(|folder| files_of(folder)).collect()
+}
+
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_of(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Files that hold a value: as it is, or in hexadecimal.
+fn holding(files: &[PathBuf], value: &[u8]) -> Vec<PathBuf> {
+    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let has = |path: &PathBuf| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let find = |value: &[u8]| bytes.windows(value.len()).any(|window| window == value);
+        find(value) || find(hex.as_bytes())
+    };
+    files.iter().filter(|path| has(path)).cloned().collect()
+}
+
+/// What of a household and of the bank may be found at a server.
+struct Planted {
+    commission: String,
+    /// Of the household's person.
+    subject: Vec<u8>,
+    /// Of the bank's record of that person.
+    record: Vec<u8>,
+    /// Bytes from the middle of the bank's part.
+    part: Vec<u8>,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+/// A server with answers of both agencies, and what to look for.
+fn city(project: &Project) -> (Server, Planted) {
+    operators(project);
+    let (office, bank, vehicle) = files(project);
+    let server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    project.office("request", &server, &[&office]).done();
+    // once they are matched, the vehicle register is asked
+    project.office("fetch", &server, &[]).done();
+    project.answer("vehicle", &vehicle, &server).done();
+    project.office("fetch", &server, &[]).done();
+    project.office("report", &server, &[]).done();
+    let report = project.report("H1");
+    let journal = std::fs::read_to_string(project.path("state/commissions.jsonl")).unwrap();
+    let line = journal.lines().find(|line| line.contains("\"H1\"")).unwrap();
+    let subject = line.split("\"subject\":\"").nth(1).unwrap()[..32].to_owned();
+    let record = report["members"][0]["agencies"][0]["records"][0]["record"].as_str().unwrap().to_owned();
+    let part = std::fs::read(project.path("bank/part-00000.parquet")).unwrap();
+    let planted = Planted {
+        commission: report["commission"].as_str().unwrap().to_owned(),
+        subject: unhex(&subject),
+        record: unhex(&record),
+        part: part[part.len() / 3..][..24].to_vec(),
+    };
+    (server, planted)
+}
+
+fn nothing_is_left_of_what_two_operators_erase(project: Project) {
+    let (mut server, planted) = city(&project);
+    let before = kept(&project);
+    assert!(!holding(&before, &planted.subject).is_empty(), "the search finds what is there");
+    assert!(!holding(&before, &planted.record).is_empty());
+    assert!(holding(&before, &planted.part).is_empty(), "parts lie under their keys");
+    assert!(!holding(&files_of(&project.path("bank")), &planted.part).is_empty());
+    audited(&project, "log-before").done();
+
+    // one person is not enough, by whatever certificate
+    let erase = ["propose", "erase-commissions", &planted.commission];
+    let said = operator(&project, "li", &server, &erase).done();
+    let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
+    let alone = operator(&project, "li", &server, &["approve", &act, "--yes"]);
+    alone.refused(1, "needs two operators");
+    let pki = project.text("pki");
+    run(&["pki", "issue", &pki, "li", "--organisation", "City operator", "--role", "operator", "--renew"]).done();
+    operator(&project, "li", &server, &["approve", &act, "--yes"]).refused(1, "needs two operators");
+    operator(&project, "wang", &server, &["approve", &act]).refused(2, "`--yes` approves");
+    project.office("fetch", &server, &[]).done();
+    operator(&project, "wang", &server, &["approve", &act, "--yes"]).done();
+    let proof = receipt(&project, &server, "manifest.toml", &act);
+    assert!(proof.contains(&format!("act {act} is done (erase 1 commissions): 0 batches, 1 commissions")), "{proof}");
+    assert_eq!(holding(&kept(&project), &planted.subject), Vec::<PathBuf>::new());
+    let said = project.office("fetch", &server, &[]).done();
+    assert!(said.stderr.contains("1 refused by the server"), "{}", said.stderr);
+    assert!(
+        std::fs::read_to_string(project.path("state/answers.jsonl")).unwrap().contains("the commission was erased")
+    );
+    assert!(
+        !holding(&kept(&project), &planted.record).is_empty(),
+        "the bank's records are not the household's requests"
+    );
+    audited(&project, "log-before").done();
+    let later = audited(&project, "log-after").done();
+    assert!(later.stdout.contains("1 tickets and batch headers, before this export"), "{}", later.stdout);
+
+    let act = both(&project, &server, "manifest.toml", &["erase-agency", "bank"]);
+    let proof = receipt(&project, &server, "manifest.toml", &act);
+    assert!(proof.contains("1 batches, 0 commissions"), "{proof}");
+    assert_eq!(holding(&kept(&project), &planted.record), Vec::<PathBuf>::new());
+    assert_eq!(parts(&project), 1, "the vehicle register's");
+    let status = project.office("status", &server, &["--each"]).done().stdout;
+    assert!(!status.contains("bank ") || status.contains("has not submitted"), "{status}");
+    // it may begin anew
+    project.submit("bank", "bank", &server).done();
+    assert!(!holding(&kept(&project), &planted.record).is_empty());
+
+    let act = both(&project, &server, "manifest.toml", &["erase-project"]);
+    let proof = receipt(&project, &server, "manifest.toml", &act);
+    assert!(proof.contains("erase this epoch"), "{proof}");
+    assert_eq!(parts(&project), 0);
+    assert_eq!(holding(&kept(&project), &planted.record), Vec::<PathBuf>::new());
+    let said = project.office("fetch", &server, &[]).done();
+    assert!(said.stderr.contains("2 refused by the server"), "{}", said.stderr);
+    project.submit("bank", "bank", &server).refused(1, "was erased");
+    audited(&project, "log-before").done();
+    audited(&project, "log-after").done();
+    server.signal("TERM");
+    let server = project.server();
+    project.submit("bank", "bank", &server).refused(1, "was erased");
+    let acts = operator(&project, "li", &server, &["acts"]).done().stdout;
+    assert_eq!(acts.matches("(done;").count(), 3, "{acts}");
+}
+
+fn parts(project: &Project) -> usize {
+    match &project.stores {
+        Some(stores) => stores.bucket.parts().len(),
+        None => files_of(&project.path("server/parts")).len(),
+    }
+}
+
+/// A manifest of the next epoch, with a linkage key of its own, that all parties have signed.
+fn next_manifest(project: &Project) {
+    let check = run(&["key", "new", "--kind", "linkage", &project.text("next.key")]).done().stdout;
+    project.manifest("next.toml", "2026-12", check.trim()).done();
+    for party in crate::harness::AGENCIES.into_iter().chain([OFFICE]) {
+        let (manifest, key) = (project.text("next.toml"), project.text(&format!("{party}.signing.key")));
+        run(&["manifest", "sign", "--manifest", &manifest, "--party", party, "--signing-key", &key]).done();
+    }
+}
+
+/// The project as its parties have it once they have gone over to the next epoch.
+fn go_over(project: &Project) {
+    for (now, then) in
+        [("manifest.toml", "former.toml"), ("linkage.key", "former.key"), ("manifest.toml.sig", "former.toml.sig")]
+    {
+        std::fs::rename(project.path(now), project.path(then)).unwrap();
+    }
+    for (next, now) in
+        [("next.toml", "manifest.toml"), ("next.key", "linkage.key"), ("next.toml.sig", "manifest.toml.sig")]
+    {
+        std::fs::copy(project.path(next), project.path(now)).unwrap();
+    }
+    std::fs::rename(project.path("state"), project.path("former-state")).unwrap();
+}
+
+fn balance(project: &Project, server: &Server) {
+    for verb in ["fetch", "report"] {
+        project.office(verb, server, &[]).done();
+    }
+    let told = &project.report("H1")["members"][0]["agencies"][0];
+    assert_eq!(told["records"][0]["items"][0]["payload"]["values"]["balance"], "70123.45");
+}
+
+fn the_next_epoch_opens_while_the_one_before_answers(project: Project) {
+    operators(&project);
+    let (office, bank, vehicle) = files(&project);
+    let mut server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    project.office("request", &server, &[&office]).done();
+    balance(&project, &server);
+    next_manifest(&project);
+    // nobody is served under a manifest that two operators have not opened
+    let early = by(&project, "li", &server, "next.toml", &["acts"]);
+    early.refused(1, "does not run the manifest");
+    let next = project.text("next.toml");
+    both(&project, &server, "manifest.toml", &["open-epoch", &next]);
+    let opened = || by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0);
+    until(opened);
+
+    // the agencies encode anew, at their own time; the office still asks in the epoch before
+    let former = project.office("status", &server, &[]).done();
+    assert!(former.stdout.contains("2 matched"), "{}", former.stdout);
+    go_over(&project);
+    for (agency, data) in [("bank", &bank), ("vehicle", &vehicle)] {
+        let out = format!("next-{agency}");
+        project.encode(agency, data, &out).done();
+        project.submit(agency, &out, &server).done();
+    }
+    project.office("request", &server, &[&office]).done();
+    balance(&project, &server);
+    let mut still = hedui();
+    still.args([
+        "office",
+        "fetch",
+        "--state",
+        &project.text("former-state"),
+        "--manifest",
+        &project.text("former.toml"),
+    ]);
+    Said::of(&still.args(project.reach(&server.parties, OFFICE)).output().unwrap()).done();
+
+    // the policy of the epoch before: it ends with the opening of the next one
+    let terms = project.write("terms.toml", "epoch = 0\n");
+    both(&project, &server, "former.toml", &["set-retention", &terms]);
+    server.signal("TERM");
+    std::fs::copy(project.path("former.toml"), project.path("served.toml")).unwrap();
+    std::fs::copy(project.path("former.toml.sig"), project.path("served.toml.sig")).unwrap();
+    let start = || {
+        let mut command = hedui();
+        command.args(["server", "run", "--data", &project.text("server"), "--manifest", &project.text("served.toml")]);
+        command.args(project.store_arguments()).args(["--log-key", &project.text("log.key")]);
+        command.args(["--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(tls(&project, "server"));
+        Server::spawn(&project, command)
+    };
+    let mut server = start();
+    let gone =
+        || by(&project, "li", &server, "former.toml", &["propose", "erase-project"]).stderr.contains("was erased");
+    until(gone);
+    balance(&project, &server);
+    let log = audited(&project, "log-former").done().stdout;
+    assert!(log.contains("expired"), "{log}");
+    server.signal("TERM");
+    let server = start();
+    project.office("request", &server, &[&office, "--again"]).done();
+    balance(&project, &server);
+}
+
+fn what_was_erased_stays_so_when_an_older_backup_is_put_back(project: Project) {
+    let (mut server, planted) = city(&project);
+    let backup = |name: &str| {
+        let (data, out) = (project.text("server"), project.text(&format!("backups/{name}")));
+        let mut command = hedui();
+        command.args(["server", "backup", "--data", &data, "--out", &out]).args(project.store_arguments());
+        Said::of(&command.output().unwrap()).done();
+    };
+    std::fs::create_dir(project.path("backups")).unwrap();
+    backup("older");
+    let older = files_of(&project.path("backups/older"));
+    for value in [&planted.subject, &planted.record, &planted.part] {
+        assert_eq!(holding(&older, value), Vec::<PathBuf>::new(), "a backup is sealed");
+    }
+    both(&project, &server, "manifest.toml", &["erase-commissions", &planted.commission]);
+    let act = both(&project, &server, "manifest.toml", &["erase-agency", "bank"]);
+    receipt(&project, &server, "manifest.toml", &act);
+    backup("newer");
+    server.signal("TERM");
+    let restore = |to: &str, more: &[&str]| {
+        let mut command = hedui();
+        command.args(["server", "restore", &project.text("backups/older"), "--data", &project.text(to)]);
+        Said::of(&command.args(more).output().unwrap())
+    };
+    restore("as-it-was", &[]).done();
+    assert!(!holding(&files_of(&project.path("as-it-was")), &planted.subject).is_empty(), "its own keys open it");
+    run(&["server", "prune", &project.text("backups")]).done();
+    restore("without", &[]).refused(1, "`--keys` names that of the newest backup");
+    let said = restore("restored", &["--keys", &project.text("backups/newer/keys.jsonl")]).done();
+    assert!(said.stderr.contains("rows were erased since"), "{}", said.stderr);
+    let files = files_of(&project.path("restored"));
+    for value in [&planted.subject, &planted.record] {
+        assert_eq!(holding(&files, value), Vec::<PathBuf>::new());
+    }
+    // and what was not erased answers
+    let mut command = hedui();
+    let (data, manifest) = (project.text("restored"), project.text("manifest.toml"));
+    command.args(["server", "run", "--data", &data, "--manifest", &manifest, "--log-key", &project.text("log.key")]);
+    command.args(["--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]).args(tls(&project, "server"));
+    let server = Server::spawn(&project, command);
+    let answers = project.text("answers-of-the-restored.jsonl");
+    let mut fetch = hedui();
+    fetch.args(["office", "fetch", "--state", &project.text("state"), "--manifest", &manifest]);
+    fetch.args(["--receipts", &answers]);
+    let said = Said::of(&fetch.args(project.reach(&server.parties, OFFICE)).output().unwrap()).done();
+    assert!(said.stderr.contains("1 refused by the server"), "{}", said.stderr);
+    project.office("report", &server, &[]).done();
+    let vehicle = &project.report("H2")["members"][0]["agencies"][1];
+    assert_eq!(vehicle["records"][0]["items"][0]["payload"]["values"]["vehicle_price"], "123456.78", "{vehicle}");
+}
