@@ -99,3 +99,71 @@ impl Erased {
         self.all || self.agencies.contains(agency)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hedui_protocol::ids::{KeyHash, ManifestId};
+
+    use super::*;
+
+    fn actor(name: &str, key: u8) -> Actor {
+        Actor { organisation: "City".into(), name: name.into(), key: KeyHash([key; 32]) }
+    }
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(day * 86_400).unwrap()
+    }
+
+    /// The words of a finding; none where all is well.
+    fn word(checked: Checked) -> Option<&'static str> {
+        checked.err().map(|(kind, _)| kind)
+    }
+
+    #[test]
+    fn an_act_needs_two_people_and_a_proposal_that_says_the_same() {
+        let (deed, other) = (Deed::EraseProject, Deed::EraseAgency { agency: "bank".into() });
+        let mut acts = Acts::default();
+        acts.proposed(7, &actor("li", 1), &deed);
+        assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"));
+        for (act, by, deed) in [
+            (7, actor("li", 1), &deed),
+            (7, actor("li", 2), &deed),
+            (7, actor("wang", 1), &deed),
+            (7, actor("wang", 2), &other),
+            (8, actor("wang", 2), &deed),
+        ] {
+            assert_eq!(word(acts.approved(act, &by, deed, at(0))), Some("one-person"), "{act} {by:?} {deed}");
+        }
+        assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"));
+        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(0))), None);
+        assert_eq!(word(acts.erased(7, &deed)), None);
+        assert_eq!(word(acts.erased(7, &other)), Some("unapproved-erasure"));
+    }
+
+    #[test]
+    fn what_ends_before_its_term_is_found() {
+        let commission = CommissionId([1; 32]);
+        let mut acts = Acts::default();
+        let expired = |acts: &Acts, class, day| {
+            let commissions = if class == DataClass::Epoch { vec![] } else { vec![commission] };
+            let ended = Ended { class, batches: vec![], commissions };
+            word(acts.expired(&ended, at(day), |id| (*id == commission).then(|| at(10))))
+        };
+        assert_eq!(expired(&acts, DataClass::Answers, 16), Some("early-expiry"));
+        assert_eq!(expired(&acts, DataClass::Answers, 17), None);
+        assert_eq!(expired(&acts, DataClass::Tickets, 1105), Some("early-expiry"));
+        assert_eq!(expired(&acts, DataClass::Tickets, 1106), None);
+        // a policy that two people changed
+        let retention = Retention { answers: 1, epoch: Some(30), ..Retention::default() };
+        let deed = Deed::SetRetention { retention };
+        acts.proposed(1, &actor("li", 1), &deed);
+        assert_eq!(word(acts.approved(1, &actor("wang", 2), &deed, at(5))), None);
+        assert_eq!(expired(&acts, DataClass::Answers, 11), None);
+        assert_eq!(expired(&acts, DataClass::Epoch, 99), Some("early-expiry"), "there is no next epoch");
+        let deed = Deed::OpenEpoch { manifest: ManifestId([2; 32]), epoch: "next".into() };
+        acts.proposed(2, &actor("li", 1), &deed);
+        assert_eq!(word(acts.approved(2, &actor("wang", 2), &deed, at(20))), None);
+        assert_eq!(expired(&acts, DataClass::Epoch, 49), Some("early-expiry"));
+        assert_eq!(expired(&acts, DataClass::Epoch, 50), None);
+    }
+}

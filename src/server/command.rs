@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use hedui_protocol::ids::ManifestId;
 use jiff::SignedDuration;
 
 use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, backup, upkeep};
@@ -169,6 +170,9 @@ pub struct ExportLog {
     /// The folder to write, or to go on with
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// The log of the epoch of this manifest, which was opened later; without it, of the one that the server was started with
+    #[arg(long, value_name = "MANIFEST-ID")]
+    epoch: Option<ManifestId>,
 }
 
 #[derive(Args, Debug)]
@@ -184,8 +188,10 @@ pub struct Gc {
 }
 
 /// Writes the log where an auditor reads it.
-pub fn export(ExportLog { stores, out }: ExportLog) -> Outcome {
-    runtime()?.block_on(upkeep::export_log(&stores.settle(), &out))
+pub fn export(ExportLog { stores, out, epoch }: ExportLog) -> Outcome {
+    let first = stores.settle();
+    let places = epoch.map_or_else(|| first.clone(), |manifest| first.of_epoch(manifest));
+    runtime()?.block_on(upkeep::export_log(&places, &out))
 }
 
 fn runtime() -> Outcome<tokio::runtime::Runtime> {

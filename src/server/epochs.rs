@@ -24,7 +24,6 @@ pub struct Epochs {
 
 struct Epoch {
     linkage: Arc<Linkage>,
-    places: Places,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -32,7 +31,7 @@ impl Epochs {
     /// Opens the first epoch, and those that have come after it.
     pub async fn open(machine: Arc<Machine>, first: Project, config: &Config) -> Outcome<Arc<Self>> {
         let epochs = Arc::new(Self { machine, config: config.clone(), open: RwLock::default() });
-        epochs.add(first, config.places.clone()).await?;
+        epochs.add(first, &config.places).await?;
         epochs.look().await?;
         Ok(epochs)
     }
@@ -66,28 +65,24 @@ impl Epochs {
     async fn look(&self) -> Outcome {
         let mut number = 0;
         loop {
-            let here = {
-                let open = self.open.read().expect("no holder of the lock panics");
-                open.get(number).map(|epoch| (Arc::clone(&epoch.linkage), epoch.places.clone()))
-            };
-            let Some((linkage, places)) = here else { return Ok(()) };
+            let Some(linkage) = self.all().into_iter().nth(number) else { return Ok(()) };
             for NextEpoch { manifest, terms, signatures } in
                 linkage.store.next_epochs().await.map_err(Failure::refused)?
             {
                 if self.of(manifest).is_none() {
                     let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
                     tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
-                    self.add(project, places.of_epoch(manifest)).await?;
+                    self.add(project, &self.config.places.of_epoch(manifest)).await?;
                 }
             }
             number += 1;
         }
     }
 
-    async fn add(&self, project: Project, places: Places) -> Outcome {
-        let linkage = Linkage::open(&self.machine, project, &places, &self.config.log_key).await?;
+    async fn add(&self, project: Project, places: &Places) -> Outcome {
+        let linkage = Linkage::open(&self.machine, project, places, &self.config.log_key).await?;
         let tasks = linkage.start(self.config.role).await?;
-        self.open.write().expect("no holder of the lock panics").push(Epoch { linkage, places, tasks });
+        self.open.write().expect("no holder of the lock panics").push(Epoch { linkage, tasks });
         Ok(())
     }
 

@@ -14,14 +14,14 @@ use crate::terminal;
 /// What was written later may belong to a part whose note is still to come.
 const SETTLED: SignedDuration = SignedDuration::from_hours(24);
 
-/// Collects; batches that were never committed when they are older than `open`.
+/// Collects, and counts files; batches that were never committed when they are older than `open`.
 pub async fn collect(
     store: &Store,
     parts: &Parts,
     open: SignedDuration,
     dry_run: bool,
     now: Timestamp,
-) -> ServerResult<()> {
+) -> ServerResult<usize> {
     let before = now - open;
     let (mut waste, mut held) = sorted(store, before).await?;
     let batches = waste.iter().filter(|batch| !batch.parts.is_empty()).count();
@@ -41,7 +41,7 @@ pub async fn collect(
     }
     let did = if dry_run { "would remove" } else { "removed" };
     terminal::note(format!("{did} {} files, with the parts of {batches} batches", objects.len()));
-    Ok(())
+    Ok(objects.len())
 }
 
 /// Batches that nobody needs, and the others.

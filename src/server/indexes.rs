@@ -127,6 +127,17 @@ impl Indexes {
         self.folder(batch).with_extension(PARTIAL)
     }
 
+    /// Batches whose index is in the making.
+    pub fn partials(&self) -> io::Result<Vec<BatchId>> {
+        let mut batches = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_stem().filter(|_| path.extension().is_some_and(|extension| extension == PARTIAL));
+            batches.extend(name.and_then(|name| name.to_str()).and_then(|name| name.parse::<BatchId>().ok()));
+        }
+        Ok(batches)
+    }
+
     /// Removes the files of every index that is not in use. What is in the making stays: it may go on.
     pub fn remove_others(&self) -> io::Result<()> {
         let used: HashSet<String> = {

@@ -97,7 +97,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// Where the epoch of this manifest keeps its own, which came after the one that is here.
+    /// Where the epoch of this manifest keeps its own, which came after the first one, whose places these are.
     pub fn of_epoch(&self, manifest: ManifestId) -> Self {
         Self {
             data: self.data.join(EPOCHS).join(manifest.to_string()),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::ServerResult;
 use super::store::Removal;
-use super::{Linkage, worker};
+use super::{Linkage, indexer, worker};
 
 /// Between looks at what operators have erased.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,6 +47,7 @@ async fn expire(linkage: &Linkage) -> ServerResult<()> {
 async fn finish(linkage: &Arc<Linkage>) -> ServerResult<()> {
     for Removal { batch, parts } in linkage.store.removals().await? {
         linkage.parts.remove_batch(batch, parts).await?;
+        indexer::give_up(linkage, batch)?;
         linkage.store.removed(batch).await?;
     }
     linkage.erased.store(linkage.store.is_erased().await?, Ordering::Relaxed);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use hedui_protocol::ids::ManifestId;
+use hedui_protocol::log::Event;
 use jiff::{SignedDuration, Timestamp};
 
 use super::doctor::Patient;
@@ -9,7 +11,7 @@ use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::revocations::Standing;
-use super::store::{Database, Store};
+use super::store::{Database, EPOCHS, Store};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
@@ -57,9 +59,63 @@ async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
     Ok((store, parts))
 }
 
+/// An epoch's stores, and whose they are; none for the first one.
+struct Beside {
+    epoch: Option<ManifestId>,
+    places: Places,
+    store: Store,
+    parts: Parts,
+}
+
+impl Beside {
+    async fn open(epoch: Option<ManifestId>, places: Places) -> Outcome<Self> {
+        let (store, parts) = beside(&places).await?;
+        Ok(Self { epoch, places, store, parts })
+    }
+
+    /// The first epoch and those that came after it.
+    async fn all(places: &Places) -> Outcome<Vec<Self>> {
+        let mut all = vec![Self::open(None, places.clone()).await?];
+        let mut number = 0;
+        while number < all.len() {
+            for next in all[number].store.next_epochs().await.map_err(Failure::refused)? {
+                if all.iter().all(|known| known.epoch != Some(next.manifest)) {
+                    all.push(Self::open(Some(next.manifest), places.of_epoch(next.manifest)).await?);
+                }
+            }
+            number += 1;
+        }
+        Ok(all)
+    }
+
+    /// Says which epoch it is about, where there are several.
+    fn tell(&self) {
+        if let Some(manifest) = self.epoch {
+            println!("The epoch of manifest {manifest}:");
+        }
+    }
+
+    /// What an operator does beside a server stands in the log.
+    async fn note(&self, act: String, now: Timestamp) -> Outcome {
+        self.store.note(Event::Administered { act }, now).await.map(drop).map_err(Failure::refused)
+    }
+}
+
+/// The folder of an epoch's backup in that of the first one.
+fn of_epoch(backup: &Path, epoch: Option<ManifestId>) -> PathBuf {
+    epoch.map_or_else(|| backup.to_owned(), |manifest| backup.join(EPOCHS).join(manifest.to_string()))
+}
+
 pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
-    let (store, parts) = beside(places).await?;
-    backup::backup(&store, &parts, out, now).await
+    for beside in Beside::all(places).await? {
+        let out = of_epoch(out, beside.epoch);
+        if beside.epoch.is_some() {
+            private_folder(out.parent().expect("it lies in a folder"))?;
+        }
+        backup::backup(&beside.store, &beside.parts, &out, now).await?;
+        beside.note("took a backup".to_owned(), now).await?;
+    }
+    Ok(())
 }
 
 pub async fn examine(
@@ -69,14 +125,27 @@ pub async fn examine(
     repair: bool,
     now: Timestamp,
 ) -> Outcome {
-    let (store, parts) = beside(places).await?;
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
-    Patient { places, store: &store, parts: &parts, certificates, crls, repair }.examine(now).await
+    let mut wrong = Ok(());
+    for (number, beside) in Beside::all(places).await?.iter().enumerate() {
+        beside.tell();
+        let Beside { places, store, parts, .. } = beside;
+        // files are looked at once
+        let (certificates, crls) = if number == 0 { (certificates, crls) } else { (&[][..], &[][..]) };
+        wrong = wrong.and(Patient { places, store, parts, certificates, crls, repair }.examine(now).await);
+    }
+    wrong
 }
 
 pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
-    let (store, parts) = beside(places).await?;
-    gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
+    for beside in Beside::all(places).await? {
+        beside.tell();
+        let removed = gc::collect(&beside.store, &beside.parts, open, dry_run, now).await.map_err(Failure::refused)?;
+        if removed > 0 && !dry_run {
+            beside.note(format!("removed {removed} files that no batch needed"), now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the log into a folder, or goes on with one.
@@ -109,6 +178,22 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
     private_folder(&places.data)?;
     let _lock = lock(&places.data)?;
-    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-    backup::restore(from, keys, &places.database, &parts, now).await
+    let mut epochs = vec![None];
+    if let Ok(later) = std::fs::read_dir(from.join(EPOCHS)) {
+        let manifest = |entry: std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
+        epochs.extend(later.filter_map(Result::ok).filter_map(manifest).map(Some));
+    }
+    for epoch in epochs {
+        let places = epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
+        private_folder(&places.data)?;
+        let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
+        let keys = keys.map(|keys| {
+            let (folder, name) = (keys.parent().unwrap_or(Path::new("")), keys.file_name().unwrap_or_default());
+            of_epoch(folder, epoch).join(name)
+        });
+        backup::restore(&of_epoch(from, epoch), keys.as_deref(), &places.database, &parts, now).await?;
+        let beside = Beside::open(epoch, places).await?;
+        beside.note("put a backup back".to_owned(), now).await?;
+    }
+    Ok(())
 }

@@ -62,6 +62,12 @@ impl Wake {
 pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
     follow(linkage, &mut HashSet::new()).await?;
     linkage.indexes.remove_others()?;
+    // what is in the making may go on, unless its batch was erased meanwhile
+    for batch in linkage.indexes.partials()? {
+        if linkage.store.batch(batch).await?.is_none() {
+            indexer::give_up(linkage, batch)?;
+        }
+    }
     Ok(())
 }
 

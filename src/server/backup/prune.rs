@@ -51,3 +51,50 @@ fn backups(folder: &Path) -> Outcome<Vec<(PathBuf, Seal)>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use hedui_protocol::ids::ContentHash;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn backup(folder: &Path, name: &str, taken_at: i64, ends_at: Option<i64>) {
+        let path = folder.join(name);
+        std::fs::create_dir(&path).unwrap();
+        let seal = Seal {
+            taken_at: at(taken_at),
+            ends_at: ends_at.map(at),
+            id: String::new(),
+            version: 1,
+            rows: 0,
+            rows_hash: ContentHash([0; 32]),
+            parts: 0,
+        };
+        std::fs::write(path.join(SEAL), serde_json::to_vec(&seal).unwrap()).unwrap();
+        std::fs::write(path.join(KEYS), b"keys").unwrap();
+    }
+
+    #[test]
+    fn backups_end_with_their_term_and_only_the_newest_keeps_its_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        backup(path, "over", 10, Some(100));
+        backup(path, "older", 20, Some(110));
+        backup(path, "newest", 30, Some(120));
+        // of before there were terms
+        backup(path, "ancient", 5, None);
+        std::fs::create_dir(path.join("something-else")).unwrap();
+        let there = |name: &str| path.join(name).exists();
+        prune(path, true, at(100)).unwrap();
+        assert!(there("over") && there("older/keys.jsonl"), "a dry run removes nothing");
+        prune(path, false, at(99)).unwrap();
+        assert!(there("over/backup.json") && !there("over/keys.jsonl") && there("newest/keys.jsonl"));
+        prune(path, false, at(100)).unwrap();
+        assert!(!there("over") && there("older/backup.json") && !there("older/keys.jsonl"));
+        assert!(there("newest/keys.jsonl") && there("ancient/backup.json") && there("something-else"));
+    }
+}
