@@ -202,11 +202,11 @@ pub async fn restore(from: &Path, keys: Option<&Path>, database: &Database, part
             .map_err(|e| Failure::file("read", &path, &e))?;
         let key = keys.of(&batch.to_string());
         let bytes = match key {
-            Some(key) => key.open(&name(batch, info.number), bytes).map_err(Failure::refused)?,
+            Some(key) => key.open(&name(batch, info.number), bytes).map_err(|_| damaged_part(&path))?,
             None => bytes,
         };
         if ContentHash::of(&bytes) != info.hash {
-            return Err(Failure::refused(format!("{}: the part is damaged: its hash differs", path.display())));
+            return Err(damaged_part(&path));
         }
         parts.put(batch, info.number, Bytes::from(bytes), key).await.map_err(Failure::refused)?;
         progress.inc(1);
@@ -220,6 +220,10 @@ pub async fn restore(from: &Path, keys: Option<&Path>, database: &Database, part
     };
     terminal::note(format!("{database}: {kept} rows and {} parts of {}{erased}", noted.parts.len(), seal.taken_at));
     Ok(())
+}
+
+fn damaged_part(path: &Path) -> Failure {
+    Failure::refused(format!("{}: the part is damaged: it is not the one that was stored", path.display()))
 }
 
 fn part_path(parts: &Path, batch: BatchId, number: u32) -> PathBuf {

@@ -35,7 +35,8 @@ impl ShredKey {
     /// Opens what was sealed by this name.
     pub fn open(&self, name: &str, mut bytes: Vec<u8>) -> ServerResult<Vec<u8>> {
         let opened = self.once(name).open_in_place(nonce(), Aad::from(name), &mut bytes).map(|opened| opened.len());
-        let length = opened.map_err(|_| ServerError::Failed(format!("{name} is damaged, or not under its key")))?;
+        let length =
+            opened.map_err(|_| ServerError::Failed(format!("{name} is damaged: it does not open under its key")))?;
         bytes.truncate(length);
         Ok(bytes)
     }

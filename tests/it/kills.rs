@@ -1,6 +1,7 @@
 //! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
 //! answers are those of a journey that nobody disturbed.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,22 +57,24 @@ impl Journey<'_> {
             self.kills += 1;
         }
         self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
-        let mut code = self.end_of(name, child);
+        let (mut code, mut said) = self.end_of(name, child);
         let since = Instant::now();
         while code != Some(0) {
             // killed by us; or the other side is away: the same command again
             let again = code.is_none() || code == Some(75) && since.elapsed() < PATIENCE;
-            assert!(again, "{name} ended with {code:?}\n{:?}", self.moments);
-            code = self.end_of(name, quiet(command(&self.server)));
+            assert!(again, "{name} ended with {code:?}: {said}\n{:?}", self.moments);
+            (code, said) = self.end_of(name, quiet(command(&self.server)));
         }
     }
 
-    /// The exit code; a command that waits for what has been lost would wait for ever.
-    fn end_of(&self, name: &str, mut child: Child) -> Option<i32> {
+    /// The exit code, and what it said; a command that waits for what has been lost would wait for ever.
+    fn end_of(&self, name: &str, mut child: Child) -> (Option<i32>, String) {
         let since = Instant::now();
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                return status.code();
+                let mut said = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                return (status.code(), said);
             }
             if since.elapsed() > PATIENCE {
                 child.kill().unwrap();
@@ -158,5 +161,5 @@ fn with(mut command: Command, server: &Server, project: &Project, party: &str) -
 }
 
 fn quiet(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }

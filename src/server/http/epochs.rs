@@ -44,14 +44,8 @@ impl Doors {
             Some(named) => {
                 let named: Option<ManifestId> = named.to_str().ok().and_then(|text| text.parse().ok());
                 let found = named.and_then(|named| self.epochs.of(named));
-                found.ok_or_else(|| {
-                    let running: Vec<String> = self.epochs.all().iter().map(|linkage| named_epoch(linkage)).collect();
-                    let detail = format!(
-                        "the server does not run the manifest that the request is made under: it runs {}",
-                        running.join(", ")
-                    );
-                    Problem(Document::new(ProblemKind::ManifestMismatch, detail))
-                })?
+                // whoever brings a basis hears what of it differs
+                found.or_else(|| brings_a_basis(request).then(|| self.newest())).ok_or_else(|| self.unknown())?
             }
         };
         let manifest = linkage.project.manifest.id();
@@ -62,6 +56,22 @@ impl Doors {
         self.routes.write().expect("no holder of the lock panics").insert(manifest, routes.clone());
         Ok(routes)
     }
+
+    fn newest(&self) -> Arc<Linkage> {
+        self.epochs.all().pop().unwrap_or_else(|| self.epochs.first())
+    }
+
+    fn unknown(&self) -> Problem {
+        let running: Vec<String> = self.epochs.all().iter().map(|linkage| named_epoch(linkage)).collect();
+        let running = running.join(", ");
+        let detail = format!("the server does not run the manifest that the request is made under: it runs {running}");
+        Problem(Document::new(ProblemKind::ManifestMismatch, detail))
+    }
+}
+
+/// Whether the body names schema, epoch and linkage key too (SPEC 3.4).
+fn brings_a_basis(request: &Request) -> bool {
+    request.method() == Method::POST && matches!(request.uri().path(), "/v1/batches" | "/v1/commissions")
 }
 
 fn named_epoch(linkage: &Linkage) -> String {

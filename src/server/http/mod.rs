@@ -61,11 +61,13 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
         tracing::info!("Serving parties on {address}");
     }
     tracing::info!("Serving the operator on {}", addresses.operator);
+    // whoever hears that the server is ready may stop it
+    let signal = signals();
     ready(&addresses);
 
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        wait_for_signal().await;
+        signal.await;
         tracing::info!("Stopping: requests under way are finished first");
         let _ = stop.send(true);
     });
@@ -118,9 +120,12 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-async fn wait_for_signal() {
+/// SIGINT or SIGTERM, from now on.
+fn signals() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    }
 }
