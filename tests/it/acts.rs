@@ -103,15 +103,8 @@ fn unhex(text: &str) -> Vec<u8> {
 /// A server with answers of both agencies, and what to look for.
 fn city(project: &Project) -> (Server, Planted) {
     operators(project);
-    let (office, bank, vehicle) = files(project);
     let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
-    project.office("request", &server, &[&office]).done();
-    // once they are matched, the vehicle register is asked
-    project.office("fetch", &server, &[]).done();
-    project.answer("vehicle", &vehicle, &server).done();
-    project.office("fetch", &server, &[]).done();
-    project.office("report", &server, &[]).done();
+    project.journey(&files(project), &server);
     let report = project.report("H1");
     let journal = std::fs::read_to_string(project.path("state/commissions.jsonl")).unwrap();
     let line = journal.lines().find(|line| line.contains("\"H1\"")).unwrap();
@@ -269,6 +262,24 @@ fn the_next_epoch_opens_while_the_one_before_answers(project: Project) {
         &project.text("former.toml"),
     ]);
     Said::of(&still.args(project.reach(&server.parties, OFFICE)).output().unwrap()).done();
+
+    // one backup holds both epochs, and the doctor looks at both
+    let stored = |verb: &str, data: &str, more: &[&str]| {
+        let mut command = hedui();
+        command.args(["server", verb]).args(more).args(["--data", &project.text(data)]);
+        if data == "server" {
+            command.args(project.store_arguments());
+        }
+        Said::of(&command.output().unwrap())
+    };
+    stored("backup", "server", &["--out", &project.text("backup")]).done();
+    let said = stored("doctor", "server", &[]).done().stdout;
+    assert_eq!(said.matches("fine   parts").count(), 2, "{said}");
+    stored("restore", "restored", &[&project.text("backup")]).done();
+    let parts =
+        |data: &str| files_of(&project.path(data)).iter().filter(|path| path.ends_with("00000.parquet")).count();
+    assert_eq!((parts("restored/parts"), parts("restored/epochs")), (2, 2));
+    stored("doctor", "restored", &[]).done();
 
     // the policy of the epoch before: it ends with the opening of the next one
     let terms = project.write("terms.toml", "epoch = 0\n");

@@ -121,14 +121,8 @@ fn secrets(project: &Project) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn nothing_planted_is_anywhere_at_the_server() {
     let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
     let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
-    project.office("request", &server, &[&office]).done();
-    project.office("fetch", &server, &[]).done();
-    project.answer("vehicle", &vehicle, &server).done();
-    project.office("fetch", &server, &[]).done();
-    project.office("report", &server, &[]).done();
+    project.journey(&files(&project), &server);
     assert_eq!(
         project.report("H2")["members"][0]["agencies"][1]["state"],
         "answered",

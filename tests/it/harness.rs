@@ -243,6 +243,17 @@ impl Project {
         }
     }
 
+    /// The main job to its end: both agencies submit, the office asks, the vehicle register answers, reports are written.
+    pub fn journey(&self, (office, bank, vehicle): &(String, String, String), server: &Server) {
+        self.submit_both(bank, vehicle, server);
+        self.office("request", server, &[office]).done();
+        // once they are matched, the vehicle register is asked
+        self.office("fetch", server, &[]).done();
+        self.answer("vehicle", vehicle, server).done();
+        self.office("fetch", server, &[]).done();
+        self.office("report", server, &[]).done();
+    }
+
     pub fn answer(&self, agency: &str, data: &str, server: &Server) -> Said {
         let mut command = self.agency("answer", agency, &[data]);
         Said::of(&command.args(server.arguments(self, agency)).output().unwrap())
