@@ -1,16 +1,20 @@
 //! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
 //! answers are those of a journey that nobody disturbed.
 
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Project, Said, Server, on_both_stores};
+use crate::harness::{Project, Said, Server, hedui, on_both_stores};
 use crate::journey::files;
 
 /// Kills on each kind of store, where `HEDUI_KILLS` says nothing else.
 const KILLS: u32 = 200;
 /// Milliseconds; most commands take less, so that some moments come when they are over.
 const LATEST: u64 = 45;
+
+/// What the commands say.
+const SAID: &str = "said.log";
 
 /// A command that takes longer waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -41,7 +45,7 @@ struct Journey<'j> {
 impl Journey<'_> {
     /// Runs a command until it succeeds; the first time somebody is killed while it runs.
     fn step(&mut self, name: &str, command: impl Fn(&Server) -> Command) {
-        let mut child = quiet(command(&self.server));
+        let mut child = self.quiet(command(&self.server));
         let moment = Duration::from_millis(self.dice.below(LATEST));
         std::thread::sleep(moment);
         let whom = if self.dice.below(2) == 0 { "server" } else { "client" };
@@ -62,8 +66,14 @@ impl Journey<'_> {
             // killed by us; or the other side is away: the same command again
             let again = code.is_none() || code == Some(75) && since.elapsed() < PATIENCE;
             assert!(again, "{name} ended with {code:?}\n{:?}", self.moments);
-            code = self.end_of(name, quiet(command(&self.server)));
+            code = self.end_of(name, self.quiet(command(&self.server)));
         }
+    }
+
+    /// What it says goes into a file, which is searched at the end.
+    fn quiet(&self, mut command: Command) -> Child {
+        let said = File::options().create(true).append(true).open(self.project.path(SAID)).unwrap();
+        command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap()
     }
 
     /// The exit code; a command that waits for what has been lost would wait for ever.
@@ -145,18 +155,13 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
         seen += 1;
     }
     assert!(seen >= 2 * round, "{seen} reports of {round} rounds");
-    let doctor = Command::new(env!("CARGO_BIN_EXE_hedui"))
-        .args(["server", "doctor", "--data", &project.text("server")])
-        .args(project.store_arguments())
-        .output();
+    crate::leaks::nothing_in("what the commands said", &std::fs::read(project.path(SAID)).unwrap());
+    let doctor =
+        hedui().args(["server", "doctor", "--data", &project.text("server")]).args(project.store_arguments()).output();
     Said::of(&doctor.unwrap()).done();
 }
 
 fn with(mut command: Command, server: &Server, project: &Project, party: &str) -> Command {
     command.args(server.arguments(project, party));
     command
-}
-
-fn quiet(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

@@ -18,6 +18,7 @@ mod indexing;
 mod interrupts;
 mod journey;
 mod kills;
+mod leaks;
 mod openapi;
 mod outside;
 mod over_time;
