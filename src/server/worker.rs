@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Commissions that are matched and stored together.
 const TOGETHER: i64 = 64;
 
+/// What is told to an agency that waits for an index. The log has the reason.
+const DELAYED: &str = "the server could not build the index yet, and tries again";
+
 /// Parts of a large commission that are matched together: a few thousand subjects read each index once.
 const PARTS_TOGETHER: usize = 8;
 
@@ -151,6 +154,11 @@ async fn each(linkage: &Arc<Linkage>, jobs: &[Job]) {
             let after = (RETRY * job.attempts).min(LONGEST_RETRY);
             if let Err(e) = linkage.store.give_back(job, after, linkage.clock.now()).await {
                 tracing::error!("A job could not be given back; its lease will end: {e}");
+            }
+            if let (JobKind::Index, Ok(batch)) = (job.kind, job.target.parse())
+                && let Err(e) = linkage.store.note_delay(batch, DELAYED).await
+            {
+                tracing::error!("An agency could not be told that its index is late: {e}");
             }
         }
     }

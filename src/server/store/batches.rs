@@ -233,6 +233,16 @@ impl Store {
         Ok(())
     }
 
+    /// Notes why a committed batch is not indexed yet, for the agency that waits; forgotten once it is.
+    pub async fn note_delay(&self, batch: BatchId, reason: &str) -> ServerResult<()> {
+        sqlx::query("UPDATE batches SET reason = $2 WHERE batch = $1 AND state = 'committed'")
+            .bind(batch.to_string())
+            .bind(reason)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// There is nothing to index any more.
     pub async fn index_is_done(&self, job: &Job) -> ServerResult<()> {
         let mut tx = self.write().await?;
