@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::messages::BatchState;
@@ -16,19 +16,23 @@ use super::Linkage;
 use super::error::{ServerError, ServerResult};
 use super::indexer::{self, Built};
 use super::run::Ready;
-use super::store::{CommissionOutcome, Job, JobKind};
+use super::store::{CommissionOutcome, Job, JobKind, LONGEST};
+use crate::clock::Evenness;
 
 /// Seconds that a job is a worker's before another may take it.
 const LEASE: i64 = 20;
 /// Seconds until a failed job is tried again, times the attempts so far.
 const RETRY: i64 = 5;
-const LONGEST_RETRY: i64 = 300;
 const IDLE: Duration = Duration::from_millis(500);
 /// Commissions that are matched and stored together.
 const TOGETHER: i64 = 64;
 
 /// What is told to an agency that waits for an index. The log has the reason.
 const DELAYED: &str = "the server could not build the index yet, and tries again";
+
+/// How long the clock must have run evenly before anything is forgotten by it: one that is set ahead by mistake is set right
+/// in that time.
+const EVEN: Duration = Duration::from_secs(6 * 3600);
 
 /// Parts of a large commission that are matched together: a few thousand subjects read each index once.
 const PARTS_TOGETHER: usize = 8;
@@ -83,10 +87,20 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     vec![index, commission, sweep, following, forgetting]
 }
 
-/// Forgets what has served its time, once a minute.
+/// Forgets what has served its time, once a minute. Not by a clock that has just been set: what is forgotten is lost.
 async fn forget(linkage: Arc<Linkage>) {
+    let mut clock = Evenness::begin(Instant::now(), linkage.clock.now());
     loop {
-        if let Err(why) = linkage.store.forget_ended(linkage.clock.now()).await {
+        let now = linkage.clock.now();
+        if let Some(seconds) = clock.look(Instant::now(), now) {
+            tracing::warn!("The clock of this machine was set, by {seconds} s");
+        }
+        if let Err(why) = linkage.store.shorten_leases(LEASE, now).await {
+            tracing::error!("Leases of a wrong clock could not be shortened: {why}");
+        }
+        if clock.is_even_for(EVEN)
+            && let Err(why) = linkage.store.forget_ended(now).await
+        {
             tracing::error!("What has ended could not be forgotten: {why}");
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -151,7 +165,7 @@ async fn each(linkage: &Arc<Linkage>, jobs: &[Job]) {
         };
         if let Err(why) = done {
             tracing::error!("A job failed and will be tried again: {why}");
-            let after = (RETRY * job.attempts).min(LONGEST_RETRY);
+            let after = (RETRY * job.attempts).min(LONGEST);
             if let Err(e) = linkage.store.give_back(job, after, linkage.clock.now()).await {
                 tracing::error!("A job could not be given back; its lease will end: {e}");
             }

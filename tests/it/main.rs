@@ -10,6 +10,7 @@ mod bucket_faults;
 mod certificates;
 mod check_report;
 mod clk;
+mod clocks;
 mod cuts;
 mod deltas;
 mod faults;

@@ -24,7 +24,7 @@ pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
 pub use commissions::{Filed, FiledState, Filing};
 pub use database::Database;
 pub use dump::{DumpedRow, Value, newest};
-pub use jobs::{Job, JobKind};
+pub use jobs::{Job, JobKind, LONGEST};
 pub use log::Leaf;
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release, Told};
 
