@@ -143,6 +143,7 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     remember_manifest(data, &project)?;
     let log = Log::load(&config.log_key, &project.manifest, data)?;
     let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
+    goes_on_with(&store, database).await?;
     belongs_to(&store, database, &project).await?;
     store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
     log.open(&store, &project.manifest, clock.now()).await?;
@@ -206,6 +207,16 @@ fn holder(data: &Path) -> Outcome<String> {
         }
         Err(e) => Err(Failure::file("read", &path, &e)),
     }
+}
+
+/// A later program may have brought the database further; whether this one may go on with it, the database says.
+async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
+    let Some(version) = store.beyond().await.map_err(Failure::refused)? else { return Ok(()) };
+    let known = store::newest();
+    Err(Failure::refused(format!(
+        "{database}: a later program has brought it to version {version}, this one knows {known}"
+    ))
+    .hint("run the later program; there is no way back but a backup"))
 }
 
 /// A database belongs to one manifest for good, whichever server asks.

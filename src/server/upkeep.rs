@@ -9,7 +9,7 @@ use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::revocations::Standing;
-use super::store::{Database, Store};
+use super::store::{Database, Store, newest};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
@@ -57,8 +57,19 @@ async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
     Ok((store, parts))
 }
 
+/// What a later program keeps is not known to this one: it would be left out of a backup, and taken for garbage.
+async fn knows_all(store: &Store, database: &Database) -> Outcome {
+    let (version, known) = (store.version().await.map_err(Failure::refused)?, newest());
+    if version <= known {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{database}: it is of version {version}, this program knows {known}"))
+        .hint("use the later program"))
+}
+
 pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
     let (store, parts) = beside(places).await?;
+    knows_all(&store, &places.database).await?;
     backup::backup(&store, &parts, out, now).await
 }
 
@@ -76,6 +87,7 @@ pub async fn examine(
 
 pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
     let (store, parts) = beside(places).await?;
+    knows_all(&store, &places.database).await?;
     gc::collect(&store, &parts, open, dry_run, now).await.map_err(Failure::refused)
 }
 

@@ -33,3 +33,4 @@ mod release_rules;
 mod schemas;
 mod shared_stores;
 mod tune;
+mod upgrades;

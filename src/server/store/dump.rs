@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
-use super::{Database, MIGRATIONS, Store, Tx};
+use super::{Database, Store, Tx, newest};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Every table, those that others refer to first.
@@ -40,17 +40,7 @@ pub enum Value {
     Bytes { base64: Blob },
 }
 
-/// The last migration that this program knows.
-pub fn newest() -> i64 {
-    MIGRATIONS.migrations.last().map_or(0, |migration| migration.version)
-}
-
 impl Store {
-    /// The last migration that the database has had.
-    pub async fn version(&self) -> ServerResult<i64> {
-        Ok(sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&self.pool).await?)
-    }
-
     /// Hands over every row as they all were at one moment, while others write.
     pub async fn dump(&self, mut each: impl FnMut(DumpedRow) -> ServerResult<()>) -> ServerResult<()> {
         let mut tx = match self.database {
