@@ -46,7 +46,7 @@ pub struct BatchStatus {
     pub state: BatchState,
     /// Parts that have not arrived.
     pub missing: Vec<u32>,
-    /// Why the batch was refused.
+    /// Why the batch was refused; or, of one that is committed, why it is not indexed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! `hedui agency submit`: a folder of parts goes to the server, resumable, all or nothing.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -45,17 +46,35 @@ impl Submit {
         let says = |event: &Event| event.what() == "batch-committed" && event.batch() == Some(batch);
         let mut status: BatchStatus = client.post_logged(&format!("/v1/batches/{batch}/commit"), &(), says).await?;
         terminal::note(format!("Committed {} records of `{}` as batch {batch}", header.records, header.agency));
-        while !self.no_wait && status.state == BatchState::Committed {
-            status = client.get(&format!("/v1/batches/{batch}?wait={WAIT}")).await?;
+        if !self.no_wait {
+            status = indexed(&client, status).await?;
         }
         outcome_of(&status)
     }
 }
 
+/// Waits for the index: as long as it takes, but where the server cannot build it, no longer than for one that is down.
+async fn indexed(client: &Client, mut status: BatchStatus) -> Outcome<BatchStatus> {
+    let wait = client.patience().as_secs().clamp(1, WAIT);
+    let mut late: Option<Instant> = None;
+    while status.state == BatchState::Committed {
+        late = status.reason.as_ref().and(late.or_else(|| Some(Instant::now())));
+        if let (Some(reason), Some(since)) = (&status.reason, late)
+            && since.elapsed() >= client.patience()
+        {
+            return Err(Failure::try_again(format!("the batch is stored, and {reason}")).hint(
+                "run the same command again, which waits for the index; if that goes on, tell the server's operator",
+            ));
+        }
+        status = client.get(&format!("/v1/batches/{}?wait={wait}", status.batch)).await?;
+    }
+    Ok(status)
+}
+
 fn outcome_of(status: &BatchStatus) -> Outcome {
-    match &status.reason {
-        Some(reason) => Err(Failure::refused(format!("the server refused the batch: {reason}"))),
-        None => Ok(()),
+    match (status.state, &status.reason) {
+        (BatchState::Committed, _) | (_, None) => Ok(()),
+        (_, Some(reason)) => Err(Failure::refused(format!("the server refused the batch: {reason}"))),
     }
 }
 

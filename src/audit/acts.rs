@@ -1,6 +1,6 @@
 //! Whether what operators did was two people's, and whether what ended had served its term.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, Retention};
 use hedui_protocol::ids::CommissionId;
@@ -20,6 +20,13 @@ pub struct Acts {
 }
 
 impl Acts {
+    /// An epoch begins with the terms of the one before.
+    pub fn opened(&mut self, retention: Option<&Retention>) {
+        if let Some(retention) = retention {
+            self.retention.clone_from(retention);
+        }
+    }
+
     pub fn proposed(&mut self, act: u64, by: &Actor, deed: &Deed) {
         self.proposed.insert(act, (by.clone(), deed.clone()));
     }
@@ -68,35 +75,45 @@ impl Acts {
     }
 }
 
-/// What a log says that it erased: its proofs may be missing where it was read only afterwards.
+/// What a log says that it erased, and the entry that says so: of what came before it, proofs may be missing where it was read
+/// only afterwards.
 #[derive(Default)]
 pub struct Erased {
-    commissions: HashSet<CommissionId>,
-    agencies: HashSet<String>,
-    all: bool,
+    commissions: HashMap<CommissionId, u64>,
+    agencies: HashMap<String, u64>,
+    all: Option<u64>,
 }
 
 impl Erased {
     pub fn read(&mut self, entry: &Entry) {
+        let at = entry.number;
         match &entry.event {
-            Event::Erased { deed: Deed::EraseCommissions { commissions }, .. } => self.commissions.extend(commissions),
-            Event::Erased { deed: Deed::EraseAgency { agency }, .. } => drop(self.agencies.insert(agency.clone())),
-            Event::Erased { deed: Deed::EraseProject, .. } => self.all = true,
+            // its rows are gone with the second operator's word
+            Event::Approved { deed, .. } => match deed {
+                Deed::EraseCommissions { commissions } => {
+                    self.commissions.extend(commissions.iter().map(|id| (*id, at)))
+                }
+                Deed::EraseAgency { agency } => drop(self.agencies.insert(agency.clone(), at)),
+                Deed::EraseProject => self.all = Some(at),
+                Deed::OpenEpoch { .. } | Deed::SetRetention { .. } => {}
+            },
             Event::Expired { ended, .. } => match ended.class {
-                DataClass::Tickets => self.commissions.extend(&ended.commissions),
-                DataClass::Epoch => self.all = true,
+                DataClass::Tickets => self.commissions.extend(ended.commissions.iter().map(|id| (*id, at))),
+                DataClass::Epoch => self.all = Some(at),
                 _ => {}
             },
             _ => {}
         }
     }
 
-    pub fn commission(&self, commission: CommissionId) -> bool {
-        self.all || self.commissions.contains(&commission)
+    /// Whether a commission was erased after this entry.
+    pub fn commission(&self, commission: CommissionId, entry: u64) -> bool {
+        self.all.is_some_and(|at| at > entry) || self.commissions.get(&commission).is_some_and(|at| *at > entry)
     }
 
-    pub fn agency(&self, agency: &str) -> bool {
-        self.all || self.agencies.contains(agency)
+    /// Whether an agency was erased after this entry.
+    pub fn agency(&self, agency: &str, entry: u64) -> bool {
+        self.all.is_some_and(|at| at > entry) || self.agencies.get(agency).is_some_and(|at| *at > entry)
     }
 }
 

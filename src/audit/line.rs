@@ -1,6 +1,6 @@
 //! An entry in an auditor's words: who, for which commission, which agencies, which level, when.
 
-use hedui_protocol::acts::{Actor, DataClass};
+use hedui_protocol::acts::{Actor, Counts, DataClass, Deed};
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::ticket::Asked;
 
@@ -11,7 +11,11 @@ pub fn of(entry: &Entry) -> String {
 
 fn words(event: &Event) -> String {
     match event {
-        Event::Opened { manifest } => format!("the log begins, for manifest {manifest}"),
+        Event::Opened { manifest, retention } => {
+            let terms = retention.clone().map(|retention| Deed::SetRetention { retention });
+            let terms = terms.map(|terms| format!(", with the terms of the epoch before: {terms}")).unwrap_or_default();
+            format!("the log begins, for manifest {manifest}{terms}")
+        }
         Event::BatchCommitted { agency, batch, records, base } => {
             let delta = base.map(|base| format!(", a delta over {base}")).unwrap_or_default();
             format!("{agency} committed {records} records as batch {batch}{delta}")
@@ -54,10 +58,16 @@ fn words(event: &Event) -> String {
             format!("{} wants to {}; another operator is to approve it", actor(by), deed)
         }
         Event::Approved { act, by, deed } => format!("{} approved act {act}: {}", actor(by), deed),
-        Event::Erased { act, deed, counts, backups_until } => format!(
-            "act {act} is done ({}): {} batches, {} commissions and {} answers are gone, from backups by {backups_until}",
-            deed, counts.batches, counts.commissions, counts.answers
-        ),
+        Event::Erased { act, deed, counts: Counts { batches, commissions, answers }, away, backups_until } => {
+            let away = match away {
+                0 => String::new(),
+                away => format!("; {away} workers were away, whose indexes go when they start"),
+            };
+            format!(
+                "act {act} is done ({deed}): {batches} batches, {commissions} commissions and {answers} answers are gone, from \
+                 backups by {backups_until}{away}"
+            )
+        }
         Event::Expired { ended, backups_until } => format!(
             "a term ended ({}): {} batches and {} commissions, from backups by {backups_until}",
             class(ended.class),

@@ -88,10 +88,12 @@ impl<'b> Book<'b> {
         }
         self.last = Some(self.last.map_or(entry.at, |last| last.max(entry.at)));
         let checked = match &entry.event {
-            Event::Opened { manifest } if *manifest != self.manifest.id() || entry.number > 0 => {
+            Event::Opened { manifest, .. } if *manifest != self.manifest.id() || entry.number > 0 => {
                 Err(("other-manifest", format!("the log was opened for manifest {manifest}")))
             }
-            Event::BatchCommitted { agency, batch, records, base } => self.committed(agency, *batch, *records, *base),
+            Event::BatchCommitted { agency, batch, records, base } => {
+                self.committed(entry.number, agency, *batch, *records, *base)
+            }
             Event::BatchIndexed { agency, batch } | Event::BatchRefused { agency, batch, .. } => {
                 match self.batches.get(batch) {
                     Some(known) if known == agency => Ok(()),
@@ -106,7 +108,7 @@ impl<'b> Book<'b> {
             Event::Released { office, commission, from, to, agencies } => {
                 self.released(office, *commission, (*from, *to), agencies, entry.at)
             }
-            Event::Withdrawn { office, commission } => self.withdrawn(office, *commission),
+            Event::Withdrawn { office, commission } => self.withdrawn(entry.number, office, *commission),
             Event::Proposed { by, deed } => {
                 self.acts.proposed(entry.number, by, deed);
                 Ok(())
@@ -116,7 +118,11 @@ impl<'b> Book<'b> {
             Event::Expired { ended, .. } => {
                 self.acts.expired(ended, entry.at, |id| self.commissions.get(id).map(|filed| filed.expires_at))
             }
-            Event::Opened { .. } | Event::Refused { .. } | Event::Administered { .. } => Ok(()),
+            Event::Opened { retention, .. } => {
+                self.acts.opened(retention.as_ref());
+                Ok(())
+            }
+            Event::Refused { .. } | Event::Administered { .. } => Ok(()),
         };
         if let Err((kind, detail)) = checked {
             wrong(kind, detail);
@@ -124,10 +130,10 @@ impl<'b> Book<'b> {
         found
     }
 
-    fn committed(&mut self, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
+    fn committed(&mut self, entry: u64, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
         self.batches.insert(batch, agency.to_owned());
         let signed = self.headers.get(&batch);
-        if signed.is_none() && self.erased.agency(agency) {
+        if signed.is_none() && self.erased.agency(agency, entry) {
             self.unproved += 1;
             return Ok(());
         }
@@ -144,7 +150,7 @@ impl<'b> Book<'b> {
 
     fn filed(&mut self, entry: &Entry) -> Checked {
         let Event::CommissionFiled { office, commission, expires_at, .. } = &entry.event else { return Ok(()) };
-        let erased = !self.tickets.contains_key(commission) && self.erased.commission(*commission);
+        let erased = !self.tickets.contains_key(commission) && self.erased.commission(*commission, entry.number);
         let granted = self.ticket_of(*commission, entry);
         let ticket = granted.as_ref().ok().cloned();
         let filed = Filed { office: office.clone(), expires_at: *expires_at, withdrawn: false, ticket };
@@ -254,11 +260,14 @@ impl<'b> Book<'b> {
         Ok(())
     }
 
-    fn withdrawn(&mut self, office: &str, commission: CommissionId) -> Checked {
+    fn withdrawn(&mut self, entry: u64, office: &str, commission: CommissionId) -> Checked {
         let filed = self.commissions.get_mut(&commission).ok_or_else(|| unknown(commission))?;
         filed.withdrawn = true;
         let unproved = |why: &str| ("unproved-withdrawal", format!("commission {commission}: {why}"));
         let signed = self.tickets.get(&commission).and_then(|proof| proof.withdrawal.as_ref());
+        if signed.is_none() && self.erased.commission(commission, entry) {
+            return Ok(());
+        }
         let signed = signed.ok_or_else(|| unproved("its withdrawal is not here"))?;
         let party = self.manifest.office(office).ok_or_else(|| unproved("its office is not of the manifest"))?;
         signed.verify(Purpose::Withdrawal, &party.signing_key).map_err(|_| unproved("its office has not signed it"))?;

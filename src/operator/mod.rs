@@ -5,7 +5,7 @@ mod propose;
 mod receipt;
 
 use clap::{Args, Subcommand};
-use hedui_protocol::acts::{ActState, ActStatus};
+use hedui_protocol::acts::{ActState, ActStatus, Deed};
 
 use crate::failure::Outcome;
 use crate::options::{ManifestFile, ServerAddress};
@@ -49,7 +49,7 @@ impl Reach {
     }
 }
 
-/// One line about an act.
+/// An act in words: a line, and one for each commission that it erases.
 fn line(status: &ActStatus) -> String {
     let ActStatus { act, deed, state, proposed_by, proposed_at, approved_by, .. } = status;
     let state = match state {
@@ -59,5 +59,9 @@ fn line(status: &ActStatus) -> String {
         ActState::Done => "done",
     };
     let approved = approved_by.as_ref().map(|by| format!(", approved by {}", by.name)).unwrap_or_default();
-    format!("act {act}: {deed} ({state}; proposed by {} at {proposed_at}{approved})", proposed_by.name)
+    let mut line = format!("act {act}: {deed} ({state}; proposed by {} at {proposed_at}{approved})", proposed_by.name);
+    if let Deed::EraseCommissions { commissions } = deed {
+        commissions.iter().for_each(|commission| line.push_str(&format!("\n  {commission}")));
+    }
+    line
 }

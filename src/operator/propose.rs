@@ -96,7 +96,10 @@ impl Propose {
 fn open_epoch(path: &Path) -> Outcome<Proposal> {
     let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let manifest = Manifest::parse(&bytes).map_err(|e| Failure::refused(format!("{}: {e}", path.display())))?;
-    let signatures = std::fs::read(signatures::path_of(path)).unwrap_or_default();
+    let beside = signatures::path_of(path);
+    let signatures = std::fs::read(&beside).map_err(|e| {
+        Failure::file("read", &beside, &e).hint("every party signs the next manifest first: `hedui manifest sign`")
+    })?;
     let terms = Terms { manifest: Blob(bytes), signatures: Blob(signatures) };
     let deed = Deed::OpenEpoch { manifest: manifest.id(), epoch: manifest.epoch.clone() };
     Ok(Proposal { deed, terms: Some(terms) })

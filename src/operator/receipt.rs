@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use hedui_protocol::acts::{ActState, ActStatus};
+use hedui_protocol::acts::{ActState, ActStatus, Deed};
 use hedui_protocol::log::Event;
 
 use super::{Reach, line};
@@ -37,9 +37,11 @@ impl Receipt {
         if status.state != ActState::Done {
             return Err(Failure::refused(format!("{}: there is nothing to be proved yet", line(&status))));
         }
-        let proves = |event: &Event| {
-            matches!(event, Event::Erased { act, deed, .. } | Event::Approved { act, deed, .. }
-                if *act == self.act && *deed == status.deed)
+        let erases = !matches!(status.deed, Deed::OpenEpoch { .. } | Deed::SetRetention { .. });
+        let proves = |event: &Event| match event {
+            Event::Erased { act, deed, .. } => *act == self.act && *deed == status.deed,
+            Event::Approved { act, deed, .. } => !erases && *act == self.act && *deed == status.deed,
+            _ => false,
         };
         let receipt = client.receipt_of(proves)?;
         write_private(&self.out, &receipt)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hedui_protocol::ids::ManifestId;
-use jiff::SignedDuration;
 
 use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, backup, upkeep};
 use crate::clock::Clock;
@@ -26,7 +25,7 @@ pub enum Verb {
     Doctor(Doctor),
     /// Remove backups whose term is over, and the keys of all but the newest: what was erased since is then noise in them
     Prune(Prune),
-    /// Remove parts that no batch needs which is being filled, indexed or matched against
+    /// Remove parts of batches that have served their term, and files that belong to no part
     Gc(Gc),
 }
 
@@ -179,9 +178,6 @@ pub struct ExportLog {
 pub struct Gc {
     #[command(flatten)]
     stores: Stores,
-    /// Batches that were begun so many days ago and never committed go as well
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
-    open_days: u16,
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
@@ -218,10 +214,7 @@ async fn perform(verb: Verb, clock: Clock) -> Outcome {
         Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
             upkeep::examine(&stores.settle(), &certificate, &crl, repair, clock.now()).await
         }
-        Verb::Gc(Gc { stores, open_days, dry_run }) => {
-            let open = SignedDuration::from_hours(24 * i64::from(open_days));
-            upkeep::collect(&stores.settle(), open, dry_run, clock.now()).await
-        }
+        Verb::Gc(Gc { stores, dry_run }) => upkeep::collect(&stores.settle(), dry_run, clock.now()).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Looks a server's stores over, names what is wrong, and repairs what can be.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -72,14 +73,11 @@ impl Patient<'_> {
     async fn database(&self, chart: &mut Chart, now: Timestamp) -> ServerResult<()> {
         let (version, known) = (self.store.version().await?, newest());
         let database = &self.places.database;
-        match version == known {
-            true => Chart::fine("database", format!("{database}, version {version}")),
-            false => chart.wrong(
-                "database",
-                format!(
-                    "{database} has version {version}, this program {known}: a server that starts brings it up to date"
-                ),
-            ),
+        let differs = format!("{database} has version {version}, this program {known}");
+        match version.cmp(&known) {
+            Ordering::Equal => Chart::fine("database", format!("{database}, version {version}")),
+            Ordering::Less => chart.wrong("database", format!("{differs}: a server that starts brings it up to date")),
+            Ordering::Greater => chart.wrong("database", format!("{differs}: use the later program")),
         }
         if let Some(theirs) = self.store.clock().await? {
             let skew = theirs.as_second() - now.as_second();

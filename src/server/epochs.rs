@@ -4,6 +4,7 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::ManifestId;
 use tokio::task::JoinHandle;
 
@@ -31,13 +32,14 @@ impl Epochs {
     /// Opens the first epoch, and those that have come after it.
     pub async fn open(machine: Arc<Machine>, first: Project, config: &Config) -> Outcome<Arc<Self>> {
         let epochs = Arc::new(Self { machine, config: config.clone(), open: RwLock::default() });
-        epochs.add(first, &config.places).await?;
-        epochs.look().await?;
+        epochs.add(first, &config.places, None).await?;
+        epochs.look().await;
         Ok(epochs)
     }
 
-    pub fn first(&self) -> Arc<Linkage> {
-        Arc::clone(&self.open.read().expect("no holder of the lock panics")[0].linkage)
+    /// None once the server stops.
+    pub fn first(&self) -> Option<Arc<Linkage>> {
+        self.open.read().expect("no holder of the lock panics").first().map(|epoch| Arc::clone(&epoch.linkage))
     }
 
     pub fn of(&self, manifest: ManifestId) -> Option<Arc<Linkage>> {
@@ -55,32 +57,41 @@ impl Epochs {
     pub async fn follow(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(failure) = self.look().await {
-                tracing::error!("An epoch could not be opened: {}", failure.message);
-            }
+            self.look().await;
         }
     }
 
-    /// Each epoch knows those that were opened from it.
-    async fn look(&self) -> Outcome {
-        let mut number = 0;
-        loop {
-            let Some(linkage) = self.all().into_iter().nth(number) else { return Ok(()) };
-            for NextEpoch { manifest, terms, signatures } in
-                linkage.store.next_epochs().await.map_err(Failure::refused)?
-            {
-                if self.of(manifest).is_none() {
-                    let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
-                    tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
-                    self.add(project, &self.config.places.of_epoch(manifest)).await?;
+    /// Each epoch knows those that were opened from it. One that cannot be opened holds up none of the others.
+    async fn look(&self) {
+        for number in 0.. {
+            let Some(linkage) = self.all().into_iter().nth(number) else { return };
+            let next = match linkage.store.next_epochs().await {
+                Ok(next) => next,
+                Err(why) => {
+                    tracing::error!("An epoch could not be opened: {why}");
+                    continue;
+                }
+            };
+            for NextEpoch { manifest, terms, signatures } in next {
+                if self.of(manifest).is_some() {
+                    continue;
+                }
+                if let Err(failure) = self.open_next(&linkage, manifest, terms, signatures).await {
+                    tracing::error!("An epoch could not be opened: {}", failure.message);
                 }
             }
-            number += 1;
         }
     }
 
-    async fn add(&self, project: Project, places: &Places) -> Outcome {
-        let linkage = Linkage::open(&self.machine, project, places, &self.config.log_key).await?;
+    async fn open_next(&self, before: &Linkage, manifest: ManifestId, terms: Vec<u8>, signatures: Vec<u8>) -> Outcome {
+        let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
+        tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
+        let retention = before.store.retention().await.map_err(Failure::refused)?;
+        self.add(project, &self.config.places.of_epoch(manifest), Some(retention)).await
+    }
+
+    async fn add(&self, project: Project, places: &Places, terms: Option<Retention>) -> Outcome {
+        let linkage = Linkage::open(&self.machine, project, places, &self.config.log_key, terms).await?;
         let tasks = linkage.start(self.config.role).await?;
         self.open.write().expect("no holder of the lock panics").push(Epoch { linkage, tasks });
         Ok(())

@@ -53,27 +53,25 @@ impl From<std::io::Error> for ServerError {
     }
 }
 
-/// SQLite's code for a full disk.
-const SQLITE_FULL: &str = "13";
+/// Codes for a full disk: SQLite's and PostgreSQL's.
+const FULL: [&str; 2] = ["13", "53100"];
 
 impl From<sqlx::Error> for ServerError {
     fn from(error: sqlx::Error) -> Self {
-        let full = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == SQLITE_FULL);
+        let full = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| FULL.contains(&code.as_ref()));
         if full { Self::Full(error.to_string()) } else { Self::failed(error) }
     }
 }
 
 impl From<object_store::Error> for ServerError {
     fn from(error: object_store::Error) -> Self {
-        let mut cause: &dyn std::error::Error = &error;
-        loop {
-            if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-                return std::io::Error::new(io.kind(), io.to_string()).into();
-            }
-            match cause.source() {
-                Some(inner) => cause = inner,
-                None => return Self::failed(error),
-            }
+        let causes = || std::iter::successors(Some(&error as &dyn std::error::Error), |cause| cause.source());
+        let (told, innermost) = (error.to_string(), causes().last().map(ToString::to_string).unwrap_or_default());
+        // which request it was, and what became of it
+        let told = if told.contains(&innermost) { told } else { format!("{told}: {innermost}") };
+        match causes().find_map(|cause| cause.downcast_ref::<std::io::Error>()) {
+            Some(io) => std::io::Error::new(io.kind(), told).into(),
+            None => Self::Failed(told),
         }
     }
 }

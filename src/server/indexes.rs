@@ -127,15 +127,25 @@ impl Indexes {
         self.folder(batch).with_extension(PARTIAL)
     }
 
-    /// Batches whose index is in the making.
-    pub fn partials(&self) -> io::Result<Vec<BatchId>> {
+    /// Batches whose index is in the folder, or in the making.
+    pub fn all_here(&self) -> io::Result<Vec<BatchId>> {
         let mut batches = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let name = path.file_stem().filter(|_| path.extension().is_some_and(|extension| extension == PARTIAL));
-            batches.extend(name.and_then(|name| name.to_str()).and_then(|name| name.parse::<BatchId>().ok()));
+            batches.extend(path.file_stem().and_then(|name| name.to_str()?.parse::<BatchId>().ok()));
         }
         Ok(batches)
+    }
+
+    /// Lets go of an index and of its files: nobody is to use it any more.
+    pub fn remove(&self, batch: BatchId) -> io::Result<()> {
+        let mut ready = self.ready.write().expect("no holder of the lock panics");
+        ready.retain(|_, index| !index.batches().any(|layer| layer == batch));
+        drop(ready);
+        match std::fs::remove_dir_all(self.folder(batch)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Removes the files of every index that is not in use. What is in the making stays: it may go on.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hedui_protocol::acts::Retention;
 use hedui_protocol::log::{self, Checkpoint, Entry, Event, Receipt, SignedCheckpoint};
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::LogPage;
@@ -35,8 +36,15 @@ impl Log {
     }
 
     /// Whether the database still holds what this server has signed; begins the log where there is none.
-    pub async fn open(&self, store: &Store, manifest: &Manifest, now: Timestamp) -> Outcome {
-        store.open_log(Event::Opened { manifest: manifest.id() }, now).await.map_err(Failure::refused)?;
+    pub async fn open(
+        &self,
+        store: &Store,
+        manifest: &Manifest,
+        retention: Option<Retention>,
+        now: Timestamp,
+    ) -> Outcome {
+        let opened = Event::Opened { manifest: manifest.id(), retention };
+        store.open_log(opened, now).await.map_err(Failure::refused)?;
         self.holds_what_was_signed(store).await?;
         self.remember(store).await
     }

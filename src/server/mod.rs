@@ -42,6 +42,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::ManifestId;
 use rustix::fs::FlockOperation;
 use tokio::task::JoinHandle;
@@ -169,16 +170,27 @@ impl std::ops::Deref for Linkage {
 
 impl Linkage {
     /// Opens an epoch, and begins its log if it has none.
-    async fn open(machine: &Arc<Machine>, project: Project, places: &Places, log_key: &Path) -> Outcome<Arc<Self>> {
+    /// `terms`: those of the epoch that it was opened from.
+    async fn open(
+        machine: &Arc<Machine>,
+        project: Project,
+        places: &Places,
+        log_key: &Path,
+        terms: Option<Retention>,
+    ) -> Outcome<Arc<Self>> {
         project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
         let Places { data, database, parts, parts_config } = places;
         private_folder(data)?;
         remember_manifest(data, &project)?;
         let log = Log::load(log_key, &project.manifest, data)?;
         let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
+        goes_on_with(&store, database).await?;
         belongs_to(&store, database, &project).await?;
         store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
-        log.open(&store, &project.manifest, machine.clock.now()).await?;
+        if let Some(terms) = &terms {
+            store.inherit(terms).await.map_err(Failure::refused)?;
+        }
+        log.open(&store, &project.manifest, terms, machine.clock.now()).await?;
         let erased = store.is_erased().await.map_err(Failure::refused)?;
         Ok(Arc::new(Self {
             machine: Arc::clone(machine),
@@ -196,11 +208,15 @@ impl Linkage {
 
     /// Starts its tasks; one of which nothing is left has no work.
     async fn start(self: &Arc<Self>, role: Role) -> Outcome<Vec<JoinHandle<()>>> {
-        let mut tasks = vec![tokio::spawn(remember(Arc::clone(self)))];
-        if role.works() && !self.is_erased() {
-            worker::recover(self).await.map_err(Failure::refused)?;
-            tasks.extend(worker::start(self));
+        let mut tasks = Vec::new();
+        if role.works() {
+            if !self.is_erased() {
+                worker::recover(self).await.map_err(Failure::refused)?;
+                tasks = worker::start(self);
+            }
+            tasks.push(tokio::spawn(tidy::keep_tidy(Arc::clone(self))));
         }
+        tasks.push(tokio::spawn(remember(Arc::clone(self))));
         Ok(tasks)
     }
 
@@ -229,10 +245,13 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     served.and(epochs.close().await)
 }
 
-/// Writes down what was signed, once a second.
+/// Writes down what was signed, and looks whether the epoch was erased, once a second.
 async fn remember(linkage: Arc<Linkage>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Ok(erased) = linkage.store.is_erased().await {
+            linkage.erased.store(erased, Ordering::Relaxed);
+        }
         if let Err(failure) = linkage.log.remember(&linkage.store).await {
             tracing::error!("What was signed last could not be written down: {}", failure.message);
         }
@@ -266,6 +285,16 @@ fn holder(data: &Path) -> Outcome<String> {
     }
 }
 
+/// A later program may have brought the database further; whether this one may go on with it, the database says.
+async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
+    let Some(version) = store.beyond().await.map_err(Failure::refused)? else { return Ok(()) };
+    let known = store::newest();
+    Err(Failure::refused(format!(
+        "{database}: a later program has brought it to version {version}, this one knows {known}"
+    ))
+    .hint("run the later program; there is no way back but a backup"))
+}
+
 /// A database belongs to one manifest for good, whichever server asks.
 async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Outcome {
     let id = project.manifest.id();
@@ -285,7 +314,7 @@ fn remember_manifest(data: &Path, project: &Project) -> Outcome {
         Ok(known) if known == id => Ok(()),
         Ok(known) => {
             Err(Failure::refused(format!("{}: holds the data of manifest {known}, not of {id}", data.display()))
-                .hint("another manifest needs another folder"))
+                .hint("another manifest needs another folder, or becomes the next epoch of this one: `hedui operator propose open-epoch`"))
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_private(&path, id.as_bytes()),
         Err(e) => Err(Failure::file("read", &path, &e)),

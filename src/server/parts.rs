@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
-use object_store::{Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use object_store::{
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart,
+};
 use url::{Host, Url};
 
 use super::error::{ServerError, ServerResult};
@@ -25,8 +27,17 @@ use crate::staging::private_folder;
 
 /// Larger parts go to a bucket in pieces of this size, each of which is tried again by itself.
 const PIECE: usize = 8 << 20;
-/// For one request to a bucket, a piece or a part.
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// Pieces under way at once.
+const PIECES: usize = 4;
+/// A bucket that says nothing for so long is asked again.
+const SILENCE: Duration = Duration::from_secs(20);
+/// For so long it is asked again. Together with a last silence less than a request may take: the agency hears of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Reading a part may take this long whatever its length,
+const READING: Duration = Duration::from_secs(60);
+/// and as long as it takes at this pace, bytes a second: what drips would hold up an agency's index for days.
+const PACE: u64 = 256 << 10;
 
 /// Where parts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +125,10 @@ impl Parts {
         };
         if self.in_pieces && bytes.len() > PIECE {
             let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&location).await?, PIECE);
-            upload.put(bytes);
+            for at in (0..bytes.len()).step_by(PIECE) {
+                upload.wait_for_capacity(PIECES - 1).await?;
+                upload.put(bytes.slice(at..bytes.len().min(at + PIECE)));
+            }
             upload.finish().await?;
         } else {
             self.store.put(&location, bytes.into()).await?;
@@ -166,6 +180,14 @@ impl Parts {
 
     /// A part as it came: what is not there, or has another hash, is an error that says which.
     pub async fn get(&self, batch: BatchId, part: &PartInfo, key: Option<&ShredKey>) -> ServerResult<Bytes> {
+        let longest = READING + Duration::from_secs(part.bytes / PACE);
+        tokio::time::timeout(longest, self.read(batch, part, key)).await.unwrap_or_else(|_| {
+            let (number, seconds) = (part.number, longest.as_secs());
+            Err(ServerError::Failed(format!("part {number} of batch {batch} was not here after {seconds} s")))
+        })
+    }
+
+    async fn read(&self, batch: BatchId, part: &PartInfo, key: Option<&ShredKey>) -> ServerResult<Bytes> {
         let stored = self.store.get(&location(batch, part.number)).await.map_err(|e| match e {
             object_store::Error::NotFound { .. } => {
                 ServerError::Failed(format!("part {} of batch {batch} is missing", part.number))
@@ -176,6 +198,8 @@ impl Parts {
         let (name, key, hash) = (name(batch, part.number), key.cloned(), part.hash);
         let whole = tokio::task::spawn_blocking(move || {
             let bytes = match key {
+                // one that was stored before there were keys, and is not sealed yet
+                Some(_) if ContentHash::of(&bytes) == hash => bytes,
                 Some(key) => Bytes::from(key.open(&name, bytes.into())?),
                 None => bytes,
             };
@@ -231,7 +255,11 @@ fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
     // reqwest takes the process's provider; that there is one already is fine
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::from_env();
-    let mut options = ClientOptions::new().with_timeout(TIMEOUT).with_connect_timeout(Duration::from_secs(5));
+    // a large part may take its time, a silence may not
+    let options = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
+    let mut options = options.with_connect_timeout(Duration::from_secs(5));
+    let backoff = BackoffConfig { max_backoff: LONGEST_PAUSE, ..BackoffConfig::default() };
+    builder = builder.with_retry(RetryConfig { backoff, retry_timeout: PATIENCE, ..RetryConfig::default() });
     if let Some(path) = config {
         let wrong = |why: &str| Failure::refused(format!("{}: {why}", path.display()));
         let bytes = keyfile::read(path)?;

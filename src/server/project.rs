@@ -48,6 +48,13 @@ impl Project {
         self.signed.iter().cloned().collect()
     }
 
+    /// Parties that have not signed.
+    pub fn unsigned(&self) -> impl Iterator<Item = &str> {
+        let agencies = self.manifest.agencies.iter().map(|agency| agency.name.as_str());
+        let parties = agencies.chain(self.manifest.offices.iter().map(|office| office.name.as_str()));
+        parties.filter(|party| !self.signed.contains(*party))
+    }
+
     /// The agency of this organisation, if it has signed.
     pub fn agency_of(&self, organisation: &str) -> Result<&Agency, Problem> {
         let agency = self.manifest.agencies.iter().find(|agency| agency.organisation == organisation);

@@ -65,6 +65,10 @@ impl Ready {
         Ok(matches)
     }
 
+    pub fn asks_about_somebody(&self) -> bool {
+        !self.ticket.ticket().subjects.is_empty()
+    }
+
     pub fn outcome(&self, matches: Vec<MatchRow>) -> CommissionOutcome {
         let against =
             self.indexes.iter().map(|(agency, index)| (agency.clone(), index.as_ref().map(|index| index.batch)));

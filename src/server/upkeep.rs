@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::doctor::Patient;
 use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::revocations::Standing;
-use super::store::{Database, EPOCHS, Store};
+use super::store::{Database, Store, newest};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
@@ -73,14 +73,18 @@ impl Beside {
         Ok(Self { epoch, places, store, parts })
     }
 
-    /// The first epoch and those that came after it.
+    /// The first epoch and those that came after it, as far as a server has opened them.
     async fn all(places: &Places) -> Outcome<Vec<Self>> {
         let mut all = vec![Self::open(None, places.clone()).await?];
         let mut number = 0;
         while number < all.len() {
             for next in all[number].store.next_epochs().await.map_err(Failure::refused)? {
-                if all.iter().all(|known| known.epoch != Some(next.manifest)) {
-                    all.push(Self::open(Some(next.manifest), places.of_epoch(next.manifest)).await?);
+                if all.iter().any(|known| known.epoch == Some(next.manifest)) {
+                    continue;
+                }
+                match Self::open(Some(next.manifest), places.of_epoch(next.manifest)).await {
+                    Ok(epoch) if epoch.store.version().await.is_ok() => all.push(epoch),
+                    _ => terminal::note(format!("the epoch of manifest {} is not open yet", next.manifest)),
                 }
             }
             number += 1;
@@ -101,18 +105,26 @@ impl Beside {
     }
 }
 
-/// The folder of an epoch's backup in that of the first one.
-fn of_epoch(backup: &Path, epoch: Option<ManifestId>) -> PathBuf {
-    epoch.map_or_else(|| backup.to_owned(), |manifest| backup.join(EPOCHS).join(manifest.to_string()))
+/// What a later program keeps is not known to this one: it would be left out of a backup, and taken for garbage.
+async fn knows_all(store: &Store, database: &Database) -> Outcome {
+    let (version, known) = (store.version().await.map_err(Failure::refused)?, newest());
+    if version <= known {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{database}: it is of version {version}, this program knows {known}"))
+        .hint("use the later program"))
 }
 
 pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
-    for beside in Beside::all(places).await? {
-        let out = of_epoch(out, beside.epoch);
-        if beside.epoch.is_some() {
-            private_folder(out.parent().expect("it lies in a folder"))?;
-        }
-        backup::backup(&beside.store, &beside.parts, &out, now).await?;
+    let all = Beside::all(places).await?;
+    let mut sources = Vec::new();
+    for Beside { places, store, parts, .. } in &all {
+        knows_all(store, &places.database).await?;
+        let manifest = store.manifest().await.map_err(Failure::refused)?;
+        sources.push(backup::Source { manifest, store, parts });
+    }
+    backup::backup(&sources, out, now).await?;
+    for beside in &all {
         beside.note("took a backup".to_owned(), now).await?;
     }
     Ok(())
@@ -137,10 +149,11 @@ pub async fn examine(
     wrong
 }
 
-pub async fn collect(places: &Places, open: SignedDuration, dry_run: bool, now: Timestamp) -> Outcome {
+pub async fn collect(places: &Places, dry_run: bool, now: Timestamp) -> Outcome {
     for beside in Beside::all(places).await? {
         beside.tell();
-        let removed = gc::collect(&beside.store, &beside.parts, open, dry_run, now).await.map_err(Failure::refused)?;
+        knows_all(&beside.store, &beside.places.database).await?;
+        let removed = gc::collect(&beside.store, &beside.parts, dry_run, now).await.map_err(Failure::refused)?;
         if removed > 0 && !dry_run {
             beside.note(format!("removed {removed} files that no batch needed"), now).await?;
         }
@@ -178,21 +191,12 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
     private_folder(&places.data)?;
     let _lock = lock(&places.data)?;
-    let mut epochs = vec![None];
-    if let Ok(later) = std::fs::read_dir(from.join(EPOCHS)) {
-        let manifest = |entry: std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse().ok());
-        epochs.extend(later.filter_map(Result::ok).filter_map(manifest).map(Some));
-    }
-    for epoch in epochs {
-        let places = epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
+    for backup in backup::restorable(from, keys, now)? {
+        let places = backup.epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
         private_folder(&places.data)?;
         let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-        let keys = keys.map(|keys| {
-            let (folder, name) = (keys.parent().unwrap_or(Path::new("")), keys.file_name().unwrap_or_default());
-            of_epoch(folder, epoch).join(name)
-        });
-        backup::restore(&of_epoch(from, epoch), keys.as_deref(), &places.database, &parts, now).await?;
-        let beside = Beside::open(epoch, places).await?;
+        backup.restore(&places.database, &parts).await?;
+        let beside = Beside::open(backup.epoch, places).await?;
         beside.note("put a backup back".to_owned(), now).await?;
     }
     Ok(())

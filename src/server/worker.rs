@@ -16,17 +16,18 @@ use super::Linkage;
 use super::error::{ServerError, ServerResult};
 use super::indexer::{self, Built};
 use super::run::Ready;
-use super::store::{CommissionOutcome, Job, JobKind};
-use super::tidy::keep_tidy;
+use super::store::{CommissionOutcome, Job, JobKind, LONGEST};
 
 /// Seconds that a job is a worker's before another may take it.
-const LEASE: i64 = 20;
+pub const LEASE: i64 = 20;
 /// Seconds until a failed job is tried again, times the attempts so far.
 const RETRY: i64 = 5;
-const LONGEST_RETRY: i64 = 300;
 const IDLE: Duration = Duration::from_millis(500);
 /// Commissions that are matched and stored together.
 const TOGETHER: i64 = 64;
+
+/// What is told to an agency that waits for an index. The log has the reason.
+const DELAYED: &str = "the server could not build the index yet, and tries again";
 
 /// Parts of a large commission that are matched together: a few thousand subjects read each index once.
 const PARTS_TOGETHER: usize = 8;
@@ -60,14 +61,11 @@ impl Wake {
 
 /// Opens the indexes of a server that starts again; a damaged one is built anew.
 pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
-    follow(linkage, &mut HashSet::new()).await?;
-    linkage.indexes.remove_others()?;
-    // what is in the making may go on, unless its batch was erased meanwhile
-    for batch in linkage.indexes.partials()? {
-        if linkage.store.batch(batch).await?.is_none() {
-            indexer::give_up(linkage, batch)?;
-        }
+    // one that cannot be built is no reason not to serve the others
+    if let Err(why) = follow(linkage, &mut HashSet::new()).await {
+        tracing::error!("An index that another server built could not be built here: {why}");
     }
+    linkage.indexes.remove_others()?;
     Ok(())
 }
 
@@ -75,7 +73,6 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let index = tokio::spawn(work(Arc::clone(linkage), JobKind::Index, 1));
     let commission = tokio::spawn(work(Arc::clone(linkage), JobKind::Commission, TOGETHER));
     let sweep = tokio::spawn(work(Arc::clone(linkage), JobKind::Sweep, TOGETHER));
-    let tidying = tokio::spawn(keep_tidy(Arc::clone(linkage)));
     let followed = Arc::clone(linkage);
     let following = tokio::spawn(async move {
         let mut refused = HashSet::new();
@@ -86,25 +83,30 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
             }
         }
     });
-    vec![index, commission, sweep, following, tidying]
+    vec![index, commission, sweep, following]
 }
 
 /// Brings this server's indexes to what the books say: another server may have indexed a set.
-pub async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
+async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
     let _alone = linkage.indexing.lock().await;
     let indexed = linkage.store.indexed_batches().await?;
-    let mut changed = linkage.indexes.keep(&indexed);
+    let (mut changed, mut failed) = (linkage.indexes.keep(&indexed), Ok(()));
     for (agency, batch) in indexed {
         let here = linkage.indexes.of(&agency).is_some_and(|index| index.batch == batch);
         if here || refused.contains(&batch) {
             continue;
         }
         let Some((header, _)) = linkage.store.batch(batch).await? else { continue };
-        match indexer::build(linkage, batch, &header).await? {
-            Built::Ready(ready) => linkage.indexes.switch(&agency, ready),
-            Built::Refused(reason) => {
+        match indexer::build(linkage, batch, &header).await {
+            Ok(Built::Ready(ready)) => linkage.indexes.switch(&agency, ready),
+            Ok(Built::Refused(reason)) => {
                 tracing::error!("Batch {batch} of `{agency}` has no index: {reason}");
                 refused.insert(batch);
+            }
+            // the others' are not held up
+            Err(why) => {
+                failed = Err(why);
+                continue;
             }
         }
         changed = true;
@@ -112,7 +114,7 @@ pub async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> S
     if changed {
         linkage.indexes.remove_others()?;
     }
-    Ok(())
+    failed
 }
 
 async fn work(linkage: Arc<Linkage>, kind: JobKind, most: i64) {
@@ -148,9 +150,14 @@ async fn each(linkage: &Arc<Linkage>, jobs: &[Job]) {
         };
         if let Err(why) = done {
             tracing::error!("A job failed and will be tried again: {why}");
-            let after = (RETRY * job.attempts).min(LONGEST_RETRY);
+            let after = (RETRY * job.attempts).min(LONGEST);
             if let Err(e) = linkage.store.give_back(job, after, linkage.clock.now()).await {
                 tracing::error!("A job could not be given back; its lease will end: {e}");
+            }
+            if let (JobKind::Index, Ok(batch)) = (job.kind, job.target.parse())
+                && let Err(e) = linkage.store.note_delay(batch, DELAYED).await
+            {
+                tracing::error!("An agency could not be told that its index is late: {e}");
             }
         }
     }
@@ -163,7 +170,7 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
     };
     if !matches!(status.state, BatchState::Committed | BatchState::Indexed) {
         indexer::give_up(linkage, batch)?;
-        return linkage.store.index_is_done(job).await;
+        return linkage.store.job_is_done(job).await;
     }
     let _alone = linkage.indexing.lock().await;
     if let Some(base) = header.base {
@@ -187,6 +194,9 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
             } else if let Some(current) = current {
                 linkage.indexes.switch(&header.agency, current);
                 tracing::info!("Batch {batch} of `{}` was replaced before it was indexed", header.agency);
+            } else {
+                // erased meanwhile
+                linkage.indexes.remove(batch)?;
             }
             linkage.indexes.remove_others()?;
         }
@@ -217,7 +227,13 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
         };
         let parts = linkage.store.encoding_parts(commission).await?;
         if parts.is_empty() {
-            ready.push((job.clone(), gathered, linkage.store.commission_encodings(commission).await?));
+            let encodings = linkage.store.commission_encodings(commission).await?;
+            if encodings.is_empty() && gathered.asks_about_somebody() {
+                // it has ended, and what it was matched by is forgotten: that says nothing about anybody
+                linkage.store.job_is_done(job).await?;
+                continue;
+            }
+            ready.push((job.clone(), gathered, encodings));
         } else {
             in_parts(linkage, job, gathered, commission, &parts).await?;
         }

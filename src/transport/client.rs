@@ -51,6 +51,11 @@ impl Client {
         Ok(Self { base: base.trim_end_matches('/').to_owned(), http, witness: Arc::new(witness()?), patience })
     }
 
+    /// How long to go on trying while the server cannot do what is asked.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Outcome<A> {
         self.send(Method::GET, path, |request| request).await.map(|(answer, _)| answer)
     }

@@ -1,13 +1,9 @@
 //! The server is blind: planted values are searched for in everything of it, and must be found where they belong.
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use aho_corasick::AhoCorasick;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use hedui::options::TlsFiles;
 use hedui::transport::block_on;
 use hedui::transport::client::operators_page;
@@ -17,89 +13,7 @@ use hedui_protocol::manifest::Manifest;
 
 use crate::harness::Project;
 use crate::journey::files;
-
-/// What was planted: names, an address, numbers, phones and amounts of the journey's people.
-const PLANTED: &[&str] = &[
-    "欧阳若曦",
-    "司徒远航",
-    "百里无忧",
-    "长河路1号101",
-    "12000000001",
-    "12000000003",
-    "70123.45",
-    "123456.78",
-    "99010119800101123",
-];
-
-/// A value as it might stand somewhere: UTF-8, UTF-16 either way, GB18030, hexadecimal, base64 at each alignment.
-fn forms(value: &[u8], text: Option<&str>) -> Vec<Vec<u8>> {
-    let mut forms = vec![value.to_vec()];
-    if let Some(text) = text {
-        let utf16: Vec<u16> = text.encode_utf16().collect();
-        forms.push(utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect());
-        forms.push(utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect());
-        forms.push(encoding_rs::GB18030.encode(text).0.into_owned());
-    }
-    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-    forms.push(hex.to_uppercase().into_bytes());
-    forms.push(hex.into_bytes());
-    for shift in 0..3 {
-        let shifted = [&vec![0; shift][..], value].concat();
-        let encoded = BASE64.encode(&shifted).into_bytes();
-        let (first, last) = (if shift == 0 { 0 } else { shift + 1 }, usize::from(!shifted.len().is_multiple_of(3)));
-        forms.push(encoded[first..encoded.len() - last].to_vec());
-    }
-    forms
-}
-
-struct Search {
-    automaton: AhoCorasick,
-    needles: Vec<(String, Vec<u8>)>,
-}
-
-impl Search {
-    fn new(needles: Vec<(String, Vec<u8>)>) -> Self {
-        let automaton = AhoCorasick::new(needles.iter().map(|(_, bytes)| bytes)).unwrap();
-        Self { automaton, needles }
-    }
-
-    fn bytes(&self, bytes: &[u8]) -> Vec<String> {
-        self.automaton.find_iter(bytes).map(|found| self.needles[found.pattern()].0.clone()).collect()
-    }
-
-    fn folder(&self, folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries
-            .flat_map(|path| if path.is_dir() { self.folder(&path) } else { self.bytes(&std::fs::read(path).unwrap()) })
-            .collect()
-    }
-
-    fn memory(&self, pid: u32) -> Vec<String> {
-        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-        let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-        let mut found = Vec::new();
-        for line in maps.lines() {
-            let (range, rest) = line.split_once(' ').unwrap();
-            if !rest.starts_with('r') || rest.contains("[vvar") || rest.contains("[vsyscall]") {
-                continue;
-            }
-            let (start, end) = range.split_once('-').unwrap();
-            let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
-            let mut bytes = vec![0; (end - start) as usize];
-            if memory.seek(SeekFrom::Start(start)).and_then(|_| memory.read_exact(&mut bytes)).is_ok() {
-                found.extend(self.bytes(&bytes));
-            }
-        }
-        found
-    }
-}
-
-fn planted() -> Vec<(String, Vec<u8>)> {
-    let named = |value: &&str| {
-        forms(value.as_bytes(), Some(value)).into_iter().map(|form| ((*value).to_owned(), form)).collect::<Vec<_>>()
-    };
-    PLANTED.iter().flat_map(named).collect()
-}
+use crate::leaks::{PLANTED, Search, forms, planted};
 
 /// The linkage key, the opening key, and the wrap keys of the bank's people.
 fn secrets(project: &Project) -> Vec<(String, Vec<u8>)> {

@@ -1,9 +1,14 @@
 //! A bucket of its own for a test: the S3 protocol, signed, over HTTP or TLS, on a temporary folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{Method, Request, Response};
+use futures::stream;
+use hedui::parts::PartReader;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
@@ -19,13 +24,43 @@ use crate::harness::Project;
 const NAME: &str = "parts";
 pub const SECRET: &str = "a-secret-that-nobody-may-read-elsewhere";
 
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done, and so it says.
+    Status(u16),
+    /// It is done, and said so much later.
+    Late(Duration),
+    /// Nothing is done or said.
+    Silent,
+    /// It is done, and the connection ends before that is said.
+    Lost,
+    /// The body comes a byte a second,
+    Drip,
+    /// stops in the middle,
+    Stall,
+    /// ends there with the connection,
+    Cut,
+    /// ends there as if that were all,
+    Short,
+    /// or is whole, and one byte is another, in a place where a part reads all the same.
+    Changed,
+}
+
+/// Which requests are answered wrongly from now on.
+struct Trouble {
+    /// None: all.
+    method: Option<Method>,
+    fault: Fault,
+    left: u32,
+}
+
 pub struct Bucket {
     folder: tempfile::TempDir,
     endpoint: String,
     /// The authority that its certificate is of.
     pub ca: Option<String>,
-    /// Requests that are answered with 503 from now on.
-    failing: Arc<AtomicU32>,
+    trouble: Arc<Mutex<Trouble>>,
     /// Serves until it is dropped.
     _runtime: tokio::runtime::Runtime,
 }
@@ -56,9 +91,9 @@ impl Bucket {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let failing = Arc::new(AtomicU32::new(0));
-        runtime.spawn(serve(listener, tls, service, Arc::clone(&failing)));
-        Self { folder, endpoint, ca: None, failing, _runtime: runtime }
+        let trouble = Arc::new(Mutex::new(Trouble { method: None, fault: Fault::Status(503), left: 0 }));
+        runtime.spawn(serve(listener, tls, service, Arc::clone(&trouble)));
+        Self { folder, endpoint, ca: None, trouble, _runtime: runtime }
     }
 
     /// `hedui server run` with this bucket.
@@ -96,28 +131,40 @@ impl Bucket {
     }
 
     pub fn fail(&self, requests: u32) {
-        self.failing.store(requests, Ordering::SeqCst);
+        *self.trouble.lock().unwrap() = Trouble { method: None, fault: Fault::Status(503), left: requests };
+    }
+
+    /// So many requests of a method are answered wrongly.
+    pub fn trouble(&self, method: Method, fault: Fault, requests: u32) {
+        *self.trouble.lock().unwrap() = Trouble { method: Some(method), fault, left: requests };
+    }
+
+    pub fn heal(&self) {
+        self.fail(0);
     }
 
     pub fn failures_left(&self) -> u32 {
-        self.failing.load(Ordering::SeqCst)
+        self.trouble.lock().unwrap().left
     }
 }
 
-async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, failing: Arc<AtomicU32>) {
+impl Trouble {
+    fn of(&mut self, method: &Method) -> Option<Fault> {
+        let concerns = self.left > 0 && self.method.as_ref().is_none_or(|own| own == method);
+        concerns.then(|| {
+            self.left -= 1;
+            self.fault
+        })
+    }
+}
+
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, trouble: Arc<Mutex<Trouble>>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
-        let (service, failing) = (service.clone(), Arc::clone(&failing));
-        let answer = hyper::service::service_fn(move |request| {
-            let fails = failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-            let service = service.clone();
-            async move {
-                if fails {
-                    let body = s3s::Body::from("<Error><Code>SlowDown</Code></Error>".to_owned());
-                    return Ok(hyper::Response::builder().status(503).body(body).expect("a status and a text"));
-                }
-                hyper::service::Service::call(&service, request).await
-            }
+        let (service, trouble) = (service.clone(), Arc::clone(&trouble));
+        let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let fault = trouble.lock().unwrap().of(request.method());
+            answer(service.clone(), request, fault)
         });
         let tls = tls.clone();
         tokio::spawn(async move {
@@ -131,5 +178,69 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Servi
                 },
             };
         });
+    }
+}
+
+/// An error ends the connection.
+async fn answer(
+    service: S3Service,
+    request: Request<hyper::body::Incoming>,
+    fault: Option<Fault>,
+) -> Result<Response<Body>, String> {
+    match fault {
+        Some(Fault::Status(status)) => {
+            let body = Body::from("<Error><Code>SlowDown</Code></Error>");
+            return Ok(Response::builder().status(status).body(body).unwrap());
+        }
+        Some(Fault::Silent) => std::future::pending().await,
+        _ => {}
+    }
+    let answer = hyper::service::Service::call(&service, request).await.map_err(|e| format!("{e:?}"))?;
+    let answer = answer.map(Body::new);
+    let Some(fault) = fault else { return Ok(answer) };
+    let (mut head, body) = answer.into_parts();
+    let whole = to_bytes(body, usize::MAX).await.map_err(|e| e.to_string())?;
+    let half = whole.slice(..whole.len() / 2);
+    let body = match fault {
+        Fault::Status(_) | Fault::Silent => unreachable!("answered above"),
+        Fault::Late(pause) => {
+            tokio::time::sleep(pause).await;
+            whole.into()
+        }
+        Fault::Lost => return Err("the connection ends".into()),
+        Fault::Drip => Body::from_stream(stream::unfold(whole, |mut left| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            (!left.is_empty()).then(|| (Ok::<_, String>(left.split_to(1)), left))
+        })),
+        Fault::Stall => Body::from_stream(stream::unfold(Some(half), |half| async move {
+            let Some(half) = half else { std::future::pending().await };
+            Some((Ok::<_, String>(half), None))
+        })),
+        Fault::Cut => Body::from_stream(stream::iter([Ok(half), Err("the connection ends")])),
+        Fault::Short => {
+            head.headers.insert(CONTENT_LENGTH, half.len().into());
+            half.into()
+        }
+        Fault::Changed => {
+            let changed = |at: usize| {
+                let mut bytes = whole.to_vec();
+                bytes[at] ^= 1;
+                Bytes::from(bytes)
+            };
+            let place = (0..whole.len()).step_by(29).find(|at| reads(changed(*at)));
+            changed(place.unwrap_or(whole.len() / 2)).into()
+        }
+    };
+    Ok(Response::from_parts(head, body))
+}
+
+fn reads(part: Bytes) -> bool {
+    let Ok(mut reader) = PartReader::open(part) else { return false };
+    loop {
+        match reader.next_rows() {
+            Ok(None) => return true,
+            Ok(Some(_)) => {}
+            Err(_) => return false,
+        }
     }
 }

@@ -1,21 +1,33 @@
 //! A project in a temporary folder: keys, certificates, a signed manifest, a running server.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
-use crate::postgres::Postgres;
+use crate::leaks::{self, Followed};
+use crate::postgres::{self, Postgres};
 
 pub const AGENCIES: [&str; 2] = ["bank", "vehicle"];
 pub const OFFICE: &str = "civil-affairs";
 /// An office that asks nothing, and must see nothing.
 pub const OTHER_OFFICE: &str = "elsewhere";
 
+/// The file with the database's password.
+static PASSFILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pgpass");
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+    writeln!(file, "*:*:*:hedui:{}", postgres::PASSWORD).unwrap();
+    file.persist(&path).unwrap();
+    path
+});
+
 pub fn hedui() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hedui"));
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).env("PGPASSFILE", &*PASSFILE);
     command
 }
 
@@ -27,7 +39,17 @@ pub struct Said {
 }
 
 impl Said {
+    #[track_caller]
     pub fn of(output: &Output) -> Self {
+        leaks::nothing_in("standard output", &output.stdout);
+        Self::of_the_office(output)
+    }
+
+    /// What a command said whose standard output is an officer's.
+    #[track_caller]
+    pub fn of_the_office(output: &Output) -> Self {
+        leaks::no_secret_in("standard output", &output.stdout);
+        leaks::nothing_in("standard error", &output.stderr);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
@@ -100,7 +122,7 @@ impl Project {
 
     /// Its servers use a PostgreSQL and a bucket.
     pub fn on_shared_stores(self) -> Self {
-        let (postgres, bucket) = (Postgres::start(), Bucket::start());
+        let (postgres, bucket) = (Postgres::start_with_password(), Bucket::start());
         let database = postgres.database("hedui");
         Self { stores: Some(Stores { postgres, bucket, database }), ..self }
     }
@@ -141,6 +163,8 @@ impl Project {
             );
             std::fs::write(project.path(&format!("{file}.toml")), party).unwrap();
         }
+        leaks::plant_keys(project.folder.path());
+        leaks::plant_keys(&project.path("pki"));
         project.manifest("manifest.toml", "2026-11", &check).done();
         project
     }
@@ -148,6 +172,7 @@ impl Project {
     pub fn issue(&self, name: &str, role: &str) {
         let organisation = format!("Org {name}");
         run(&["pki", "issue", &self.text("pki"), name, "--organisation", &organisation, "--role", role]).done();
+        leaks::plant_key(&self.path(&format!("pki/{name}.key")));
     }
 
     pub fn manifest(&self, name: &str, epoch: &str, check: &str) -> Said {
@@ -327,6 +352,7 @@ pub struct Server {
     pub parties: String,
     pub operator: String,
     pub log: PathBuf,
+    said: Followed,
 }
 
 impl Server {
@@ -347,15 +373,17 @@ impl Server {
     pub fn spawn(project: &Project, mut command: Command) -> Self {
         let log = project.path("server.log");
         let file = File::options().create(true).append(true).open(&log).unwrap();
+        let said = Followed::from_its_end(&log);
         let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        leaks::nothing_in("a server's first line", line.as_bytes());
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| {
             panic!("the server did not start: {}", std::fs::read_to_string(&log).unwrap_or_default())
         });
         // a worker has no address for parties
         let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap_or_default());
-        Self { child, parties: url("parties"), operator: url("operator"), log }
+        Self { child, parties: url("parties"), operator: url("operator"), log, said }
     }
 
     pub fn arguments(&self, project: &Project, party: &str) -> Vec<String> {
@@ -383,6 +411,43 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.said.look("a server's log");
+    }
+}
+
+/// The same command, with other seconds to wait while the server does not answer.
+pub fn with_patience(command: &Command, seconds: u32) -> Command {
+    let mut again = hedui();
+    let mut is_wait = false;
+    for argument in command.get_args() {
+        if is_wait {
+            again.arg(seconds.to_string())
+        } else {
+            again.arg(argument)
+        };
+        is_wait = argument == "--wait";
+    }
+    again
+}
+
+/// What a command says that must end by itself in this time.
+#[track_caller]
+pub fn within(longest: Duration, mut command: Command) -> Said {
+    let (folder, since) = (tempfile::tempdir().unwrap(), Instant::now());
+    let said =
+        |name: &str| File::options().create(true).append(true).read(true).open(folder.path().join(name)).unwrap();
+    let mut child = command.stdout(said("out")).stderr(said("err")).spawn().unwrap();
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Said::of(&Output { status, stdout: read("out"), stderr: read("err") });
+        }
+        if since.elapsed() > longest {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it goes on for more than {longest:?}: {}", String::from_utf8_lossy(&read("err")));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -5,10 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{Project, Said, Server, hedui, run, signal};
+use crate::leaks::plant_people;
 
 /// A city large enough that an interrupt falls into the middle of something.
 pub fn city(project: &Project, people: &str) -> String {
     run(&["synth", "--out", &project.text("city"), "--people", people, "--seed", "5"]).done();
+    plant_people(&project.path("city/bank.csv"));
     project.text("city")
 }
 
@@ -42,7 +44,7 @@ fn encoded_city(project: &Project, people: &str) -> String {
 }
 
 /// Every household's report is there once, all that is due has come, and what came was opened.
-fn all_is_reported(project: &Project) {
+pub fn all_is_reported(project: &Project) {
     let reports = std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().path());
     let json = reports.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     let texts: Vec<String> = json.map(|path| std::fs::read_to_string(path).unwrap()).collect();
@@ -88,8 +90,8 @@ fn ends_at_once(name: &str, child: Child, milliseconds: u64, with: &str) -> Opti
     let since = std::time::Instant::now();
     let output = child.wait_with_output().unwrap();
     assert!(since.elapsed() < Duration::from_secs(5), "{name} goes on after SIG{with}");
-    let code = output.status.code();
-    assert!(matches!(code, Some(0 | 130) | None), "{name}: {code:?} {}", String::from_utf8_lossy(&output.stderr));
+    let Said { code, stderr, .. } = Said::of(&output);
+    assert!(matches!(code, Some(0 | 130) | None), "{name}: {code:?} {stderr}");
     code
 }
 
@@ -106,8 +108,8 @@ fn server_ends_at_every_step(end: impl Fn(&mut Server, usize)) {
         end(&mut server, number);
         server = Server::start(&project, &address);
         let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{name}, ended after {moment:?}: {said}");
+        let Said { code, stderr, .. } = Said::of(&output);
+        assert_eq!(code, Some(0), "{name}, ended after {moment:?}: {stderr}");
     }
     all_is_reported(&project);
 }

@@ -1,17 +1,20 @@
 //! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
 //! answers are those of a journey that nobody disturbed.
 
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Project, Said, Server, on_both_stores};
+use crate::harness::{Project, Said, Server, hedui, on_both_stores};
 use crate::journey::files;
 
 /// Kills on each kind of store, where `HEDUI_KILLS` says nothing else.
 const KILLS: u32 = 200;
 /// Milliseconds; most commands take less, so that some moments come when they are over.
 const LATEST: u64 = 45;
+
+/// What the commands say.
+const SAID: &str = "said.log";
 
 /// A command that takes longer waits for something that does not come.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -42,7 +45,7 @@ struct Journey<'j> {
 impl Journey<'_> {
     /// Runs a command until it succeeds; the first time somebody is killed while it runs.
     fn step(&mut self, name: &str, command: impl Fn(&Server) -> Command) {
-        let mut child = quiet(command(&self.server));
+        let mut child = self.quiet(command(&self.server));
         let moment = Duration::from_millis(self.dice.below(LATEST));
         std::thread::sleep(moment);
         let whom = if self.dice.below(2) == 0 { "server" } else { "client" };
@@ -57,24 +60,34 @@ impl Journey<'_> {
             self.kills += 1;
         }
         self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
-        let (mut code, mut said) = self.end_of(name, child);
+        let mut code = self.end_of(name, child);
         let since = Instant::now();
         while code != Some(0) {
             // killed by us; or the other side is away: the same command again
             let again = code.is_none() || code == Some(75) && since.elapsed() < PATIENCE;
-            assert!(again, "{name} ended with {code:?}: {said}\n{:?}", self.moments);
-            (code, said) = self.end_of(name, quiet(command(&self.server)));
+            assert!(again, "{name} ended with {code:?}; {SAID} ends with {}\n{:?}", self.last_words(), self.moments);
+            code = self.end_of(name, self.quiet(command(&self.server)));
         }
     }
 
-    /// The exit code, and what it said; a command that waits for what has been lost would wait for ever.
-    fn end_of(&self, name: &str, mut child: Child) -> (Option<i32>, String) {
+    /// The end of what the commands have said.
+    fn last_words(&self) -> String {
+        let said = std::fs::read_to_string(self.project.path(SAID)).unwrap_or_default();
+        said.lines().rev().take(3).collect::<Vec<_>>().join(" / ")
+    }
+
+    /// What it says goes into a file, which is searched at the end.
+    fn quiet(&self, mut command: Command) -> Child {
+        let said = File::options().create(true).append(true).open(self.project.path(SAID)).unwrap();
+        command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap()
+    }
+
+    /// The exit code; a command that waits for what has been lost would wait for ever.
+    fn end_of(&self, name: &str, mut child: Child) -> Option<i32> {
         let since = Instant::now();
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                let mut said = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                return (status.code(), said);
+                return status.code();
             }
             if since.elapsed() > PATIENCE {
                 child.kill().unwrap();
@@ -148,18 +161,13 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
         seen += 1;
     }
     assert!(seen >= 2 * round, "{seen} reports of {round} rounds");
-    let doctor = Command::new(env!("CARGO_BIN_EXE_hedui"))
-        .args(["server", "doctor", "--data", &project.text("server")])
-        .args(project.store_arguments())
-        .output();
+    crate::leaks::nothing_in("what the commands said", &std::fs::read(project.path(SAID)).unwrap());
+    let doctor =
+        hedui().args(["server", "doctor", "--data", &project.text("server")]).args(project.store_arguments()).output();
     Said::of(&doctor.unwrap()).done();
 }
 
 fn with(mut command: Command, server: &Server, project: &Project, party: &str) -> Command {
     command.args(server.arguments(project, party));
     command
-}
-
-fn quiet(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -194,7 +194,7 @@ fn one_household_is_verified_at_once(project: Project) {
         let arguments: Vec<std::ffi::OsString> = command.get_args().skip(2).map(Into::into).collect();
         command = hedui();
         command.args(["office", "check"]).args(arguments).args(["--opening-key", &project.text("office.opening.key")]);
-        Said::of(&command.args(more).output().unwrap())
+        Said::of_the_office(&command.args(more).output().unwrap())
     };
     let said = check("H1", &[]).done();
     assert!(said.stdout.contains("欧阳若曦 · 本人"), "{}", said.stdout);

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Of the database's user, where a test asks for one.
+pub const PASSWORD: &str = "hedui-may-enter-by-this-alone";
+
 pub struct Postgres {
     folder: tempfile::TempDir,
     running: Child,
@@ -28,6 +31,27 @@ impl Postgres {
         Self { folder, running }
     }
 
+    /// One that lets nobody in without the password.
+    #[allow(dead_code, reason = "the unit tests share this file and have no file with the password")]
+    pub fn start_with_password() -> Self {
+        let postgres = Self::start();
+        postgres.sql("postgres", &format!("ALTER USER hedui PASSWORD '{PASSWORD}'"));
+        std::fs::write(postgres.folder.path().join("data/pg_hba.conf"), "local all all scram-sha-256\n").unwrap();
+        postgres.sql("postgres", "SELECT pg_reload_conf()");
+        // it is taken up a moment later
+        let since = Instant::now();
+        let lets_anybody_in = || {
+            let mut psql = program("psql");
+            psql.args(["-Xqw", "-U", "hedui", "-d", "postgres", "-c", "SELECT 1", "-h"]).arg(postgres.folder.path());
+            psql.env("PGPASSFILE", "/none").stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+        };
+        while lets_anybody_in() {
+            assert!(since.elapsed() < Duration::from_secs(20), "it lets anybody in");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        postgres
+    }
+
     /// The URL of a database that is made now.
     pub fn database(&self, name: &str) -> String {
         let socket = self.folder.path().to_str().unwrap();
@@ -44,6 +68,7 @@ impl Postgres {
     /// What `psql` prints for a statement: rows, their values with `|` between.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let mut psql = program("psql");
+        psql.env("PGPASSWORD", PASSWORD);
         psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "hedui", "-d", database, "-h"]).arg(self.folder.path());
         let said = psql.args(["-c", statement]).output().unwrap();
         assert!(said.status.success(), "psql: {}", String::from_utf8_lossy(&said.stderr));
@@ -90,19 +115,23 @@ fn serve(folder: &Path) -> Child {
 }
 
 /// One of PostgreSQL's programs, as a user that it accepts.
-fn program(name: &str) -> Command {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let in_debian = versions.map(|version| version.path().join("bin"));
-    let in_path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    let mut found = in_debian.chain(in_path).map(|folder| folder.join(name));
-    let path = found.find(|path| path.exists());
-    let mut command =
-        Command::new(path.expect("PostgreSQL is not installed; `tests/run` installs it and runs the tests"));
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(path_of(name));
     if let Some((uid, gid)) = not_root() {
         command.uid(uid).gid(gid);
     }
     command.current_dir("/");
     command
+}
+
+/// Where one of them is.
+pub fn path_of(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let in_debian = versions.map(|version| version.path().join("bin"));
+    let in_path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let mut found = in_debian.chain(in_path).map(|folder| folder.join(name));
+    let path = found.find(|path| path.exists());
+    path.expect("PostgreSQL is not installed; `tests/run` installs it and runs the tests")
 }
 
 /// PostgreSQL does not run as root: the user that Debian's package makes, where this is root.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::acts::{Actor, Counts, Deed, Ended};
+use crate::acts::{Actor, Counts, Deed, Ended, Retention};
 use crate::ids::{BatchId, CommissionId, ManifestId, TreeHash};
 use crate::ticket::{Asked, Granted, Ticket};
 
@@ -37,8 +37,12 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Event {
-    /// The log begins, for one project.
-    Opened { manifest: ManifestId },
+    /// The log begins, for one project; an epoch that another was opened from hands its terms on.
+    Opened {
+        manifest: ManifestId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retention: Option<Retention>,
+    },
     /// An agency's records are the server's.
     BatchCommitted {
         agency: String,
@@ -88,15 +92,27 @@ pub enum Event {
     Proposed { by: Actor, deed: Deed },
     /// Another does: it holds.
     Approved { act: u64, by: Actor, deed: Deed },
-    /// What an approved act erased is gone, from the database and from where the parts are. The last backup that may still
-    /// hold it ends at `backups_until`.
-    Erased { act: u64, deed: Deed, counts: Counts, backups_until: Timestamp },
+    /// What an approved act erased is gone: from the database, from where the parts are, and from the indexes of all workers
+    /// but those that are away, so many, who remove it when they start. The last backup that may still hold it ends at
+    /// `backups_until`.
+    Erased {
+        act: u64,
+        deed: Deed,
+        counts: Counts,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        away: u64,
+        backups_until: Timestamp,
+    },
     /// What has served its term is gone.
     Expired {
         #[serde(flatten)]
         ended: Ended,
         backups_until: Timestamp,
     },
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Payloads that went out in one release, of one agency.
@@ -195,7 +211,7 @@ mod tests {
     fn an_entry_reads_as_it_is_written_and_names_itself() {
         let actor = Actor { organisation: "City".into(), name: "Li".into(), key: KeyHash([5; 32]) };
         let events = [
-            Event::Opened { manifest: ManifestId([1; 32]) },
+            Event::Opened { manifest: ManifestId([1; 32]), retention: Some(Retention::default()) },
             Event::BatchCommitted { agency: "bank".into(), batch: BatchId([2; 32]), records: 3, base: None },
             Event::Withdrawn { office: "office".into(), commission: CommissionId([3; 32]) },
             Event::Administered { act: "backup".into() },
@@ -205,6 +221,7 @@ mod tests {
                 act: 7,
                 deed: Deed::EraseProject,
                 counts: Counts::default(),
+                away: 1,
                 backups_until: Timestamp::UNIX_EPOCH,
             },
             Event::Expired {

@@ -134,7 +134,7 @@ mod tests {
 
         fn append(&mut self, byte: u8) {
             let (tree, number) = (self.tree().root().unwrap(), self.entries.len() as u64);
-            let event = Event::Opened { manifest: ManifestId([byte; 32]) };
+            let event = Event::Opened { manifest: ManifestId([byte; 32]), retention: None };
             let entry = Entry { number, at: Timestamp::UNIX_EPOCH, tree, event }.to_bytes();
             let stored = self.tree().next(leaf_hash(&entry)).unwrap();
             self.hashes.extend(stored);
@@ -170,7 +170,7 @@ mod tests {
         (5..9).for_each(|byte| log.append(byte));
         let receipt = log.receipt(5, 6);
         let (now, event) = receipt.check(&public, LOG, Some(before.seen())).unwrap();
-        assert_eq!((now.size, event), (9, Some(Event::Opened { manifest: ManifestId([6; 32]) })));
+        assert_eq!((now.size, event), (9, Some(Event::Opened { manifest: ManifestId([6; 32]), retention: None })));
         assert_eq!(Receipt::from_header(&receipt.to_header()).unwrap(), receipt);
 
         let back = before.receipt(0, 1).check(&public, LOG, Some(log.seen())).unwrap_err();

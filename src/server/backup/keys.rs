@@ -3,43 +3,40 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use hedui_protocol::acts::Deed;
 use hedui_protocol::messages::Blob;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{ServerError, ServerResult};
 use super::super::shred::ShredKey;
-use super::super::store::{DumpedRow, Value};
-use super::{KEYS, lines};
+use super::super::store::{DumpedRow, StaysErased, Value};
+use super::{KEYS, Seal, lines};
 use crate::failure::{Failure, Outcome};
 
 /// The column that holds a key; it does not go among the rows.
 const COLUMN: &str = "shred_key";
 
-/// Keys by the batch or commission that they are of.
+/// Keys by the batch or commission that they are of, and what has none any more.
 #[derive(Default)]
 pub struct Keys {
     keys: HashMap<String, ShredKey>,
-    /// Agencies that were erased after the rows were written.
-    erased: Vec<String>,
+    /// Agencies that were erased, and when.
+    agencies: Vec<(String, Timestamp)>,
+    erased: StaysErased,
     /// The file that is not there.
     missing: Option<PathBuf>,
+    /// Rows of before there were keys, and keys of after.
+    of_plain_rows: bool,
 }
 
-/// An agency that was erased, and when.
-pub type ErasedAgency = (String, Timestamp);
-
-/// The first line, and then a key a line.
-pub struct KeysFile<'k> {
-    pub taken_at: Timestamp,
-    pub erased: Vec<ErasedAgency>,
-    pub keys: &'k Keys,
-}
-
+/// The first line of the file; then a key a line.
 #[derive(Serialize, Deserialize)]
 struct Head {
     taken_at: Timestamp,
-    erased_agencies: Vec<ErasedAgency>,
+    erased_agencies: Vec<(String, Timestamp)>,
+    #[serde(flatten)]
+    erased: StaysErased,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,13 +61,44 @@ impl Keys {
         }
     }
 
-    /// Whether what a row says was erased with its agency.
-    pub fn was_erased(&self, agency: &str) -> bool {
-        self.erased.iter().any(|erased| erased == agency)
+    /// Whether a row that is not sealed was erased since: with its agency, or, where it was written before there were keys, by
+    /// having none by now.
+    pub fn was_erased(&self, row: &DumpedRow) -> bool {
+        let agency = matches!(row.table.as_str(), "matches" | "batches") && self.is_of_an_erased_agency(row);
+        agency || self.of_plain_rows && lines::unit(row).is_some_and(|unit| self.of(unit).is_none())
     }
 
-    /// Takes a row's key out of it.
+    pub fn is_of_an_erased_agency(&self, row: &DumpedRow) -> bool {
+        matches!(row.row.get("agency"), Some(Value::Text(name)) if self.agencies.iter().any(|(agency, _)| agency == name))
+    }
+
+    /// What is to stay erased though it was not when the rows were written.
+    pub fn stays_erased(&self) -> &StaysErased {
+        &self.erased
+    }
+
+    /// Takes a row's key out of it, and notes what it says of what was erased.
     pub fn take(&mut self, row: &mut DumpedRow) -> ServerResult<()> {
+        let text = |name: &str| match row.row.get(name) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let number = |name: &str| match row.row.get(name) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        };
+        match row.table.as_str() {
+            "commissions" if text("state") == "erased" => self.erased.commissions.push(row.clone()),
+            "project" => self.erased.erased_at = number("erased_at"),
+            "acts" => {
+                if let (Some(at), Ok(Deed::EraseAgency { agency })) =
+                    (number("approved_at"), serde_json::from_str(&text("deed")))
+                {
+                    self.agencies.push((agency, Timestamp::from_second(at).map_err(ServerError::failed)?));
+                }
+            }
+            _ => {}
+        }
         if let Some(Value::Bytes { base64 }) = row.row.remove(COLUMN)
             && let Some(unit) = lines::unit(row)
         {
@@ -89,9 +117,8 @@ impl Keys {
         }
     }
 
-    /// The keys of a backup, or of a later one: of rows that were written at `written_at`. A backup of before there were keys
-    /// has none.
-    pub fn read(path: &Path, written_at: Timestamp) -> Outcome<Self> {
+    /// The keys of a backup, or of a later one. A backup of before there were keys has none.
+    pub fn read(path: &Path, seal: &Seal) -> Outcome<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && path.ends_with(KEYS) => {
@@ -102,7 +129,7 @@ impl Keys {
         let damaged = |number: usize| Failure::refused(format!("{}: line {number} does not read", path.display()));
         let mut lines = text.lines();
         let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|_| damaged(1))?;
-        if head.taken_at < written_at {
+        if head.taken_at < seal.taken_at {
             return Err(Failure::refused(format!(
                 "{}: these keys are of {}, older than the backup: what came after has none",
                 path.display(),
@@ -114,16 +141,20 @@ impl Keys {
             let KeyLine { of, key } = serde_json::from_str(line).map_err(|_| damaged(number))?;
             keys.insert(of, ShredKey::of(&key.0).map_err(|_| damaged(number))?);
         }
-        let later = head.erased_agencies.into_iter().filter(|(_, at)| *at > written_at);
-        Ok(Self { keys, erased: later.map(|(agency, _)| agency).collect(), missing: None })
+        let mut agencies = head.erased_agencies;
+        agencies.retain(|(_, at)| *at >= seal.taken_at);
+        Ok(Self { keys, agencies, erased: head.erased, missing: None, of_plain_rows: seal.id.is_empty() })
     }
-}
 
-impl KeysFile<'_> {
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let head = Head { taken_at: self.taken_at, erased_agencies: self.erased.clone() };
+    /// Whether the file is there.
+    pub fn are_here(&self) -> bool {
+        self.missing.is_none()
+    }
+
+    pub fn to_bytes(&self, taken_at: Timestamp) -> Vec<u8> {
+        let head = Head { taken_at, erased_agencies: self.agencies.clone(), erased: self.erased.clone() };
         let mut text = serde_json::to_string(&head).expect("it has only string keys");
-        for (of, key) in &self.keys.keys {
+        for (of, key) in &self.keys {
             let line = KeyLine { of: of.clone(), key: Blob(key.bytes().to_vec()) };
             text.push('\n');
             text.push_str(&serde_json::to_string(&line).expect("it has only string keys"));

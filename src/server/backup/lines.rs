@@ -49,6 +49,7 @@ impl Line {
     /// The row; none where it was erased since.
     pub fn open(self, keys: &Keys, backup: &str, number: u64) -> ServerResult<Option<DumpedRow>> {
         let mut row = match self {
+            Self::Plain(row) if keys.was_erased(&row) => return Ok(None),
             Self::Plain(row) => row,
             Self::Sealed { of, sealed } => {
                 let Some(key) = keys.of_sealed(&of)? else { return Ok(None) };
@@ -56,9 +57,7 @@ impl Line {
                 serde_json::from_slice(&bytes).map_err(ServerError::failed)?
             }
         };
-        if let Some(Value::Text(agency)) = row.row.get("agency")
-            && keys.was_erased(agency)
-        {
+        if keys.is_of_an_erased_agency(&row) {
             match row.table.as_str() {
                 "matches" => return Ok(None),
                 "matched_against" => drop(row.row.remove("batch")),

@@ -73,7 +73,11 @@ async fn sensible(linkage: &Linkage, proposal: &Proposal) -> Result<(), Problem>
         Deed::OpenEpoch { manifest: id, epoch } => {
             let terms = proposal.terms.as_ref().expect("looked at above");
             let next = Project::read(terms.manifest.0.clone(), terms.signatures.0.clone(), "the next manifest");
-            let next = next.map_err(|failure| wrong(failure.message))?.manifest;
+            let next = next.map_err(|failure| wrong(failure.message))?;
+            if let Some(party) = next.unsigned().next() {
+                return Err(wrong(format!("`{party}` has not signed the next manifest: nobody could sign it later")));
+            }
+            let next = next.manifest;
             if next.id() != *id || next.epoch != *epoch {
                 return Err(wrong("the next manifest has another id or epoch than the act names".into()));
             }
@@ -83,6 +87,9 @@ async fn sensible(linkage: &Linkage, proposal: &Proposal) -> Result<(), Problem>
             if next.log_key != manifest.log_key {
                 return Err(wrong("the next manifest names another log key than this server has".into()));
             }
+        }
+        Deed::SetRetention { retention } if retention.backups == 0 => {
+            return Err(wrong("a backup that is kept for no day could never be put back".into()));
         }
         Deed::EraseProject | Deed::SetRetention { .. } => {}
     }

@@ -62,9 +62,7 @@ async fn get_answers(
     if filed.state != CommissionState::Matched {
         return Err(Document::new(ProblemKind::NotYet, "the commission is not matched yet").into());
     }
-    let present = linkage.store.matched_against(commission).await?;
-    let present = present.into_iter().filter(|(_, set)| set.is_some()).map(|(agency, _)| agency).collect();
-    let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, present, now };
+    let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, now };
     let form = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).and_then(Form::of);
     let Some(form) = form else {
         let Page { answers, handed, to, next } = sheet.page(from).await?;
@@ -105,8 +103,6 @@ struct Page {
 struct Sheet {
     linkage: Arc<Linkage>,
     ticket: Arc<Granted>,
-    /// Agencies that had a set to match against.
-    present: Vec<String>,
     now: Timestamp,
 }
 
@@ -131,6 +127,12 @@ impl Sheet {
         self.ticket.covers(*subject, agency, self.now).is_ok()
     }
 
+    /// Agencies that have a set which the commission was matched against.
+    async fn present(&self) -> ServerResult<Vec<String>> {
+        let sets = self.linkage.store.matched_against(self.ticket.id()).await?;
+        Ok(sets.into_iter().filter(|(_, set)| set.is_some()).map(|(agency, _)| agency).collect())
+    }
+
     /// The answers from `from` on. How many depends on what is asked, never on what was found.
     async fn page(&self, from: u64) -> ServerResult<Page> {
         let largest = self.ticket.agencies().iter().map(|agency| self.shape(agency).bytes()).max().unwrap_or(1);
@@ -146,12 +148,18 @@ impl Sheet {
         for row in self.linkage.store.matches(self.ticket.id(), &subjects).await? {
             found.entry((row.subject, row.agency)).or_default().push(row.slot);
         }
+        // after the matches: of a set that is erased in between, nothing is said rather than that there is no record
+        let present = self.present().await?;
         let (mut answers, mut handed) = (Vec::with_capacity(entries.len()), BTreeMap::new());
         for (subject, agency) in entries {
             let mut found = found.remove(&(subject, agency.to_owned())).unwrap_or_default();
             found.truncate(self.slots());
             found.iter().for_each(|slot| count(&mut handed, agency, slot));
-            answers.push(SubjectAnswer { subject, agency: agency.to_owned(), slots: Blob(self.filled(agency, found)) });
+            answers.push(SubjectAnswer {
+                subject,
+                agency: agency.to_owned(),
+                slots: Blob(self.filled(agency, found, &present)),
+            });
         }
         Ok(Page { answers, handed, to, next })
     }
@@ -169,9 +177,9 @@ impl Sheet {
     }
 
     /// Always `answer_slots` slots: those found, and empty ones.
-    fn filled(&self, agency: &str, found: Vec<Vec<u8>>) -> Vec<u8> {
+    fn filled(&self, agency: &str, found: Vec<Vec<u8>>, present: &[String]) -> Vec<u8> {
         let shape = self.shape(agency);
-        let present = self.present.iter().any(|name| name == agency);
+        let present = present.iter().any(|name| name == agency);
         let filling = shape.write(if present { &Slot::Empty } else { &Slot::Absent });
         let mut bytes = found.concat();
         while bytes.len() < self.slots() * shape.bytes() {

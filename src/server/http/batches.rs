@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::receipts::Logged;
 use super::wait::Wait;
 use crate::server::Linkage;
+use crate::server::error::ServerError;
 use crate::server::ingest::{PART_BYTES, check_part};
 use crate::server::store::{Commit, Leaf, MOST_DELTAS};
 
@@ -55,7 +56,11 @@ async fn post_batch(
         return Err(Document::new(ProblemKind::TooLarge, detail).into());
     }
     let batch = batch_id(&signed);
-    linkage.store.create_batch(batch, &header, &signed, linkage.clock.now()).await?;
+    if !linkage.store.create_batch(batch, &header, &signed, linkage.clock.now()).await? {
+        return Err(
+            ServerError::Failed(format!("batch {batch} was erased, and its files are still being removed")).into()
+        );
+    }
     status(&linkage, &agency, batch).await.map(|(_, status)| Json(status))
 }
 

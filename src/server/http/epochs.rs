@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::ids::ManifestId;
@@ -13,6 +13,7 @@ use hedui_protocol::messages::MANIFEST_HEADER;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use tower::ServiceExt as _;
 
+use super::caller::Caller;
 use super::problem::Problem;
 use crate::server::Linkage;
 use crate::server::epochs::Epochs;
@@ -22,50 +23,54 @@ use crate::server::epochs::Epochs;
 struct Doors {
     epochs: Arc<Epochs>,
     routes: Arc<RwLock<HashMap<ManifestId, Router>>>,
-    make: fn(Arc<Linkage>) -> Router,
+    /// Makes an epoch's, with everything that a request passes.
+    make: fn(Arc<Linkage>, Router<Arc<Linkage>>) -> Router,
+    all: fn() -> Router<Arc<Linkage>>,
 }
 
 /// Routes that lead to those of the epoch that a request names.
-pub fn routes(epochs: Arc<Epochs>, make: fn(Arc<Linkage>) -> Router) -> Router {
-    Router::new().fallback(enter).with_state(Doors { epochs, routes: Arc::default(), make })
+pub fn routes(
+    epochs: Arc<Epochs>,
+    all: fn() -> Router<Arc<Linkage>>,
+    make: fn(Arc<Linkage>, Router<Arc<Linkage>>) -> Router,
+) -> Router {
+    Router::new().fallback(enter).with_state(Doors { epochs, routes: Arc::default(), make, all })
 }
 
 async fn enter(State(doors): State<Doors>, request: Request) -> Response {
     match doors.lead(&request) {
-        Ok(routes) => routes.oneshot(request).await.into_response(),
-        Err(problem) => problem.into_response(),
+        Some(routes) => routes.oneshot(request).await.into_response(),
+        // the server stops
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 impl Doors {
-    fn lead(&self, request: &Request) -> Result<Router, Problem> {
-        let linkage = match request.headers().get(MANIFEST_HEADER) {
-            None => self.epochs.first(),
-            Some(named) => {
-                let named: Option<ManifestId> = named.to_str().ok().and_then(|text| text.parse().ok());
-                let found = named.and_then(|named| self.epochs.of(named));
-                // whoever brings a basis hears what of it differs
-                found.or_else(|| brings_a_basis(request).then(|| self.newest())).ok_or_else(|| self.unknown())?
-            }
-        };
+    fn lead(&self, request: &Request) -> Option<Router> {
+        let first = self.epochs.first()?;
+        let Some(named) = request.headers().get(MANIFEST_HEADER) else { return Some(self.of(first)) };
+        let named: Option<ManifestId> = named.to_str().ok().and_then(|text| text.parse().ok());
+        if let Some(linkage) = named.and_then(|named| self.epochs.of(named)) {
+            return Some(self.of(linkage));
+        }
+        // whoever brings a basis hears what of it differs
+        if brings_a_basis(request) {
+            return self.epochs.all().pop().map(|newest| self.of(newest));
+        }
+        // a refusal is paced, logged and proved as any other
+        let epochs = Arc::clone(&self.epochs);
+        let unknown = async move |caller: ConnectInfo<Caller>| unknown(&epochs, &caller.0);
+        Some((self.make)(first, Router::new().fallback(unknown)))
+    }
+
+    fn of(&self, linkage: Arc<Linkage>) -> Router {
         let manifest = linkage.project.manifest.id();
         if let Some(routes) = self.routes.read().expect("no holder of the lock panics").get(&manifest) {
-            return Ok(routes.clone());
+            return routes.clone();
         }
-        let routes = (self.make)(linkage);
+        let routes = (self.make)(linkage, (self.all)());
         self.routes.write().expect("no holder of the lock panics").insert(manifest, routes.clone());
-        Ok(routes)
-    }
-
-    fn newest(&self) -> Arc<Linkage> {
-        self.epochs.all().pop().unwrap_or_else(|| self.epochs.first())
-    }
-
-    fn unknown(&self) -> Problem {
-        let running: Vec<String> = self.epochs.all().iter().map(|linkage| named_epoch(linkage)).collect();
-        let running = running.join(", ");
-        let detail = format!("the server does not run the manifest that the request is made under: it runs {running}");
-        Problem(Document::new(ProblemKind::ManifestMismatch, detail))
+        routes
     }
 }
 
@@ -74,9 +79,23 @@ fn brings_a_basis(request: &Request) -> bool {
     request.method() == Method::POST && matches!(request.uri().path(), "/v1/batches" | "/v1/commissions")
 }
 
-fn named_epoch(linkage: &Linkage) -> String {
-    let manifest = &linkage.project.manifest;
-    format!("manifest {} (epoch `{}`)", manifest.id(), manifest.epoch)
+/// Which manifests the server runs is told to their parties.
+fn unknown(epochs: &Epochs, caller: &Caller) -> Problem {
+    let all = epochs.all();
+    let is_partys = all.iter().any(|linkage| {
+        let (project, organisation) = (&linkage.project, &caller.organisation);
+        project.agency_of(organisation).is_ok() || project.office_of(organisation).is_ok()
+    });
+    let mut detail = "the server does not run the manifest that the request is made under".to_owned();
+    if is_partys || matches!(caller.role.as_str(), "operator" | "auditor") {
+        let named = |linkage: &Arc<Linkage>| {
+            let manifest = &linkage.project.manifest;
+            format!("manifest {} (epoch `{}`)", manifest.id(), manifest.epoch)
+        };
+        let running: Vec<String> = all.iter().map(named).collect();
+        detail = format!("{detail}: it runs {}", running.join(", "));
+    }
+    Problem(Document::new(ProblemKind::ManifestMismatch, detail))
 }
 
 /// Of an epoch that was erased, only its log, its acts and its manifest's name can be asked for.

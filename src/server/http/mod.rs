@@ -75,7 +75,7 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let trusted = |routes: Router| routes.layer(from_fn_with_state(certificates.clone(), trust::still));
-    let party_routes = trusted(epochs::routes(Arc::clone(&epochs), party_routes));
+    let party_routes = trusted(epochs::routes(Arc::clone(&epochs), party_routes, guarded));
     let operator_routes = trusted(operator::routes(epochs));
     let parties = async {
         match parties {
@@ -93,7 +93,7 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
     Ok(())
 }
 
-fn party_routes(linkage: Arc<Linkage>) -> Router {
+fn party_routes() -> Router<Arc<Linkage>> {
     Router::new()
         .merge(project::routes())
         .merge(batches::routes())
@@ -102,13 +102,18 @@ fn party_routes(linkage: Arc<Linkage>) -> Router {
         .merge(notices::routes())
         .merge(log::routes())
         .merge(acts::routes())
+        .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
+}
+
+/// An epoch's routes behind everything that a request passes: its pace, its receipt, its time.
+fn guarded(linkage: Arc<Linkage>, routes: Router<Arc<Linkage>>) -> Router {
+    routes
         .layer(DefaultBodyLimit::max(body::JSON_BYTES as usize))
         .layer(from_fn(pace::paced))
         .layer(from_fn(in_time))
         .layer(from_fn_with_state(Arc::clone(&linkage), epochs::unless_erased))
         .layer(from_fn_with_state(Arc::clone(&linkage), receipts::receipted))
         .layer(from_fn_with_state(Arc::clone(&linkage), rate::limited))
-        .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
         .with_state(linkage)
 }
 

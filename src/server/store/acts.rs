@@ -7,9 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::Store;
+use super::{Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
+/// Seconds after which a worker that says nothing is away: what it has goes when it starts.
+const AWAY: i64 = 120;
 /// How long a proposal waits for its approval.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -127,21 +129,41 @@ impl Store {
         Ok(Approval::Done)
     }
 
-    /// Acts that have erased something, and none of whose files is still to be removed.
-    pub async fn acts_to_finish(&self) -> ServerResult<Vec<u64>> {
-        let acts: Vec<i64> = sqlx::query_scalar(
-            "SELECT act FROM acts WHERE state = 'approved'
-             AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.act = acts.act) ORDER BY act",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        acts.into_iter().map(|act| u64::try_from(act).map_err(ServerError::failed)).collect()
+    /// Whether an act is approved and not done.
+    pub async fn acts_under_way(&self) -> ServerResult<bool> {
+        Ok(sqlx::query("SELECT act FROM acts WHERE state = 'approved'").fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// This worker has none of the indexes any more that were erased before `started`.
+    pub async fn tidied(&self, started: Timestamp) -> ServerResult<()> {
+        let beat = "INSERT INTO workers (holder, seen_at, tidied_at) VALUES ($1, $2, $2)
+            ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at, tidied_at = excluded.tidied_at";
+        sqlx::query(beat).bind(&self.holder).bind(started.as_second()).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Acts that have erased something of which nothing is left, where the parts are and at every worker that is there; and
+    /// when each was approved.
+    pub async fn acts_to_finish(&self, now: Timestamp) -> ServerResult<Vec<(u64, Timestamp)>> {
+        let acts = "SELECT act, approved_at FROM acts WHERE state = 'approved'
+            AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.act = acts.act)
+            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.tidied_at <= acts.approved_at) ORDER BY act";
+        let rows = sqlx::query(acts).bind(now.as_second() - AWAY).fetch_all(&self.pool).await?;
+        let act = |row: &AnyRow| {
+            let act = u64::try_from(row.get::<i64, _>("act")).map_err(ServerError::failed)?;
+            Ok((act, Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?))
+        };
+        rows.iter().map(act).collect()
     }
 
     /// Says in the log that nothing of it is left, once.
     pub async fn finish_act(&self, act: u64, now: Timestamp) -> ServerResult<()> {
-        let backups_until = now + days(self.retention().await?.backups);
         let mut tx = self.write().await?;
+        let backups_until = Self::backups_until(&mut tx, now).await?;
+        let away = "SELECT COUNT(*) AS away FROM workers w
+            WHERE w.seen_at <= $2 AND w.tidied_at <= (SELECT approved_at FROM acts WHERE act = $1)";
+        let away = sqlx::query(away).bind(number(act)?).bind(now.as_second() - AWAY).fetch_one(&mut *tx).await?;
+        let away = u64::try_from(away.get::<i64, _>("away")).map_err(ServerError::failed)?;
         let done = "UPDATE acts SET state = 'done', done_at = $2 WHERE act = $1 AND state = 'approved'
             RETURNING deed, batches, commissions, answers";
         let row = sqlx::query(done).bind(number(act)?).bind(now.as_second()).fetch_optional(&mut *tx).await?;
@@ -150,29 +172,41 @@ impl Store {
             let counts =
                 Counts { batches: count("batches")?, commissions: count("commissions")?, answers: count("answers")? };
             let deed = from_json(row.get("deed"))?;
-            Self::log(&mut tx, Event::Erased { act, deed, counts, backups_until }, now).await?;
+            Self::log(&mut tx, Event::Erased { act, deed, counts, away, backups_until }, now).await?;
         }
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Agencies that were erased, and when.
-    pub async fn erased_agencies(&self) -> ServerResult<Vec<(String, Timestamp)>> {
-        let done = "SELECT deed, approved_at FROM acts WHERE approved_at IS NOT NULL";
-        let mut erased = Vec::new();
-        for row in sqlx::query(done).fetch_all(&self.pool).await? {
-            if let Deed::EraseAgency { agency } = from_json(row.get("deed"))? {
-                let at = Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?;
-                erased.push((agency, at));
-            }
-        }
-        Ok(erased)
     }
 
     /// Acts by state, for the metrics.
     pub async fn act_counts(&self, now: Timestamp) -> ServerResult<Vec<(String, i64)>> {
         let word = |state: ActState| json(&state).trim_matches('"').to_owned();
         Ok(self.acts(now).await?.into_iter().map(|act| (word(act.state), 1)).collect())
+    }
+
+    /// A backup is about to be taken, which ends then.
+    pub async fn note_backup(&self, ends_at: Timestamp) -> ServerResult<()> {
+        sqlx::query("UPDATE project SET backups_until = $1 WHERE backups_until < $1")
+            .bind(ends_at.as_second())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// When the last of the backups ends that were taken so far.
+    pub(super) async fn backups_until(tx: &mut Tx, now: Timestamp) -> ServerResult<Timestamp> {
+        let until = sqlx::query("SELECT backups_until FROM project").fetch_optional(&mut **tx).await?;
+        let until = until.map_or(0, |row| row.get::<i64, _>("backups_until"));
+        Timestamp::from_second(until.max(now.as_second())).map_err(ServerError::failed)
+    }
+
+    /// The terms of the epoch before, for one that has none of its own.
+    pub async fn inherit(&self, retention: &Retention) -> ServerResult<()> {
+        sqlx::query("UPDATE project SET retention = $1 WHERE retention IS NULL")
+            .bind(json(retention))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// How long data is kept.

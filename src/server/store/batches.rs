@@ -42,6 +42,8 @@ pub struct HeldBatch {
     pub header: BatchHeader,
     pub state: BatchState,
     pub created_at: Timestamp,
+    /// When it was replaced or refused.
+    pub ended_at: Option<Timestamp>,
     /// Parts that have arrived and were not collected.
     pub parts: Vec<u32>,
 }
@@ -54,18 +56,22 @@ impl HeldBatch {
 }
 
 impl Store {
-    /// Creates a batch, or finds the one that is there.
+    /// Creates a batch, or finds the one that is there; false while files of an erased one with the same header are still being
+    /// removed, or where the epoch was erased.
     pub async fn create_batch(
         &self,
         batch: BatchId,
         header: &BatchHeader,
         signed: &Signed,
         now: Timestamp,
-    ) -> ServerResult<()> {
+    ) -> ServerResult<bool> {
         let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
+        let mut tx = self.write().await?;
         sqlx::query(
-            "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key)
-             SELECT $1, $2, $3, 'open', $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM project WHERE erased_at IS NOT NULL)
+            "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key, sealed)
+             SELECT $1, $2, $3, 'open', $4, $5, $6, 1
+             WHERE NOT EXISTS (SELECT 1 FROM project WHERE erased_at IS NOT NULL)
+             AND NOT EXISTS (SELECT 1 FROM removals WHERE batch = $1)
              ON CONFLICT (batch) DO NOTHING",
         )
         .bind(batch.to_string())
@@ -74,9 +80,12 @@ impl Store {
         .bind(now.as_second())
         .bind(header.base.map(|base| base.to_string()))
         .bind(ShredKey::fresh()?.bytes())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        let here = sqlx::query("SELECT batch FROM batches WHERE batch = $1").bind(batch.to_string());
+        let here = here.fetch_optional(&mut *tx).await?.is_some();
+        tx.commit().await?;
+        Ok(here)
     }
 
     /// A batch's header and status; none where there is no such batch.
@@ -116,14 +125,18 @@ impl Store {
         header.map(|bytes| serde_json::from_slice(&bytes).map_err(ServerError::failed)).transpose()
     }
 
-    /// Notes that a part is stored. Noting it again changes nothing.
+    /// Notes that a part is stored, unless its batch was erased meanwhile. Noting it again changes nothing.
     pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<()> {
-        sqlx::query("INSERT INTO parts (batch, number, stored_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        let note = "INSERT INTO parts (batch, number, stored_at)
+            SELECT batch, $2, $3 FROM batches WHERE batch = $1 ON CONFLICT DO NOTHING";
+        let mut tx = self.write().await?;
+        sqlx::query(note)
             .bind(batch.to_string())
             .bind(i64::from(number))
             .bind(now.as_second())
-            .execute(&self.pool)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -221,7 +234,7 @@ impl Store {
             }
         };
         before.execute(&mut *tx).await?;
-        let indexed = "UPDATE batches SET state = 'indexed' WHERE batch = $1";
+        let indexed = "UPDATE batches SET state = 'indexed', reason = NULL WHERE batch = $1";
         sqlx::query(indexed).bind(batch.to_string()).execute(&mut *tx).await?;
         Self::log(&mut tx, Event::BatchIndexed { agency: agency.to_owned(), batch }, now).await?;
         for commission in Self::standing_at(&mut tx, agency, now).await? {
@@ -250,8 +263,18 @@ impl Store {
         Ok(())
     }
 
-    /// There is nothing to index any more.
-    pub async fn index_is_done(&self, job: &Job) -> ServerResult<()> {
+    /// Notes why a committed batch is not indexed yet, for the agency that waits; forgotten once it is.
+    pub async fn note_delay(&self, batch: BatchId, reason: &str) -> ServerResult<()> {
+        sqlx::query("UPDATE batches SET reason = $2 WHERE batch = $1 AND state = 'committed'")
+            .bind(batch.to_string())
+            .bind(reason)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// There is nothing to do any more.
+    pub async fn job_is_done(&self, job: &Job) -> ServerResult<()> {
         let mut tx = self.write().await?;
         self.finish(&mut tx, job).await?;
         tx.commit().await?;
@@ -307,7 +330,7 @@ impl Store {
             let number = u32::try_from(row.get::<i64, _>("number")).map_err(ServerError::failed)?;
             parts.entry(row.get("batch")).or_default().push(number);
         }
-        let batches = "SELECT batch, header, state, created_at FROM batches ORDER BY created_at, batch";
+        let batches = "SELECT batch, header, state, created_at, ended_at FROM batches ORDER BY created_at, batch";
         let held = |row: &AnyRow| {
             let batch: String = row.get("batch");
             Ok(HeldBatch {
@@ -316,22 +339,28 @@ impl Store {
                 header: header_of(row.get("header"))?,
                 state: state_of(row.get("state"))?,
                 created_at: Timestamp::from_second(row.get("created_at")).map_err(ServerError::failed)?,
+                ended_at: row
+                    .get::<Option<i64>, _>("ended_at")
+                    .map(Timestamp::from_second)
+                    .transpose()
+                    .map_err(ServerError::failed)?,
             })
         };
         sqlx::query(batches).fetch_all(&self.pool).await?.iter().map(held).collect()
     }
 
-    /// Forgets the parts of a batch that nobody needs, and of one that was never committed the batch too; false where it is
-    /// needed by now.
-    pub async fn forget_parts(&self, batch: BatchId, created_before: Timestamp) -> ServerResult<bool> {
+    /// Forgets the parts of a batch that ended, or was begun, by then, and of one that was never committed the batch too; false
+    /// where it is needed by now.
+    pub async fn forget_parts(&self, batch: BatchId, begun: Timestamp, ended: Timestamp) -> ServerResult<bool> {
         let batch = batch.to_string();
         let mut tx = self.write().await?;
         let state: Option<String> = sqlx::query_scalar(
             "SELECT state FROM batches WHERE batch = $1
-             AND (state IN ('replaced', 'refused') OR state = 'open' AND created_at < $2)",
+             AND (state IN ('replaced', 'refused') AND ended_at <= $3 OR state = 'open' AND created_at <= $2)",
         )
         .bind(&batch)
-        .bind(created_before.as_second())
+        .bind(begun.as_second())
+        .bind(ended.as_second())
         .fetch_optional(&mut *tx)
         .await?;
         let Some(state) = state else { return Ok(false) };

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
-use super::{Database, MIGRATIONS, Store, Tx};
+use super::{Database, Store, Tx, newest};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Every table, those that others refer to first.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 14] = [
     "project",
+    "workers",
     "acts",
     "epochs",
     "removals",
@@ -29,13 +30,13 @@ pub(super) const TABLES: [&str; 13] = [
 ];
 
 /// A row of a table; what is null is left out.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpedRow {
     pub table: String,
     pub row: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     Number(i64),
@@ -43,17 +44,17 @@ pub enum Value {
     Bytes { base64: Blob },
 }
 
-/// The last migration that this program knows.
-pub fn newest() -> i64 {
-    MIGRATIONS.migrations.last().map_or(0, |migration| migration.version)
+/// What was erased after a backup was taken.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StaysErased {
+    /// What stays of commissions: so that their tickets are not taken again.
+    #[serde(rename = "erased_commissions")]
+    pub commissions: Vec<DumpedRow>,
+    /// Since when nothing is kept of the epoch.
+    pub erased_at: Option<i64>,
 }
 
 impl Store {
-    /// The last migration that the database has had.
-    pub async fn version(&self) -> ServerResult<i64> {
-        Ok(sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&self.pool).await?)
-    }
-
     /// Hands over every row as they all were at one moment, while others write.
     pub async fn dump(&self, mut each: impl FnMut(DumpedRow) -> ServerResult<()>) -> ServerResult<()> {
         let mut tx = match self.database {
@@ -93,13 +94,28 @@ impl Store {
     }
 
     /// Fills an empty database, all or nothing, and brings it up to date.
-    pub async fn fill(&self, rows: impl Iterator<Item = ServerResult<DumpedRow>>) -> ServerResult<()> {
+    pub async fn fill(
+        &self,
+        rows: impl Iterator<Item = ServerResult<DumpedRow>>,
+        erased: &StaysErased,
+    ) -> ServerResult<()> {
         let mut tx = self.write().await?;
         for row in rows {
             insert(&mut tx, row?).await?;
         }
         tx.commit().await?;
-        self.migrate(newest()).await
+        // what was erased has the columns of now
+        self.migrate(newest()).await?;
+        let mut tx = self.write().await?;
+        for row in &erased.commissions {
+            insert(&mut tx, row.clone()).await?;
+        }
+        if let Some(at) = erased.erased_at {
+            let erased = "UPDATE project SET erased_at = $1 WHERE erased_at IS NULL";
+            sqlx::query(erased).bind(at).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 }
 
@@ -111,7 +127,7 @@ async fn insert(tx: &mut Tx, row: DumpedRow) -> ServerResult<()> {
     }
     let names: Vec<&str> = row.row.keys().map(String::as_str).collect();
     let places = super::places(1, names.len());
-    let insert = format!("INSERT INTO {} ({}) VALUES ({places})", row.table, names.join(", "));
+    let insert = format!("INSERT INTO {} ({}) VALUES ({places}) ON CONFLICT DO NOTHING", row.table, names.join(", "));
     let mut query = sqlx::query(AssertSqlSafe(insert));
     for value in row.row.into_values() {
         query = match value {

@@ -4,6 +4,7 @@
 use hedui_protocol::acts::{Counts, DataClass, Ended, Retention};
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::log::Event;
+use hedui_protocol::part::BatchHeader;
 use hedui_protocol::ticket::Ticket;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -14,6 +15,7 @@ use super::batches::header_of;
 use super::matches::FORGOTTEN;
 use super::{JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+use crate::server::shred::ShredKey;
 
 /// What ends in one transaction, and stands in one entry of the log.
 const TOGETHER: i64 = 500;
@@ -141,7 +143,6 @@ impl Store {
     /// Ends what has served its term, some of each class at a time; what ended.
     pub async fn expire(&self, now: Timestamp) -> ServerResult<Vec<Ended>> {
         let retention = self.retention().await?;
-        self.know_the_ends().await?;
         let mut all = Vec::new();
         for class in [
             DataClass::OpenBatches,
@@ -168,7 +169,7 @@ impl Store {
             ),
             DataClass::ReplacedBatches => (
                 "SELECT batch, header FROM batches b WHERE state IN ('replaced', 'refused')
-                 AND COALESCE(ended_at, committed_at, created_at) <= $1
+                 AND ended_at <= $1
                  AND (shred_key IS NOT NULL OR EXISTS (SELECT 1 FROM parts p WHERE p.batch = b.batch)) ORDER BY batch LIMIT $2",
                 Some(retention.replaced_batches),
             ),
@@ -222,14 +223,15 @@ impl Store {
             DataClass::Epoch => drop(Self::erase_project(&mut tx, None, now).await?),
             _ => {}
         }
-        let backups_until = now + days(retention.backups);
+        let backups_until = Self::backups_until(&mut tx, now).await?;
         Self::log(&mut tx, Event::Expired { ended: ended.clone(), backups_until }, now).await?;
         tx.commit().await?;
         Ok(Some(ended))
     }
 
-    /// Commissions that were filed before their ends stood in a column of their own.
-    async fn know_the_ends(&self) -> ServerResult<()> {
+    /// When commissions end that were filed before their ends stood in a column of their own; and from when on sets are counted
+    /// as replaced of which that was not noted.
+    pub async fn know_the_ends(&self, now: Timestamp) -> ServerResult<()> {
         let old = "SELECT commission, ticket FROM commissions WHERE expires_at = 0 AND state <> 'erased' LIMIT $1";
         for row in sqlx::query(old).bind(TOGETHER).fetch_all(&self.pool).await? {
             // one that does not read ends with its epoch
@@ -241,7 +243,91 @@ impl Store {
                 .execute(&self.pool)
                 .await?;
         }
+        let replaced = "UPDATE batches SET ended_at = $1 WHERE state IN ('replaced', 'refused') AND ended_at IS NULL";
+        sqlx::query(replaced).bind(now.as_second()).execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Gives keys to what was stored before there were any, some at a time; false where nothing is without one.
+    pub async fn give_keys(&self) -> ServerResult<bool> {
+        let mut given = false;
+        for (select, update) in [
+            (
+                "SELECT commission AS id FROM commissions WHERE shred_key IS NULL AND state <> 'erased' LIMIT $1",
+                "UPDATE commissions SET shred_key = $2 WHERE commission = $1 AND shred_key IS NULL AND state <> 'erased'",
+            ),
+            (
+                "SELECT batch AS id FROM batches WHERE shred_key IS NULL AND state NOT IN ('replaced', 'refused') LIMIT $1",
+                "UPDATE batches SET shred_key = $2 WHERE batch = $1 AND shred_key IS NULL",
+            ),
+        ] {
+            let mut tx = self.write().await?;
+            let rows = sqlx::query(select).bind(TOGETHER).fetch_all(&mut *tx).await?;
+            for row in &rows {
+                let update = sqlx::query(update).bind(row.get::<String, _>("id")).bind(ShredKey::fresh()?.bytes());
+                update.execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            given = given || !rows.is_empty();
+        }
+        Ok(given)
+    }
+
+    /// A batch whose parts are not sealed yet, though it has a key.
+    pub async fn unsealed(&self) -> ServerResult<Option<(BatchId, BatchHeader)>> {
+        let row = sqlx::query("SELECT batch, header FROM batches WHERE sealed = 0 AND shred_key IS NOT NULL LIMIT 1");
+        let row = row.fetch_optional(&self.pool).await?;
+        let batch = |row: AnyRow| {
+            let batch = row.get::<&str, _>("batch").parse().map_err(ServerError::failed)?;
+            Ok((batch, header_of(row.get("header"))?))
+        };
+        row.map(batch).transpose()
+    }
+
+    /// They are now.
+    pub async fn sealed(&self, batch: BatchId) -> ServerResult<()> {
+        let sealed = sqlx::query("UPDATE batches SET sealed = 1 WHERE batch = $1").bind(batch.to_string());
+        sealed.execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// PostgreSQL keeps samples of a column's values for its planner, and no vacuum takes them away: not of these.
+    pub(super) async fn sample_nothing(&self) -> ServerResult<()> {
+        if self.database.is_sqlite() {
+            return Ok(());
+        }
+        for (table, columns) in [
+            ("matches", &["subject", "record", "slot"][..]),
+            ("commissions", &["ticket", "ticket_signature", "encodings", "withdrawal", "shred_key"]),
+            ("encodings", &["encodings"]),
+            ("batches", &["header", "shred_key"]),
+        ] {
+            let columns: Vec<String> =
+                columns.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 0")).collect();
+            let alter = format!("ALTER TABLE {table} {}", columns.join(", "));
+            sqlx::query(AssertSqlSafe(alter)).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether leaving nothing of deleted rows costs little enough to do it whenever some were.
+    pub fn compacts_at_once(&self) -> bool {
+        self.database.is_sqlite()
+    }
+
+    /// Leaves nothing in the database's files of rows that were deleted at `since`: what a transaction still reads that began
+    /// before could not go.
+    pub async fn compact_since(&self, since: Timestamp) -> ServerResult<()> {
+        if !self.database.is_sqlite() {
+            let older =
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND xact_start <= to_timestamp($1) + interval '1 second' LIMIT 1";
+            let older = sqlx::query(older).bind(since.as_second() as f64).fetch_optional(&self.pool).await?;
+            if older.is_some() {
+                return Err(ServerError::Failed("a transaction of before is still open: a backup?".into()));
+            }
+        }
+        self.compact().await
     }
 
     /// Leaves nothing of deleted rows in the database's own files.
@@ -254,9 +340,16 @@ impl Store {
                 _ => Err(ServerError::Failed("the journal is still being read".into())),
             };
         }
-        for table in ["matches", "matched_against", "encodings", "commissions", "parts", "batches", "acts"] {
-            self.pool.execute(sqlx::query(AssertSqlSafe(format!("VACUUM (FULL, ANALYZE) {table}")))).await?;
+        let mut connection = self.pool.acquire().await?;
+        // whoever waits for the table waits behind this: not for long
+        connection.execute("SET lock_timeout = '2s'").await?;
+        let mut done = Ok(());
+        for table in ["matches", "matched_against", "encodings", "commissions", "parts", "batches", "jobs"] {
+            let vacuum = sqlx::query(AssertSqlSafe(format!("VACUUM (FULL) {table}")));
+            done = done.and(connection.execute(vacuum).await.map(drop));
         }
+        connection.execute("RESET lock_timeout").await?;
+        done?;
         Ok(())
     }
 }

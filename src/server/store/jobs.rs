@@ -35,6 +35,9 @@ pub struct Job {
     pub attempts: i64,
 }
 
+/// Longest time, in seconds, that a job is kept from others.
+pub const LONGEST: i64 = 300;
+
 impl Store {
     /// Queues a job, behind all others. Queuing one again changes nothing.
     pub(super) async fn queue(tx: &mut Tx, kind: JobKind, target: &str) -> ServerResult<()> {
@@ -100,6 +103,17 @@ impl Store {
     /// Gives a job back, to be taken up again `after` seconds from now.
     pub async fn give_back(&self, job: &Job, after: i64, now: Timestamp) -> ServerResult<()> {
         self.set(job, "waiting", now.as_second() + after).await
+    }
+
+    /// Shortens what jobs are kept for beyond the longest to `lease` seconds: a clock that was wrong has told it, and they would
+    /// wait until its time has come. A worker that has one of them in hand renews it, by its own clock.
+    pub async fn shorten_leases(&self, lease: i64, now: Timestamp) -> ServerResult<()> {
+        sqlx::query("UPDATE jobs SET lease_until = $1 WHERE state <> 'done' AND lease_until > $2")
+            .bind(now.as_second() + lease)
+            .bind(now.as_second() + LONGEST)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     async fn set(&self, job: &Job, state: &str, until: i64) -> ServerResult<()> {

@@ -13,24 +13,25 @@ mod log;
 mod matches;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::time::Duration;
 
 use hedui_protocol::ids::ManifestId;
 use jiff::Timestamp;
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use acts::{Approval, NextEpoch};
 pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
 pub use commissions::{Filed, FiledState, Filing};
 pub use database::{Database, EPOCHS};
-pub use dump::{DumpedRow, Value, newest};
+pub use dump::{DumpedRow, StaysErased, Value};
 pub use erasing::Removal;
-pub use jobs::{Job, JobKind};
+pub use jobs::{Job, JobKind, LONGEST};
 pub use log::Leaf;
 pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Release, Told};
+pub use versions::newest;
 
 use super::error::{ServerError, ServerResult};
 
@@ -46,7 +47,6 @@ type Tx = Transaction<'static, Any>;
 
 /// Connections to the database; in SQLite all but one of them read.
 const CONNECTIONS: u32 = 8;
-static MIGRATIONS: Migrator = sqlx::migrate!("src/server/store/migrations");
 
 /// How long a database may be away before a request fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,13 +55,17 @@ const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PR
     PRAGMA secure_delete = ON;";
 /// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
 const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
+const WRITE_TURN_OF_A_SESSION: &str = "SELECT pg_advisory_lock(4847442)";
+const END_OF_A_SESSIONS_TURN: &str = "SELECT pg_advisory_unlock(4847442)";
 
 impl Store {
-    /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date.
+    /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date. A later program may have
+    /// brought it further: see [`Store::beyond`].
     pub async fn open(database: &Database, holder: &str) -> ServerResult<Self> {
         let store = Self::connect(database, holder).await?;
         store.make_schema().await?;
-        store.migrate(i64::MAX).await?;
+        store.bring_up_to_date().await?;
+        store.sample_nothing().await?;
         Ok(store)
     }
 
@@ -93,14 +97,6 @@ impl Store {
         Ok(Self { pool, database: database.clone(), holder: holder.to_owned() })
     }
 
-    /// Runs the migrations up to `version` that the database has not had.
-    async fn migrate(&self, version: i64) -> ServerResult<()> {
-        let wanted = MIGRATIONS.migrations.iter().filter(|migration| migration.version <= version).cloned();
-        let migrator = Migrator { migrations: wanted.collect::<Vec<_>>().into(), ..Migrator::DEFAULT };
-        migrator.run(&self.pool).await.map_err(sqlx::Error::from)?;
-        Ok(())
-    }
-
     /// A transaction that will write: it waits for its turn at the start, not in the middle.
     async fn write(&self) -> ServerResult<Tx> {
         if self.database.is_sqlite() {
@@ -125,6 +121,12 @@ impl Store {
         };
         tx.commit().await?;
         Ok(id)
+    }
+
+    /// The manifest that the database belongs to.
+    pub async fn manifest(&self) -> ServerResult<ManifestId> {
+        let known: String = sqlx::query_scalar("SELECT manifest FROM project").fetch_one(&self.pool).await?;
+        known.parse().map_err(ServerError::failed)
     }
 
     /// Keeps the manifest and its signatures, as the files are: who reads the log later needs no other source.

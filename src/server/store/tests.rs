@@ -11,6 +11,8 @@ use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window};
 use jiff::Timestamp;
 
+use sqlx::AssertSqlSafe;
+
 use super::*;
 
 fn at(second: i64) -> Timestamp {
@@ -106,15 +108,28 @@ fn subject(number: u8) -> Subject {
 #[path = "../../../tests/it/postgres.rs"]
 mod postgres;
 
-/// Runs each test on both databases.
+/// Runs each test on both databases, as this program makes them, and as a later one has brought them further.
 macro_rules! contract {
-    ($($test:ident),* $(,)?) => {
+    ($($test:ident),* $(,)?; of_this_version: $($own:ident),* $(,)?) => {
         mod on_sqlite {
             $(
                 #[tokio::test]
                 async fn $test() {
                     let folder = tempfile::tempdir().unwrap();
                     let database = super::Database::Sqlite(folder.path().join("核对 test.sqlite"));
+                    super::$test(database).await;
+                }
+            )*
+            contract!(@own $($own),*);
+        }
+
+        mod on_a_later_sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let folder = tempfile::tempdir().unwrap();
+                    let database = super::Database::Sqlite(folder.path().join("test.sqlite"));
+                    super::later(&database, "adds the future").await;
                     super::$test(database).await;
                 }
             )*
@@ -127,8 +142,51 @@ macro_rules! contract {
                 let url = server.database(stringify!($test));
                 $test(url.parse().unwrap()).await;
             )*
+            $(
+                let url = server.database(stringify!($own));
+                $own(url.parse().unwrap()).await;
+            )*
+        }
+
+        #[tokio::test]
+        async fn on_a_later_postgres() {
+            let server = postgres::Postgres::start();
+            $(
+                let database = server.database(stringify!($test)).parse().unwrap();
+                later(&database, "adds the future").await;
+                $test(database).await;
+            )*
         }
     };
+    (@own $($test:ident),*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$test(super::Database::Sqlite(folder.path().join("test.sqlite"))).await;
+            }
+        )*
+    };
+}
+
+/// Brings a database further than this program knows: each table has more columns, and there are more tables.
+async fn later(database: &Database, description: &str) {
+    let store = store(database).await;
+    let apply = async |statement: String| sqlx::query(AssertSqlSafe(statement)).execute(&store.pool).await.unwrap();
+    for table in dump::TABLES {
+        apply(format!("ALTER TABLE {table} ADD COLUMN future_note TEXT")).await;
+        apply(format!("ALTER TABLE {table} ADD COLUMN future_count BIGINT NOT NULL DEFAULT 7")).await;
+        apply(format!("CREATE INDEX future_of_{table} ON {table} (future_count)")).await;
+    }
+    let refers = "REFERENCES batches (batch) ON DELETE CASCADE";
+    apply(format!("CREATE TABLE futures (batch TEXT NOT NULL {refers}, what BYTEA NOT NULL)")).await;
+    let (version, columns) = (newest() + 1, "version, description, installed_on, success, checksum, execution_time");
+    apply(format!(
+        "INSERT INTO _sqlx_migrations ({columns}) SELECT {version}, '{description}', installed_on, success, checksum, 0
+         FROM _sqlx_migrations WHERE version = 1"
+    ))
+    .await;
+    store.pool.close().await;
 }
 
 mod acts;
@@ -147,6 +205,10 @@ contract! {
     a_large_commission_is_queued_when_its_last_part_has_come,
     a_standing_commission_is_matched_again_and_keeps_what_was_answered,
     an_office_asks_about_so_many_people_a_day,
+    a_lease_of_a_clock_that_was_wrong_is_shortened,
+    an_index_that_is_late_is_told_until_it_is_there;
+    of_this_version:
+    a_database_that_is_brought_further_is_gone_on_with_if_it_says_so,
     what_an_earlier_version_wrote_is_brought_up_to_date,
     every_table_is_dumped,
 }
@@ -238,7 +300,7 @@ async fn who_lost_a_lease_writes_nothing(database: Database) {
     claim(&other, JobKind::Commission, 61).await;
     assert!(!store.batch_indexed(&index, batch, "bank", at(9)).await.unwrap());
     store.batch_refused(&index, batch, "bank", "no", at(9)).await.unwrap();
-    store.index_is_done(&index).await.unwrap();
+    store.job_is_done(&index).await.unwrap();
     store.renew(&index, 600, at(62)).await.unwrap();
     assert_eq!(state(&store, batch).await, BatchState::Committed);
     let outcome = CommissionOutcome { commission: id, against: vec![], matches: vec![found(Release::Deposit)] };
@@ -246,6 +308,62 @@ async fn who_lost_a_lease_writes_nothing(database: Database) {
     assert_eq!(store.commission(id).await.unwrap().unwrap().state, CommissionState::Queued);
     assert!(store.releases(id, at(0)).await.unwrap().is_empty());
     assert!(other.batch_indexed(&taken, batch, "bank", at(9)).await.unwrap());
+}
+
+async fn a_lease_of_a_clock_that_was_wrong_is_shortened(database: Database) {
+    let (store, other) = (store(&database).await, Store::open(&database, "another").await.unwrap());
+    let claim = async |store: &Store, now| store.claim(JobKind::Commission, 1, 20, at(now)).await.unwrap().pop();
+    for number in [1, 2] {
+        Ask::new(number, false).file(&store).await;
+    }
+    // ten days ahead: one is given back, one is running when its worker dies
+    let ahead = 864_000;
+    let given_back = claim(&store, ahead).await.unwrap();
+    store.give_back(&given_back, LONGEST, at(ahead)).await.unwrap();
+    let running = claim(&store, ahead).await.unwrap();
+    assert_ne!(running.target, given_back.target);
+    assert_eq!(claim(&other, 100).await, None);
+    other.shorten_leases(20, at(100)).await.unwrap();
+    assert_eq!(claim(&other, 119).await, None, "who runs it has time to renew it");
+    store.renew(&running, 20, at(110)).await.unwrap();
+    let taken = claim(&other, 120).await.unwrap();
+    assert_eq!(taken.target, given_back.target);
+    other.give_back(&taken, LONGEST, at(120)).await.unwrap();
+    other.shorten_leases(20, at(120)).await.unwrap();
+    assert_eq!(claim(&other, 129).await, None, "it was renewed");
+    let taken = claim(&other, 130).await.unwrap();
+    assert_eq!(taken.target, running.target);
+    other.give_back(&taken, LONGEST, at(130)).await.unwrap();
+    assert_eq!(claim(&other, 419).await, None, "what is kept within reason stays");
+    assert_eq!(claim(&other, 420).await.unwrap().target, given_back.target);
+}
+
+async fn an_index_that_is_late_is_told_until_it_is_there(database: Database) {
+    let store = store(&database).await;
+    let (header, signed) = header("bank");
+    let batch = BatchId([1; 32]);
+    store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+    let reason = async || store.batch(batch).await.unwrap().unwrap().1.reason;
+    store.note_delay(batch, "later").await.unwrap();
+    assert_eq!(reason().await, None, "it is not committed");
+    store.commit_batch(batch, &header, at(1)).await.unwrap();
+    store.note_delay(batch, "later").await.unwrap();
+    assert_eq!((state(&store, batch).await, reason().await.as_deref()), (BatchState::Committed, Some("later")));
+    let job = store.claim(JobKind::Index, 1, 60, at(1)).await.unwrap().remove(0);
+    assert!(store.batch_indexed(&job, batch, "bank", at(2)).await.unwrap());
+    store.note_delay(batch, "later").await.unwrap();
+    assert_eq!((state(&store, batch).await, reason().await), (BatchState::Indexed, None));
+}
+
+async fn a_database_that_is_brought_further_is_gone_on_with_if_it_says_so(database: Database) {
+    assert_eq!(store(&database).await.beyond().await.unwrap(), None);
+    later(&database, "adds the future").await;
+    let known = newest();
+    let store = store(&database).await;
+    assert_eq!((store.version().await.unwrap(), store.beyond().await.unwrap()), (known + 1, None));
+    let rename = "UPDATE _sqlx_migrations SET description = $2 WHERE version = $1";
+    sqlx::query(rename).bind(known + 1).bind("takes the past away").execute(&store.pool).await.unwrap();
+    assert_eq!(store.beyond().await.unwrap(), Some(known + 1));
 }
 
 async fn many_claim_at_once_and_each_job_is_ones(database: Database) {
@@ -272,7 +390,7 @@ async fn what_is_done_and_its_entry_are_one(database: Database) {
     let (batch, ask) = (BatchId([1; 32]), Ask::new(9, false));
     let id = ask.id();
     for _restarted in 0..2 {
-        store.open_log(Event::Opened { manifest: ManifestId([1; 32]) }, at(1)).await.unwrap();
+        store.open_log(Event::Opened { manifest: ManifestId([1; 32]), retention: None }, at(1)).await.unwrap();
     }
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
     for _sent_again in 0..2 {

@@ -13,6 +13,8 @@ contract! {
     erasing_a_project_leaves_its_log,
     what_has_served_its_term_ends,
     an_epoch_ends_after_the_next_one_was_opened,
+    what_was_stored_before_there_were_keys_gets_them;
+    of_this_version: nothing_of_what_ended_is_left_in_the_files,
 }
 
 const DAY: i64 = 86_400;
@@ -113,19 +115,35 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::None);
 
     assert_eq!(store.removals().await.unwrap(), [Removal { batch, parts: 2 }]);
-    assert!(store.acts_to_finish().await.unwrap().is_empty(), "its files are still there");
+    assert!(store.acts_under_way().await.unwrap());
+    let to_finish = async |now| store.acts_to_finish(at(now)).await.unwrap();
+    assert!(to_finish(15).await.is_empty(), "its files are still there");
+    // sent again, its header is a batch again only when they are gone
+    let (header, signed) = header("bank");
+    assert!(!store.create_batch(batch, &header, &signed, at(12)).await.unwrap());
     store.removed(batch).await.unwrap();
-    assert_eq!(store.acts_to_finish().await.unwrap(), [act]);
-    store.compact().await.unwrap();
+    // and until every worker has let go of its index
+    let another = Store::open(&database, "another").await.unwrap();
+    store.tidied(at(14)).await.unwrap();
+    another.tidied(at(11)).await.unwrap();
+    assert!(to_finish(15).await.is_empty(), "another worker has its index");
+    assert_eq!(to_finish(132).await, [(act, at(11))], "it is away");
+    another.tidied(at(12)).await.unwrap();
+    assert_eq!(to_finish(15).await, [(act, at(11))]);
+    store.compact_since(at(11)).await.unwrap();
+    // of two backups, the one that is kept longest counts
+    for ends_at in [40, 30] {
+        store.note_backup(at(ends_at * DAY)).await.unwrap();
+    }
     for _twice in 0..2 {
         store.finish_act(act, at(20)).await.unwrap();
     }
     let last = Entry::parse(store.entries(0, 99).await.unwrap().last().unwrap().as_bytes()).unwrap();
     let Event::Erased { counts, backups_until, .. } = last.event else { panic!("{last:?}") };
     assert_eq!((counts.batches, counts.answers), (1, 1));
-    assert_eq!(backups_until, at(20 + 35 * DAY));
+    assert_eq!(backups_until, at(40 * DAY));
     assert_eq!(store.acts(at(20)).await.unwrap()[0].state, ActState::Done);
-    assert_eq!(store.erased_agencies().await.unwrap(), [("bank".to_owned(), at(11))]);
+    assert!(store.create_batch(batch, &header, &signed, at(21)).await.unwrap(), "it may begin anew");
 }
 
 async fn erasing_a_commission_leaves_its_id_alone(database: Database) {
@@ -165,7 +183,7 @@ async fn erasing_a_project_leaves_its_log(database: Database) {
     assert_eq!(left.into_iter().collect::<Vec<_>>(), ["acts", "log_entries", "log_hashes", "project", "removals"]);
     // what comes a moment too late is not kept either
     let (header, signed) = header("bank");
-    store.create_batch(BatchId([5; 32]), &header, &signed, at(30)).await.unwrap();
+    assert!(!store.create_batch(BatchId([5; 32]), &header, &signed, at(30)).await.unwrap());
     assert!(store.batch(BatchId([5; 32])).await.unwrap().is_none());
     assert_eq!(ask.file(&store).await, FiledState::Erased);
 }
@@ -219,4 +237,80 @@ async fn an_epoch_ends_after_the_next_one_was_opened(database: Database) {
     assert_eq!(ended, [Ended { class: DataClass::Epoch, batches: vec![], commissions: vec![] }]);
     assert!(store.is_erased().await.unwrap());
     assert_eq!(store.expire(at(31 * DAY)).await.unwrap(), [], "once");
+}
+
+async fn what_was_stored_before_there_were_keys_gets_them(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let ask = matched(&store, 9, batch).await;
+    for forget in [
+        "UPDATE batches SET shred_key = NULL, sealed = 0, ended_at = NULL",
+        "UPDATE commissions SET shred_key = NULL, expires_at = 0",
+    ] {
+        sqlx::query(forget).execute(&store.pool).await.unwrap();
+    }
+    store.know_the_ends(at(50)).await.unwrap();
+    assert_eq!(store.expire(at(7 * DAY + 99)).await.unwrap(), []);
+    assert!(store.shred_key(batch).await.unwrap().is_none());
+    assert!(store.give_keys().await.unwrap());
+    assert!(!store.give_keys().await.unwrap(), "once");
+    assert!(store.shred_key(batch).await.unwrap().is_some());
+    assert_eq!(store.unsealed().await.unwrap().unwrap().0, batch);
+    store.sealed(batch).await.unwrap();
+    assert!(store.unsealed().await.unwrap().is_none());
+    assert_eq!(store.expire(at(7 * DAY + 100)).await.unwrap()[0].commissions, [ask.id()], "its end is its ticket's");
+}
+
+/// Every file of a database.
+async fn files(store: &Store) -> Vec<std::path::PathBuf> {
+    let mut folders = match &store.database {
+        Database::Sqlite(path) => vec![path.parent().unwrap().to_owned()],
+        Database::Postgres(_) => {
+            sqlx::query("CHECKPOINT").execute(&store.pool).await.unwrap();
+            let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&store.pool).await.unwrap();
+            let own = "SELECT CAST(oid AS TEXT) FROM pg_database WHERE datname = current_database()";
+            let own: String = sqlx::query_scalar(own).fetch_one(&store.pool).await.unwrap();
+            vec![std::path::Path::new(&data).join("base").join(own)]
+        }
+    };
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
+        }
+    }
+    files
+}
+
+async fn nothing_of_what_ended_is_left_in_the_files(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let key = store.shred_key(batch).await.unwrap().unwrap().bytes().to_vec();
+    let ask = matched(&store, 9, batch).await;
+    // what only a ticket says
+    let ticket = b"\"subjects\":[{";
+    if !store.database.is_sqlite() {
+        sqlx::query("ANALYZE").execute(&store.pool).await.unwrap();
+    }
+    let found = async |value: &[u8]| {
+        let has = |path: &std::path::PathBuf| {
+            std::fs::read(path).unwrap_or_default().windows(value.len()).any(|window| window == value)
+        };
+        files(&store).await.iter().filter(|path| has(path)).count()
+    };
+    assert!(found(&key).await > 0 && found(ticket).await > 0, "the search finds what is there");
+    indexed(&store, 2).await;
+    let ended = store.expire(at(9999 * DAY)).await.unwrap();
+    assert!(ended.iter().any(|ended| ended.commissions == [ask.id()]), "{ended:?}");
+    store.compact().await.unwrap();
+    assert_eq!((found(&key).await, found(ticket).await), (0, 0));
+    if !store.database.is_sqlite() {
+        // a transaction of before, as a backup's, still reads what was deleted
+        let mut reading = store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
+        sqlx::query("SELECT 1 AS one FROM matches").fetch_all(&mut *reading).await.unwrap();
+        let now = store.clock().await.unwrap().unwrap();
+        assert!(store.compact_since(now).await.is_err());
+        reading.rollback().await.unwrap();
+        store.compact_since(now).await.unwrap();
+    }
 }

@@ -35,9 +35,20 @@ CREATE TABLE epochs (
     opened_at BIGINT NOT NULL
 );
 
+-- Workers on this database: when each was last seen, and when it last looked for what was erased.
+CREATE TABLE workers (
+    holder TEXT PRIMARY KEY,
+    seen_at BIGINT NOT NULL,
+    tidied_at BIGINT NOT NULL
+);
+
 ALTER TABLE project ADD COLUMN retention TEXT;
 ALTER TABLE project ADD COLUMN erased_at BIGINT;
+-- when the last of the backups that were taken ends
+ALTER TABLE project ADD COLUMN backups_until BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN shred_key BYTEA;
+-- 0: its parts were stored before there were keys, and are still to be sealed
+ALTER TABLE batches ADD COLUMN sealed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE commissions ADD COLUMN shred_key BYTEA;
 -- when it was replaced or refused
 ALTER TABLE batches ADD COLUMN ended_at BIGINT;
