@@ -177,7 +177,8 @@ impl Client {
         }
         Err(match problem {
             Some(problem) if problem.kind == ProblemKind::StorageFull => {
-                Miss::Final(Failure::try_again(format!("{}: {}", self.base, problem.detail)))
+                let full = Failure::try_again(format!("{}: {}", self.base, problem.detail));
+                Miss::Final(full.hint("run the same command again when there is room; it goes on where it stopped"))
             }
             Some(problem) if matches!(problem.kind, ProblemKind::Internal | ProblemKind::TooManyRequests) => {
                 Miss::Passing(problem.detail)
