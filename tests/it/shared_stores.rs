@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::acts::{both, operators};
 use crate::bucket::{Bucket, SECRET};
 use crate::harness::{Project, Said, Server, Stores, hedui, run, signal, tls};
 use crate::journey::files;
@@ -263,6 +264,11 @@ fn doctor_names_what_is_wrong_and_gc_removes_only_what_nobody_needs() {
         let fine = verb(&["doctor", "--certificate", &certificate]).done().stdout;
         assert!(fine.contains("1 in ") && fine.contains("days left") && !fine.contains("WRONG"), "{fine}");
         verb(&["doctor", "--repair"]).refused(1, "another server runs on this folder");
+        let early = verb(&["gc"]).done();
+        assert!(early.stderr.contains("removed 0 files"), "it has a term: {}", early.stderr);
+        let terms = project.write("terms.toml", "replaced_batches = 0\n");
+        operators(&project);
+        both(&project, &server, "manifest.toml", &["set-retention", &terms]);
         let dry = verb(&["gc", "--dry-run"]).done();
         assert!(dry.stderr.contains("would remove 1 files, with the parts of 1 batches"), "{}", dry.stderr);
         assert_eq!(part_files().len(), 2);
