@@ -29,6 +29,9 @@ const TOGETHER: i64 = 64;
 /// What is told to an agency that waits for an index. The log has the reason.
 const DELAYED: &str = "the server could not build the index yet, and tries again";
 
+/// How long a server that starts waits for its indexes before it serves.
+const START: Duration = Duration::from_secs(30);
+
 /// Parts of a large commission that are matched together: a few thousand subjects read each index once.
 const PARTS_TOGETHER: usize = 8;
 
@@ -61,11 +64,12 @@ impl Wake {
 
 /// Opens the indexes of a server that starts again; a damaged one is built anew.
 pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
-    // one that cannot be built is no reason not to serve the others
-    if let Err(why) = follow(linkage, &mut HashSet::new()).await {
-        tracing::error!("An index that another server built could not be built here: {why}");
+    // one that cannot be built, or not yet, is no reason not to serve the others
+    match tokio::time::timeout(START, follow(linkage, &mut HashSet::new())).await {
+        Ok(Ok(())) => linkage.indexes.remove_others()?,
+        Ok(Err(why)) => tracing::error!("An index that another server built could not be built here: {why}"),
+        Err(_) => {}
     }
-    linkage.indexes.remove_others()?;
     Ok(())
 }
 
