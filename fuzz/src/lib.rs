@@ -86,6 +86,8 @@ pub fn encodings(bytes: &[u8]) {
 pub fn messages(bytes: &[u8]) {
     again::<says::Project>(bytes);
     again::<says::BatchStatus>(bytes);
+    again::<hedui_protocol::acts::Proposal>(bytes);
+    again::<hedui_protocol::acts::ActStatus>(bytes);
     again::<says::CommissionRequest>(bytes);
     again::<says::CommissionStatus>(bytes);
     again::<says::AnswerPage>(bytes);

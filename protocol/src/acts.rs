@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BatchId, CommissionId, KeyHash, ManifestId};
@@ -85,6 +85,9 @@ pub enum DataClass {
     Tickets,
     Epoch,
 }
+
+/// SPEC 15.1  How long a proposal waits for its approval.
+pub const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// SPEC 15.2  Who acted: organisation (O) and name (CN) of the certificate, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

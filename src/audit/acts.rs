@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, Retention};
+use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, PATIENCE, Retention};
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::log::{Entry, Event};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use super::rules::{Checked, SKEW};
 /// What the log has said so far of acts.
 #[derive(Default)]
 pub struct Acts {
-    proposed: HashMap<u64, (Actor, Deed)>,
+    proposed: HashMap<u64, (Actor, Deed, Timestamp)>,
     approved: HashMap<u64, Deed>,
     retention: Retention,
     /// When the next epoch was opened.
@@ -27,14 +27,18 @@ impl Acts {
         }
     }
 
-    pub fn proposed(&mut self, act: u64, by: &Actor, deed: &Deed) {
-        self.proposed.insert(act, (by.clone(), deed.clone()));
+    pub fn proposed(&mut self, act: u64, by: &Actor, deed: &Deed, at: Timestamp) {
+        self.proposed.insert(act, (by.clone(), deed.clone(), at));
     }
 
     pub fn approved(&mut self, act: u64, by: &Actor, deed: &Deed, at: Timestamp) -> Checked {
         match self.proposed.get(&act) {
-            Some((first, proposed)) if proposed == deed && by.is_another_than(first) => {}
-            Some((_, proposed)) if proposed == deed => {
+            Some((first, proposed, since)) if proposed == deed && by.is_another_than(first) => {
+                if at > *since + PATIENCE + SignedDuration::from_secs(SKEW) {
+                    return Err(("lapsed-act", format!("act {act} was approved after it had lapsed")));
+                }
+            }
+            Some((_, proposed, _)) if proposed == deed => {
                 return Err(("one-person", format!("act {act} was proposed and approved by `{}` alone", by.name)));
             }
             _ => return Err(("one-person", format!("nobody proposed what was approved as act {act}"))),
@@ -140,7 +144,7 @@ mod tests {
     fn an_act_needs_two_people_and_a_proposal_that_says_the_same() {
         let (deed, other) = (Deed::EraseProject, Deed::EraseAgency { agency: "bank".into() });
         let mut acts = Acts::default();
-        acts.proposed(7, &actor("li", 1), &deed);
+        acts.proposed(7, &actor("li", 1), &deed, at(0));
         assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"));
         for (act, by, deed) in [
             (7, actor("li", 1), &deed),
@@ -151,8 +155,9 @@ mod tests {
         ] {
             assert_eq!(word(acts.approved(act, &by, deed, at(0))), Some("one-person"), "{act} {by:?} {deed}");
         }
+        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(8))), Some("lapsed-act"));
         assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"));
-        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(0))), None);
+        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(7))), None);
         assert_eq!(word(acts.erased(7, &deed)), None);
         assert_eq!(word(acts.erased(7, &other)), Some("unapproved-erasure"));
     }
@@ -173,12 +178,12 @@ mod tests {
         // a policy that two people changed
         let retention = Retention { answers: 1, epoch: Some(30), ..Retention::default() };
         let deed = Deed::SetRetention { retention };
-        acts.proposed(1, &actor("li", 1), &deed);
+        acts.proposed(1, &actor("li", 1), &deed, at(4));
         assert_eq!(word(acts.approved(1, &actor("wang", 2), &deed, at(5))), None);
         assert_eq!(expired(&acts, DataClass::Answers, 11), None);
         assert_eq!(expired(&acts, DataClass::Epoch, 99), Some("early-expiry"), "there is no next epoch");
         let deed = Deed::OpenEpoch { manifest: ManifestId([2; 32]), epoch: "next".into() };
-        acts.proposed(2, &actor("li", 1), &deed);
+        acts.proposed(2, &actor("li", 1), &deed, at(19));
         assert_eq!(word(acts.approved(2, &actor("wang", 2), &deed, at(20))), None);
         assert_eq!(expired(&acts, DataClass::Epoch, 49), Some("early-expiry"));
         assert_eq!(expired(&acts, DataClass::Epoch, 50), None);

@@ -110,7 +110,7 @@ impl<'b> Book<'b> {
             }
             Event::Withdrawn { office, commission } => self.withdrawn(entry.number, office, *commission),
             Event::Proposed { by, deed } => {
-                self.acts.proposed(entry.number, by, deed);
+                self.acts.proposed(entry.number, by, deed, entry.at);
                 Ok(())
             }
             Event::Approved { act, by, deed } => self.acts.approved(*act, by, deed, entry.at),

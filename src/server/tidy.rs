@@ -11,7 +11,7 @@ use crate::clock::Evenness;
 /// Between looks at what operators have erased.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between looks at what has served its term.
-const TERMS: Duration = Duration::from_secs(60);
+const TERMS: Duration = Duration::from_secs(15);
 /// How long the clock must have run evenly before anything is forgotten by it: one that is set ahead by mistake is set right
 /// in that time.
 const EVEN: Duration = Duration::from_secs(6 * 3600);

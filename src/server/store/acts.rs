@@ -1,6 +1,6 @@
 //! What operators do, two of them together: proposed by one, approved by another, and done.
 
-use hedui_protocol::acts::{ActState, ActStatus, Actor, Counts, Deed, Proposal, Retention};
+use hedui_protocol::acts::{ActState, ActStatus, Actor, Counts, Deed, PATIENCE, Proposal, Retention};
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +12,6 @@ use crate::server::error::{ServerError, ServerResult};
 
 /// Seconds after which a worker that says nothing is away: what it has goes when it starts.
 const AWAY: i64 = 120;
-/// How long a proposal waits for its approval.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What approving came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
