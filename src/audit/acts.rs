@@ -7,7 +7,7 @@ use hedui_protocol::ids::CommissionId;
 use hedui_protocol::log::{Entry, Event};
 use jiff::{SignedDuration, Timestamp};
 
-use super::rules::{Checked, SKEW};
+use super::{Checked, SKEW};
 
 /// What the log has said so far of acts.
 #[derive(Default)]

@@ -50,6 +50,13 @@ pub struct Finding {
     pub detail: String,
 }
 
+/// Seconds by which the servers' clocks may differ.
+const SKEW: i64 = 300;
+
+/// What is wrong with an entry: a stable word, and a sentence.
+type Wrong = (&'static str, String);
+type Checked = Result<(), Wrong>;
+
 impl Finding {
     fn new(kind: &'static str, detail: impl Into<String>) -> Self {
         Self { kind, entry: None, detail: detail.into() }

@@ -11,11 +11,8 @@ use hedui_protocol::sign::{Purpose, Signed};
 use hedui_protocol::ticket::{Granted, Withdrawal};
 use jiff::Timestamp;
 
-use super::Finding;
 use super::acts::{Acts, Erased};
-
-/// Seconds by which the servers' clocks may differ.
-pub const SKEW: i64 = 300;
+use super::{Checked, Finding, SKEW, Wrong};
 
 /// What the parties signed, and what the log has said so far.
 pub struct Book<'b> {
@@ -278,10 +275,6 @@ impl<'b> Book<'b> {
         }
     }
 }
-
-/// A stable word, and a sentence.
-pub type Wrong = (&'static str, String);
-pub type Checked = Result<(), Wrong>;
 
 fn unknown(commission: CommissionId) -> Wrong {
     ("unknown-commission", format!("commission {commission} was never filed"))
