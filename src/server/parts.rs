@@ -106,7 +106,7 @@ impl Parts {
             PartsAt::Folder(folder) => {
                 private_folder(folder)?;
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?;
-                (Box::new(store.with_fsync(true)), false)
+                (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), false)
             }
             PartsAt::Bucket { bucket, prefix } => {
                 let store = client(bucket, config)?.build().map_err(Failure::refused)?;

@@ -413,6 +413,10 @@ fn an_erasure_that_is_cut_short_goes_on(project: Project) {
     assert_eq!(parts(&project), 0);
     let indexes = std::fs::read_dir(project.path("server/index")).unwrap().count();
     assert_eq!(indexes, 0, "no index is left");
+    if project.stores.is_none() {
+        let batches = std::fs::read_dir(project.path("server/parts")).unwrap().count();
+        assert_eq!(batches, 0, "nor the name of a batch");
+    }
     assert_eq!(holding(&kept(&project), &planted.record), Vec::<PathBuf>::new());
 }
 
