@@ -26,7 +26,9 @@ struct Tidier {
     linkage: Arc<Linkage>,
     clock: Evenness,
     looked_at_terms: Option<Instant>,
-    compacted: Instant,
+    /// None: not since the server started.
+    compacted: Option<Instant>,
+    started: Instant,
     /// Something was deleted by its term and is not overwritten yet.
     deleted: bool,
     beaten: Option<Instant>,
@@ -42,7 +44,8 @@ pub async fn keep_tidy(linkage: Arc<Linkage>) {
         clock: Evenness::begin(now, linkage.clock.now()),
         linkage,
         looked_at_terms: None,
-        compacted: now,
+        compacted: None,
+        started: now,
         deleted: false,
         beaten: None,
         old: true,
@@ -73,12 +76,17 @@ impl Tidier {
             self.terms().await?;
         }
         self.erased(terms).await?;
-        self.old().await?;
-        if self.deleted && self.linkage.store.compacts_at_once() || self.compacted.elapsed() >= COMPACT {
+        if self.is_to_be_compacted() {
             self.linkage.store.compact().await?;
-            (self.compacted, self.deleted) = (Instant::now(), false);
+            (self.compacted, self.deleted) = (Some(Instant::now()), false);
         }
-        Ok(())
+        self.old().await
+    }
+
+    /// What ended by its term first; whatever else was deleted, once a day.
+    fn is_to_be_compacted(&self) -> bool {
+        let first = self.compacted.is_none() || self.linkage.store.compacts_at_once();
+        self.deleted && first || self.compacted.unwrap_or(self.started).elapsed() >= COMPACT
     }
 
     /// Ends what has served its term. Not by a clock that has just been set: what is forgotten is lost.

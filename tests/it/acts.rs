@@ -471,3 +471,30 @@ fn a_manifest_that_nobody_runs_is_a_refusal_as_any_other() {
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(audited(&project, "log").done().stdout.contains("manifest-mismatch"));
 }
+
+/// As the version before there were keys left it: a part in clear, and rows without a key.
+#[test]
+fn what_was_stored_before_there_were_keys_is_sealed() {
+    let project = Project::new().on_shared_stores();
+    let (mut server, planted) = city(&project);
+    server.signal("TERM");
+    let stores = project.stores.as_ref().unwrap();
+    let keyless = "SELECT COUNT(*) FROM batches WHERE shred_key IS NULL OR sealed = 0";
+    let bank = stores.postgres.sql("hedui", "SELECT batch FROM batches WHERE agency = 'bank'");
+    let parts = stores.bucket.parts();
+    let part = parts.iter().find(|path| path.to_str().unwrap().contains(bank.trim())).unwrap();
+    stores.postgres.sql("hedui", "UPDATE batches SET shred_key = NULL, sealed = 0 WHERE agency = 'bank'");
+    std::fs::copy(project.path("bank/part-00000.parquet"), part).unwrap();
+    std::fs::remove_dir_all(project.path("server/index")).unwrap();
+    assert_eq!(holding(&kept(&project), &planted.part), std::slice::from_ref(part));
+
+    let mut server = project.server();
+    until(|| stores.postgres.sql("hedui", keyless).trim() == "0");
+    assert_eq!(holding(&kept(&project), &planted.part), Vec::<PathBuf>::new());
+    server.signal("TERM");
+    // what is sealed now is read as it was
+    std::fs::remove_dir_all(project.path("server/index")).unwrap();
+    let server = project.server();
+    project.office("request", &server, &[&project.text("office.csv"), "--again"]).done();
+    balance(&project, &server);
+}

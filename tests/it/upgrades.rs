@@ -9,23 +9,12 @@ use std::time::Duration;
 use crate::harness::{Project, Said, Server, Stores, hedui, within};
 use crate::interrupts::{all_is_reported, city};
 
-const TABLES: [&str; 10] = [
-    "project",
-    "batches",
-    "parts",
-    "commissions",
-    "encodings",
-    "matched_against",
-    "matches",
-    "jobs",
-    "log_entries",
-    "log_hashes",
-];
-
 /// Brings the database further, as a later program would: in one transaction, in its turn among those that write.
 fn bring_further(stores: &Stores, says: &str) {
     let mut migration = "SELECT pg_advisory_xact_lock(4847442);".to_owned();
-    for table in TABLES {
+    let tables = "SELECT table_name FROM information_schema.tables
+        WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations'";
+    for table in stores.postgres.sql("hedui", tables).lines() {
         migration += &format!("ALTER TABLE {table} ADD COLUMN future_note TEXT;");
         migration += &format!("ALTER TABLE {table} ADD COLUMN future_count BIGINT NOT NULL DEFAULT 7;");
         migration += &format!("CREATE INDEX future_of_{table} ON {table} (future_count);");

@@ -103,7 +103,7 @@ pub enum Event {
         away: u64,
         backups_until: Timestamp,
     },
-    /// What has served its term is gone.
+    /// What has served its term is gone: rows and keys, in the transaction that says so. Files follow.
     Expired {
         #[serde(flatten)]
         ended: Ended,

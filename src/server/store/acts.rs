@@ -92,7 +92,7 @@ impl Store {
         }
         Self::log(&mut tx, Event::Approved { act, by: by.clone(), deed: known.deed.clone() }, now).await?;
         let counts = match &known.deed {
-            Deed::EraseCommissions { commissions } => Some(self.erase_commissions(&mut tx, commissions).await?),
+            Deed::EraseCommissions { commissions } => Some(Self::erase_commissions(&mut tx, commissions).await?),
             Deed::EraseAgency { agency } => Some(Self::erase_agency(&mut tx, agency, act).await?),
             Deed::EraseProject => Some(Self::erase_project(&mut tx, Some(act), now).await?),
             Deed::OpenEpoch { manifest, .. } => {

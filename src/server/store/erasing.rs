@@ -29,7 +29,7 @@ pub struct Removal {
 
 impl Store {
     /// What stays of a commission is its id, so that its ticket is not taken again, and how many people its office asked about.
-    pub(super) async fn erase_commissions(&self, tx: &mut Tx, commissions: &[CommissionId]) -> ServerResult<Counts> {
+    pub(super) async fn erase_commissions(tx: &mut Tx, commissions: &[CommissionId]) -> ServerResult<Counts> {
         let mut counts = Counts::default();
         for commission in commissions {
             let id = commission.to_string();
@@ -213,13 +213,15 @@ impl Store {
                 DataClass::Answers | DataClass::Tickets => {
                     let id: &str = row.get("commission");
                     ended.commissions.push(id.parse().map_err(ServerError::failed)?);
-                    Self::forget_answers(&mut tx, id).await?;
+                    if class == DataClass::Answers {
+                        Self::forget_answers(&mut tx, id).await?;
+                    }
                 }
                 DataClass::Epoch => {}
             }
         }
         match class {
-            DataClass::Tickets => drop(self.erase_commissions(&mut tx, &ended.commissions).await?),
+            DataClass::Tickets => drop(Self::erase_commissions(&mut tx, &ended.commissions).await?),
             DataClass::Epoch => drop(Self::erase_project(&mut tx, None, now).await?),
             _ => {}
         }
