@@ -11,15 +11,24 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// So many seconds ahead of the machine's clock, as a test sets them.
-    Ahead(Arc<AtomicI64>),
+    /// So many seconds ahead of the machine's clock, as a test sets them; and after how long it is to be trusted.
+    Ahead(Arc<AtomicI64>, Duration),
 }
 
 impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),
-            Self::Ahead(seconds) => Timestamp::now() + SignedDuration::from_secs(seconds.load(Ordering::SeqCst)),
+            Self::Ahead(seconds, _) => Timestamp::now() + SignedDuration::from_secs(seconds.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// How long it must have run evenly before anything is forgotten by it: one that is set ahead by mistake is set right in
+    /// that time.
+    pub fn settles(&self) -> Duration {
+        match self {
+            Self::System => Duration::from_secs(6 * 3600),
+            Self::Ahead(_, settles) => *settles,
         }
     }
 

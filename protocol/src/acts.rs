@@ -32,18 +32,7 @@ impl fmt::Display for Deed {
             Self::EraseAgency { agency } => write!(f, "erase all of agency `{agency}`"),
             Self::EraseProject => f.write_str("erase this epoch"),
             Self::OpenEpoch { manifest, epoch } => write!(f, "open epoch `{epoch}`, of manifest {manifest}"),
-            Self::SetRetention { retention } => {
-                let Retention { open_batches, replaced_batches, answers, tickets, epoch, backups } = retention;
-                write!(
-                    f,
-                    "keep for days: open_batches {open_batches}, replaced_batches {replaced_batches}, answers {answers}, "
-                )?;
-                write!(f, "tickets {tickets}, backups {backups}, ")?;
-                match epoch {
-                    Some(days) => write!(f, "the epoch {days} after the next one opens"),
-                    None => f.write_str("the epoch without a term"),
-                }
-            }
+            Self::SetRetention { retention } => retention.fmt(f),
         }
     }
 }
@@ -68,10 +57,35 @@ pub struct Retention {
     pub backups: u16,
 }
 
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { open_batches, replaced_batches, answers, tickets, epoch, backups } = self;
+        write!(f, "keep for days: open_batches {open_batches}, replaced_batches {replaced_batches}, ")?;
+        write!(f, "answers {answers}, tickets {tickets}, backups {backups}, ")?;
+        match epoch {
+            Some(days) => write!(f, "the epoch {days} after the next one opens"),
+            None => f.write_str("the epoch without a term"),
+        }
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self { open_batches: 7, replaced_batches: 7, answers: 7, tickets: 1096, epoch: None, backups: 35 }
     }
+}
+
+/// `GET /v1/retention`: how long data is kept, and how far what has ended is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct RetentionStatus {
+    pub retention: Retention,
+    /// The newest entry of the log about what ended by its term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// The last of them of which nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u64>,
 }
 
 /// What ends by its term.

@@ -1,6 +1,6 @@
 //! Whether what operators did was two people's, and whether what ended had served its term.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, PATIENCE, Retention};
 use hedui_protocol::ids::CommissionId;
@@ -17,6 +17,8 @@ pub struct Acts {
     retention: Retention,
     /// When the next epoch was opened.
     next_epoch: Option<Timestamp>,
+    /// Entries about what ended by its term.
+    ended: HashSet<u64>,
 }
 
 impl Acts {
@@ -60,7 +62,14 @@ impl Acts {
     }
 
     /// Whether what ended had served its term. `ends` tells when a commission did.
-    pub fn expired(&self, ended: &Ended, at: Timestamp, ends: impl Fn(&CommissionId) -> Option<Timestamp>) -> Checked {
+    pub fn expired(
+        &mut self,
+        entry: u64,
+        ended: &Ended,
+        at: Timestamp,
+        ends: impl Fn(&CommissionId) -> Option<Timestamp>,
+    ) -> Checked {
+        self.ended.insert(entry);
         let over = |from: Timestamp, days: u16| {
             from + SignedDuration::from_hours(24 * i64::from(days)) <= at + SignedDuration::from_secs(SKEW)
         };
@@ -76,6 +85,14 @@ impl Acts {
         };
         let all = ended.commissions.iter().all(|commission| ends(commission).is_some_and(|end| over(end, term)));
         if all { Ok(()) } else { early() }
+    }
+
+    /// Whether what is said to be gone had ended.
+    pub fn gone(&self, through: u64) -> Checked {
+        if self.ended.contains(&through) {
+            return Ok(());
+        }
+        Err(("early-expiry", format!("what is said to be gone, up to entry {through}, had not ended by its term")))
     }
 }
 
@@ -166,26 +183,28 @@ mod tests {
     fn what_ends_before_its_term_is_found() {
         let commission = CommissionId([1; 32]);
         let mut acts = Acts::default();
-        let expired = |acts: &Acts, class, day| {
+        let expired = |acts: &mut Acts, class, day: i64| {
             let commissions = if class == DataClass::Epoch { vec![] } else { vec![commission] };
             let ended = Ended { class, batches: vec![], commissions };
-            word(acts.expired(&ended, at(day), |id| (*id == commission).then(|| at(10))))
+            word(acts.expired(day.cast_unsigned(), &ended, at(day), |id| (*id == commission).then(|| at(10))))
         };
-        assert_eq!(expired(&acts, DataClass::Answers, 16), Some("early-expiry"));
-        assert_eq!(expired(&acts, DataClass::Answers, 17), None);
-        assert_eq!(expired(&acts, DataClass::Tickets, 1105), Some("early-expiry"));
-        assert_eq!(expired(&acts, DataClass::Tickets, 1106), None);
+        assert_eq!(expired(&mut acts, DataClass::Answers, 16), Some("early-expiry"));
+        assert_eq!(expired(&mut acts, DataClass::Answers, 17), None);
+        assert_eq!(expired(&mut acts, DataClass::Tickets, 1105), Some("early-expiry"));
+        assert_eq!(expired(&mut acts, DataClass::Tickets, 1106), None);
         // a policy that two people changed
         let retention = Retention { answers: 1, epoch: Some(30), ..Retention::default() };
         let deed = Deed::SetRetention { retention };
         acts.proposed(1, &actor("li", 1), &deed, at(4));
         assert_eq!(word(acts.approved(1, &actor("wang", 2), &deed, at(5))), None);
-        assert_eq!(expired(&acts, DataClass::Answers, 11), None);
-        assert_eq!(expired(&acts, DataClass::Epoch, 99), Some("early-expiry"), "there is no next epoch");
+        assert_eq!(expired(&mut acts, DataClass::Answers, 11), None);
+        assert_eq!(expired(&mut acts, DataClass::Epoch, 99), Some("early-expiry"), "there is no next epoch");
         let deed = Deed::OpenEpoch { manifest: ManifestId([2; 32]), epoch: "next".into() };
         acts.proposed(2, &actor("li", 1), &deed, at(19));
         assert_eq!(word(acts.approved(2, &actor("wang", 2), &deed, at(20))), None);
-        assert_eq!(expired(&acts, DataClass::Epoch, 49), Some("early-expiry"));
-        assert_eq!(expired(&acts, DataClass::Epoch, 50), None);
+        assert_eq!(expired(&mut acts, DataClass::Epoch, 49), Some("early-expiry"));
+        assert_eq!(expired(&mut acts, DataClass::Epoch, 50), None);
+        assert_eq!(word(acts.gone(50)), None);
+        assert_eq!(word(acts.gone(51)), Some("early-expiry"), "no entry says that anything ended");
     }
 }

@@ -1,6 +1,6 @@
 //! An entry in an auditor's words: who, for which commission, which agencies, which level, when.
 
-use hedui_protocol::acts::{Actor, Counts, DataClass, Deed};
+use hedui_protocol::acts::{Actor, Counts, DataClass};
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::ticket::Asked;
 
@@ -12,7 +12,7 @@ pub fn of(entry: &Entry) -> String {
 fn words(event: &Event) -> String {
     match event {
         Event::Opened { manifest, retention } => {
-            let terms = retention.clone().map(|retention| Deed::SetRetention { retention });
+            let terms = retention.as_ref();
             let terms = terms.map(|terms| format!(", with the terms of the epoch before: {terms}")).unwrap_or_default();
             format!("the log begins, for manifest {manifest}{terms}")
         }
@@ -59,13 +59,10 @@ fn words(event: &Event) -> String {
         }
         Event::Approved { act, by, deed } => format!("{} approved act {act}: {}", actor(by), deed),
         Event::Erased { act, deed, counts: Counts { batches, commissions, answers }, away, backups_until } => {
-            let away = match away {
-                0 => String::new(),
-                away => format!("; {away} workers were away, whose indexes go when they start"),
-            };
             format!(
                 "act {act} is done ({deed}): {batches} batches, {commissions} commissions and {answers} answers are gone, from \
-                 backups by {backups_until}{away}"
+                 backups by {backups_until}{}",
+                absent(*away)
             )
         }
         Event::Expired { ended, backups_until } => format!(
@@ -74,6 +71,17 @@ fn words(event: &Event) -> String {
             ended.batches.len(),
             ended.commissions.len()
         ),
+        Event::Gone { through, away, backups_until } => format!(
+            "nothing is left of what had ended by its term, up to #{through}, and in backups by {backups_until}{}",
+            absent(*away)
+        ),
+    }
+}
+
+fn absent(workers: u64) -> String {
+    match workers {
+        0 => String::new(),
+        workers => format!("; {workers} workers were away, whose indexes go when they start"),
     }
 }
 

@@ -112,9 +112,10 @@ impl<'b> Book<'b> {
             }
             Event::Approved { act, by, deed } => self.acts.approved(*act, by, deed, entry.at),
             Event::Erased { act, deed, .. } => self.acts.erased(*act, deed),
-            Event::Expired { ended, .. } => {
-                self.acts.expired(ended, entry.at, |id| self.commissions.get(id).map(|filed| filed.expires_at))
-            }
+            Event::Expired { ended, .. } => self
+                .acts
+                .expired(entry.number, ended, entry.at, |id| self.commissions.get(id).map(|filed| filed.expires_at)),
+            Event::Gone { through, .. } => self.acts.gone(*through),
             Event::Opened { retention, .. } => {
                 self.acts.opened(retention.as_ref());
                 Ok(())

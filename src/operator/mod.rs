@@ -3,6 +3,7 @@
 mod acts;
 mod propose;
 mod receipt;
+mod retention;
 
 use clap::{Args, Subcommand};
 use hedui_protocol::acts::{ActState, ActStatus, Deed};
@@ -23,6 +24,8 @@ pub enum Verb {
     Acts(acts::List),
     /// Wait until what an act erases is gone, and write the server's signed receipt of it
     Receipt(receipt::Receipt),
+    /// Show how long data is kept, and write the server's signed receipt that what has ended is gone
+    Retention(retention::Retention),
 }
 
 pub fn run(verb: Verb) -> Outcome {
@@ -31,6 +34,7 @@ pub fn run(verb: Verb) -> Outcome {
         Verb::Approve(approve) => crate::transport::block_on(approve.run()),
         Verb::Acts(list) => crate::transport::block_on(list.run()),
         Verb::Receipt(receipt) => crate::transport::block_on(receipt.run()),
+        Verb::Retention(retention) => crate::transport::block_on(retention.run()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `hedui operator receipt`: the server's signed word that what an act erases is gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedui_protocol::acts::{ActState, ActStatus, Deed};
@@ -12,7 +12,7 @@ use crate::staging::{refuse_existing, write_private};
 use crate::terminal;
 
 /// Seconds that the server is asked to hold its answer back.
-const WAIT: u64 = 50;
+pub const WAIT: u64 = 50;
 
 #[derive(Args, Debug)]
 pub struct Receipt {
@@ -44,9 +44,13 @@ impl Receipt {
             _ => false,
         };
         let receipt = client.receipt_of(proves)?;
-        write_private(&self.out, &receipt)?;
         println!("{}", line(&status));
-        terminal::note(format!("{}: the server's receipt", self.out.display()));
-        Ok(())
+        write(&self.out, &receipt)
     }
+}
+
+pub fn write(file: &Path, receipt: &[u8]) -> Outcome {
+    write_private(file, receipt)?;
+    terminal::note(format!("{}: the server's receipt", file.display()));
+    Ok(())
 }

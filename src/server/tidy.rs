@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::ServerResult;
+use jiff::Timestamp;
+
+use super::error::{ServerError, ServerResult};
 use super::store::Removal;
 use super::{Linkage, indexer, worker};
 use crate::clock::Evenness;
@@ -12,11 +14,8 @@ use crate::clock::Evenness;
 const LOOK: Duration = Duration::from_secs(1);
 /// Between looks at what has served its term.
 const TERMS: Duration = Duration::from_secs(15);
-/// How long the clock must have run evenly before anything is forgotten by it: one that is set ahead by mistake is set right
-/// in that time.
-const EVEN: Duration = Duration::from_secs(6 * 3600);
-/// Within so long, what was deleted is gone from the database's files too.
-const COMPACT: Duration = Duration::from_secs(24 * 3600);
+/// What could not be compacted is tried again after so long: whoever waits for the table waits behind it.
+const PAUSE: Duration = Duration::from_secs(30);
 /// What fails each time is told so often.
 const TELL: Duration = Duration::from_secs(60);
 /// Between the words of a worker that it is there.
@@ -26,11 +25,8 @@ struct Tidier {
     linkage: Arc<Linkage>,
     clock: Evenness,
     looked_at_terms: Option<Instant>,
-    /// None: not since the server started.
-    compacted: Option<Instant>,
-    started: Instant,
-    /// Something was deleted by its term and is not overwritten yet.
-    deleted: bool,
+    /// When compacting failed.
+    failed: Option<Instant>,
     beaten: Option<Instant>,
     /// There may be something that was stored before there were keys.
     old: bool,
@@ -44,9 +40,7 @@ pub async fn keep_tidy(linkage: Arc<Linkage>) {
         clock: Evenness::begin(now, linkage.clock.now()),
         linkage,
         looked_at_terms: None,
-        compacted: None,
-        started: now,
-        deleted: false,
+        failed: None,
         beaten: None,
         old: true,
         told: None,
@@ -75,18 +69,12 @@ impl Tidier {
             self.looked_at_terms = Some(Instant::now());
             self.terms().await?;
         }
-        self.erased(terms).await?;
-        if self.is_to_be_compacted() {
-            self.linkage.store.compact().await?;
-            (self.compacted, self.deleted) = (Some(Instant::now()), false);
+        let started = self.linkage.clock.now();
+        self.files(terms, started).await?;
+        if self.failed.is_none_or(|last| last.elapsed() >= PAUSE) {
+            self.rows(started).await?;
         }
         self.old().await
-    }
-
-    /// What ended by its term first; whatever else was deleted, once a day.
-    fn is_to_be_compacted(&self) -> bool {
-        let first = self.compacted.is_none() || self.linkage.store.compacts_at_once();
-        self.deleted && first || self.compacted.unwrap_or(self.started).elapsed() >= COMPACT
     }
 
     /// Ends what has served its term. Not by a clock that has just been set: what is forgotten is lost.
@@ -98,7 +86,7 @@ impl Tidier {
         }
         store.shorten_leases(worker::LEASE, now).await?;
         store.know_the_ends(now).await?;
-        if !self.clock.is_even_for(EVEN) {
+        if !self.clock.is_even_for(self.linkage.clock.settles()) {
             return Ok(());
         }
         store.forget_ended(now).await?;
@@ -107,7 +95,6 @@ impl Tidier {
             for ended in &ended {
                 let (batches, commissions) = (ended.batches.len(), ended.commissions.len());
                 tracing::info!("A term ended ({:?}): {batches} batches, {commissions} commissions", ended.class);
-                self.deleted = true;
             }
             if ended.is_empty() {
                 return Ok(());
@@ -143,15 +130,14 @@ impl Tidier {
         store.sealed(batch).await
     }
 
-    /// Removes the files of what was erased, here and where the parts are, and says so when nobody has any more of it.
-    async fn erased(&mut self, thorough: bool) -> ServerResult<()> {
+    /// Removes the files of what was erased or has ended, here and where the parts are.
+    async fn files(&mut self, thorough: bool, started: Timestamp) -> ServerResult<()> {
         let Linkage { store, parts, indexes, .. } = &*self.linkage;
-        let started = self.linkage.clock.now();
-        let waiting = store.acts_under_way().await?;
+        let waiting = store.files_are_awaited().await?;
         let removals = store.removals().await?;
         if thorough || waiting || !removals.is_empty() {
             for batch in indexes.all_here()? {
-                if store.batch(batch).await?.is_none() {
+                if !store.keeps(batch).await? {
                     indexer::give_up(&self.linkage, batch)?;
                     indexes.remove(batch)?;
                 }
@@ -165,14 +151,44 @@ impl Tidier {
             store.tidied(started).await?;
             self.beaten = Some(Instant::now());
         }
-        let Some(since) = store.acts_to_finish(started).await?.iter().map(|(_, approved)| *approved).min() else {
+        Ok(())
+    }
+
+    /// Leaves nothing of deleted rows: at once of what was erased, and of what has ended where that costs little or is the whole
+    /// epoch; of whatever was deleted once a day. Of what nobody has any more, the log says so then.
+    async fn rows(&mut self, started: Timestamp) -> ServerResult<()> {
+        let Linkage { store, .. } = &*self.linkage;
+        let acts = store.acts_to_finish(started).await?;
+        let ended = store.ended_to_finish(started).await?;
+        let ends_at_once = store.compacts_at_once() || self.linkage.is_erased();
+        let at_once = !acts.is_empty() || ended.is_some() && ends_at_once;
+        let turn = !at_once && store.takes_the_days_turn(started).await?;
+        if !at_once && !turn {
             return Ok(());
+        }
+        let since = acts.iter().map(|(_, approved)| *approved).chain(ended.map(|(_, at)| at)).max();
+        let is_read = match since {
+            Some(since) => store.is_read_from_before(since).await?,
+            None => false,
         };
-        // what was deleted may still be read by a transaction that began before
-        store.compact_since(since).await?;
-        for (act, _) in self.linkage.store.acts_to_finish(started).await? {
+        let compacted = match is_read {
+            true => Err(ServerError::Failed("a transaction of before is still open: a backup?".into())),
+            false => store.compact().await,
+        };
+        if let Err(why) = compacted {
+            self.failed = (turn || !is_read).then(Instant::now);
+            if turn {
+                store.gives_the_turn_back().await?;
+            }
+            return Err(why);
+        }
+        for (act, _) in acts {
             store.finish_act(act, self.linkage.clock.now()).await?;
             tracing::info!("Act {act} is done: what it erased is gone");
+        }
+        if let Some((through, since)) = ended {
+            store.finish_ended(through, since, self.linkage.clock.now()).await?;
+            tracing::info!("What had ended by its term is gone, up to entry {through} of the log");
         }
         self.linkage.wake.tell();
         Ok(())

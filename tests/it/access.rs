@@ -58,7 +58,7 @@ fn allowed(path: &str) -> &'static [&'static str] {
         "/v1/notices" | "/v1/answers" => &["bank", "vehicle"],
         "/v1/log" => &["auditor"],
         // the act was proposed by another of the operator's people
-        "/v1/acts" | "/v1/acts/{act}" | "/v1/acts/{act}/approval" => &["operator"],
+        "/v1/acts" | "/v1/acts/{act}" | "/v1/acts/{act}/approval" | "/v1/retention" => &["operator"],
         "/healthz" | "/readyz" | "/metrics" => &["operator"],
         _ => &[],
     }
@@ -172,7 +172,7 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
             }
         }
     }
-    assert_eq!((tried, let_in), (11 * 20 * 2, 4 + 4 + 2 + 2 + 2 + 4 + 1 + 4 + 3));
+    assert_eq!((tried, let_in), (11 * 21 * 2, 4 + 4 + 2 + 2 + 2 + 4 + 1 + 5 + 3));
 }
 
 #[test]

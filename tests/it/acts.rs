@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use hedui::server::Role;
+
+use crate::clocks::Inside;
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls, until};
 use crate::journey::files;
 
@@ -10,6 +13,7 @@ on_both_stores! {
     the_next_epoch_opens_while_the_one_before_answers,
     what_was_erased_stays_so_when_an_older_backup_is_put_back,
     an_erasure_that_is_cut_short_goes_on,
+    an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt,
 }
 
 /// Two people of one operator, and a certificate that the first one has renewed.
@@ -20,19 +24,19 @@ pub fn operators(project: &Project) {
     }
 }
 
-fn operator(project: &Project, who: &str, server: &Server, arguments: &[&str]) -> Said {
+fn operator(project: &Project, who: &str, server: &impl AsRef<str>, arguments: &[&str]) -> Said {
     by(project, who, server, "manifest.toml", arguments)
 }
 
 /// An operator of the epoch of this manifest.
-fn by(project: &Project, who: &str, server: &Server, manifest: &str, arguments: &[&str]) -> Said {
+fn by(project: &Project, who: &str, server: &impl AsRef<str>, manifest: &str, arguments: &[&str]) -> Said {
     let mut command = hedui();
     command.arg("operator").args(arguments).args(["--manifest", &project.text(manifest)]);
-    Said::of(&command.args(project.reach(&server.parties, who)).output().unwrap())
+    Said::of(&command.args(project.reach(server.as_ref(), who)).output().unwrap())
 }
 
 /// Proposed by one and approved by the other; the act's number.
-pub fn both(project: &Project, server: &Server, manifest: &str, deed: &[&str]) -> String {
+pub fn both(project: &Project, server: &impl AsRef<str>, manifest: &str, deed: &[&str]) -> String {
     let said = by(project, "li", server, manifest, &[&["propose"], deed].concat()).done();
     let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
     by(project, "wang", server, manifest, &["approve", &act, "--yes"]).done();
@@ -194,7 +198,7 @@ fn parts(project: &Project) -> usize {
 }
 
 /// A manifest of the next epoch, with a linkage key of its own, that all parties have signed.
-fn next_manifest(project: &Project, server: &Server) {
+fn next_manifest(project: &Project, server: &impl AsRef<str>) {
     let check = run(&["key", "new", "--kind", "linkage", &project.text("next.key")]).done().stdout;
     project.manifest("next.toml", "2026-12", check.trim()).done();
     project.write("next.toml.sig", "");
@@ -418,6 +422,39 @@ fn an_erasure_that_is_cut_short_goes_on(project: Project) {
         assert_eq!(batches, 0, "nor the name of a batch");
     }
     assert_eq!(holding(&kept(&project), &planted.record), Vec::<PathBuf>::new());
+}
+
+fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project) {
+    let (mut server, planted) = city(&project);
+    server.signal("TERM");
+    let settles = std::time::Duration::from_secs(1);
+    let server = Inside::trusting(&project, "server", Role::All, 0, settles);
+    next_manifest(&project, &server);
+    let terms = project.write("terms.toml", "epoch = 30\n");
+    both(&project, &server, "manifest.toml", &["set-retention", &terms]);
+    both(&project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
+    until(|| by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0));
+    let file = project.text("gone.json");
+    let told = operator(&project, "li", &server, &["retention"]).done().stdout;
+    assert!(told.contains("the epoch 30 after the next one opens\nnothing has ended by its term"), "{told}");
+    let early = operator(&project, "li", &server, &["retention", "--receipt", &file]);
+    early.refused(1, "there is nothing to be proved yet");
+    assert!(!holding(&kept(&project), &planted.subject).is_empty() && parts(&project) == 2);
+
+    server.set(31 * 24 * 3600);
+    until(|| !operator(&project, "li", &server, &["retention"]).done().stdout.contains("nothing has ended"));
+    operator(&project, "li", &server, &["retention", "--receipt", &file]).done();
+    let proof = run(&["audit", "receipt", &file, "--manifest", &project.text("manifest.toml")]).done().stdout;
+    assert!(proof.contains("nothing is left of what had ended by its term"), "{proof}");
+    let files = kept(&project);
+    for value in [&planted.subject, &planted.record] {
+        assert_eq!(holding(&files, value), Vec::<PathBuf>::new());
+    }
+    assert_eq!((parts(&project), std::fs::read_dir(project.path("server/index")).unwrap().count()), (0, 0));
+    assert!(by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0), "the next one goes on");
+    let verified = audited(&project, "log-ended").done();
+    assert!(verified.stdout.contains("tickets and batch headers"), "{}", verified.stdout);
+    run(&["audit", "verify", &project.text("log-ended"), "--against", &file]).done();
 }
 
 #[test]

@@ -28,7 +28,7 @@ const HOUR: i64 = 3600;
 const TEN_DAYS: i64 = 240 * HOUR;
 
 /// A server in this process; its end is a crash.
-struct Inside<'p> {
+pub struct Inside<'p> {
     project: &'p Project,
     /// Its thread, and what ends it.
     running: Option<(JoinHandle<()>, oneshot::Sender<()>)>,
@@ -38,8 +38,13 @@ struct Inside<'p> {
 
 impl<'p> Inside<'p> {
     fn start(project: &'p Project, folder: &str, role: Role, ahead: i64) -> Self {
+        Self::trusting(project, folder, role, ahead, Clock::System.settles())
+    }
+
+    /// By a clock that is trusted once it has run evenly for so long.
+    pub fn trusting(project: &'p Project, folder: &str, role: Role, ahead: i64, settles: Duration) -> Self {
         let ahead = Arc::new(AtomicI64::new(ahead));
-        let (config, clock) = (config(project, folder, role), Clock::Ahead(Arc::clone(&ahead)));
+        let (config, clock) = (config(project, folder, role), Clock::Ahead(Arc::clone(&ahead), settles));
         let ((say, said), (end, ended)) = (mpsc::channel(), oneshot::channel());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -68,7 +73,7 @@ impl<'p> Inside<'p> {
         Self { project, running: Some((thread, end)), url, ahead }
     }
 
-    fn set(&self, ahead: i64) {
+    pub fn set(&self, ahead: i64) {
         self.ahead.store(ahead, Ordering::SeqCst);
     }
 
@@ -92,6 +97,12 @@ impl<'p> Inside<'p> {
             let _ = end.send(());
             let _ = thread.join();
         }
+    }
+}
+
+impl AsRef<str> for Inside<'_> {
+    fn as_ref(&self) -> &str {
+        &self.url
     }
 }
 

@@ -355,6 +355,12 @@ pub struct Server {
     said: Followed,
 }
 
+impl AsRef<str> for Server {
+    fn as_ref(&self) -> &str {
+        &self.parties
+    }
+}
+
 impl Server {
     pub fn start(project: &Project, listen: &str) -> Self {
         Self::spawn(project, Self::command(project, "server", listen))

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hedui_protocol::acts::{ActStatus, Proposal};
+use hedui_protocol::acts::{ActStatus, Proposal, RetentionStatus};
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::messages as m;
 use hedui_protocol::part::BatchHeader;
@@ -68,6 +68,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let from = ("from", "Where to begin, counted from 0.");
     let after = ("after", "The version of the commission that the caller has.");
     let (act, acts) = (of::<ActStatus>(types), of::<Vec<ActStatus>>(types));
+    let retention = of::<RetentionStatus>(types);
     let (wait, notices, from, after) = (vec![WAIT], vec![skip, WAIT], vec![from], vec![after, WAIT]);
     vec![
         operation(
@@ -206,6 +207,15 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
             vec![],
             Some(nothing()),
             act,
+        ),
+        operation(
+            "get",
+            "/v1/retention",
+            "operator",
+            "How long data is kept, and how far what has ended is gone",
+            vec![WAIT],
+            None,
+            retention,
         ),
         operation("get", "/healthz", "operator", "The process serves", vec![], None, text()),
         operation("get", "/readyz", "operator", "The database answers", vec![], None, text()),
@@ -379,6 +389,7 @@ fn the_running_server_answers_as_it_is_described() {
         ("operator", "post", "/v1/acts", Some(br#"{"deed":{"do":"erase-project"}}"#.to_vec())),
         ("operator", "post", "/v1/acts/{act}/approval", Some(b"null".to_vec())),
         ("operator", "get", "/v1/acts/{act}", None),
+        ("operator", "get", "/v1/retention", None),
         ("operator", "get", "/healthz", None),
         ("operator", "get", "/readyz", None),
         ("operator", "get", "/metrics", None),

@@ -109,6 +109,13 @@ pub enum Event {
         ended: Ended,
         backups_until: Timestamp,
     },
+    /// Of what ended by its term, with the entries `expired` up to this one, nothing is left, as with `erased`.
+    Gone {
+        through: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        away: u64,
+        backups_until: Timestamp,
+    },
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -156,6 +163,7 @@ impl Event {
             Self::Approved { .. } => "approved",
             Self::Erased { .. } => "erased",
             Self::Expired { .. } => "expired",
+            Self::Gone { .. } => "gone",
         }
     }
 
@@ -180,18 +188,20 @@ impl Event {
         }
     }
 
-    /// The number of the act that the event is about; a proposal is one itself.
-    fn act(&self) -> Option<u64> {
+    /// The entry that the event is about: an act's, which a proposal is itself, or the last about what ended.
+    fn entry(&self) -> Option<u64> {
         match self {
             Self::Approved { act, .. } | Self::Erased { act, .. } => Some(*act),
+            Self::Gone { through, .. } => Some(*through),
             _ => None,
         }
     }
 
-    /// What the event is about, as text: a commission, a batch, or an act.
+    /// What the event is about, as text: a commission, a batch, or the number of an entry.
     pub fn about(&self) -> Option<String> {
         let commission = self.commission().map(|id| id.to_string());
-        commission.or_else(|| self.batch().map(|id| id.to_string())).or_else(|| self.act().map(|act| act.to_string()))
+        let batch = || self.batch().map(|id| id.to_string());
+        commission.or_else(batch).or_else(|| self.entry().map(|entry| entry.to_string()))
     }
 }
 
@@ -232,6 +242,7 @@ mod tests {
                 },
                 backups_until: Timestamp::UNIX_EPOCH,
             },
+            Event::Gone { through: 9, away: 0, backups_until: Timestamp::UNIX_EPOCH },
         ];
         for event in events {
             let entry = entry(event);

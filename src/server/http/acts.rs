@@ -1,4 +1,4 @@
-//! `/v1/acts`: what one operator proposes and another approves (SPEC 15).
+//! `/v1/acts`: what one operator proposes and another approves; `/v1/retention`: what ends by its term (SPEC 15).
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub fn routes() -> Router<Arc<Linkage>> {
         .route("/v1/acts", post(post_act))
         .route("/v1/acts/{act}", get(get_act))
         .route("/v1/acts/{act}/approval", post(post_approval))
+        .route("/v1/retention", get(get_retention))
 }
 
 /// `GET /v1/acts`: the newest first.
@@ -147,6 +148,19 @@ async fn post_approval(linkage: State, Operator(operator): Operator, act: Path<S
     linkage.wake.tell();
     let leaf = Leaf::About { what: "approved", about: act.to_string() };
     status(&linkage, act).await.map(|status| Logged(leaf, Json(status)).into_response())
+}
+
+/// `GET /v1/retention?wait=SECONDS`: waits while what has ended is being removed. The receipt is the proof of what is gone.
+async fn get_retention(linkage: State, _operator: Operator, Query(wait): Query<Wait>) -> Result<Response, Problem> {
+    let mut waiting = wait.begin(&linkage);
+    loop {
+        let status = linkage.store.retention_status().await?;
+        if status.ended != status.gone && waiting.again().await {
+            continue;
+        }
+        let Some(gone) = status.gone else { return Ok(Json(status).into_response()) };
+        return Ok(Logged(Leaf::About { what: "gone", about: gone.to_string() }, Json(status)).into_response());
+    }
 }
 
 async fn status(linkage: &Linkage, act: u64) -> Result<ActStatus, Problem> {

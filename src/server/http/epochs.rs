@@ -101,7 +101,7 @@ fn unknown(epochs: &Epochs, caller: &Caller) -> Problem {
 /// Of an epoch that was erased, only its log, its acts and its manifest's name can be asked for.
 pub async fn unless_erased(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let stays = path == "/v1/log" || path == "/v1/project" || path.starts_with("/v1/acts");
+    let stays = matches!(path, "/v1/log" | "/v1/project" | "/v1/retention") || path.starts_with("/v1/acts");
     if linkage.is_erased() && !(stays && request.method() == Method::GET) {
         let detail = format!("epoch `{}` was erased", linkage.project.manifest.epoch);
         return Problem(Document::new(ProblemKind::Erased, detail)).into_response();

@@ -11,7 +11,7 @@ use super::{Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Seconds after which a worker that says nothing is away: what it has goes when it starts.
-const AWAY: i64 = 120;
+pub(super) const AWAY: i64 = 120;
 
 /// What approving came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +127,11 @@ impl Store {
         Ok(Approval::Done)
     }
 
-    /// Whether an act is approved and not done.
-    pub async fn acts_under_way(&self) -> ServerResult<bool> {
-        Ok(sqlx::query("SELECT act FROM acts WHERE state = 'approved'").fetch_optional(&self.pool).await?.is_some())
+    /// Whether an act is approved and not done, or what has ended by its term is not gone yet.
+    pub async fn files_are_awaited(&self) -> ServerResult<bool> {
+        let awaited = "SELECT act FROM acts WHERE state = 'approved'
+            UNION ALL SELECT ended FROM project WHERE ended IS NOT NULL AND (gone IS NULL OR gone < ended) LIMIT 1";
+        Ok(sqlx::query(awaited).fetch_optional(&self.pool).await?.is_some())
     }
 
     /// This worker has none of the indexes any more that were erased before `started`.
@@ -158,22 +160,27 @@ impl Store {
     pub async fn finish_act(&self, act: u64, now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
         let backups_until = Self::backups_until(&mut tx, now).await?;
-        let away = "SELECT COUNT(*) AS away FROM workers w
-            WHERE w.seen_at <= $2 AND w.tidied_at <= (SELECT approved_at FROM acts WHERE act = $1)";
-        let away = sqlx::query(away).bind(number(act)?).bind(now.as_second() - AWAY).fetch_one(&mut *tx).await?;
-        let away = u64::try_from(away.get::<i64, _>("away")).map_err(ServerError::failed)?;
         let done = "UPDATE acts SET state = 'done', done_at = $2 WHERE act = $1 AND state = 'approved'
-            RETURNING deed, batches, commissions, answers";
+            RETURNING deed, batches, commissions, answers, approved_at";
         let row = sqlx::query(done).bind(number(act)?).bind(now.as_second()).fetch_optional(&mut *tx).await?;
         if let Some(row) = row {
             let count = |name: &str| u64::try_from(row.get::<i64, _>(name)).map_err(ServerError::failed);
             let counts =
                 Counts { batches: count("batches")?, commissions: count("commissions")?, answers: count("answers")? };
             let deed = from_json(row.get("deed"))?;
+            let approved_at = Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?;
+            let away = Self::away(&mut tx, approved_at, now).await?;
             Self::log(&mut tx, Event::Erased { act, deed, counts, away, backups_until }, now).await?;
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Workers that were not there, and may still have indexes of what went at `since`.
+    pub(super) async fn away(tx: &mut Tx, since: Timestamp, now: Timestamp) -> ServerResult<u64> {
+        let away = sqlx::query("SELECT COUNT(*) AS away FROM workers WHERE seen_at <= $2 AND tidied_at <= $1");
+        let away = away.bind(since.as_second()).bind(now.as_second() - AWAY).fetch_one(&mut **tx).await?;
+        u64::try_from(away.get::<i64, _>("away")).map_err(ServerError::failed)
     }
 
     /// Acts by state, for the metrics.
@@ -250,7 +257,7 @@ fn status(row: &AnyRow, now: Timestamp) -> ServerResult<ActStatus> {
     })
 }
 
-fn number(count: u64) -> ServerResult<i64> {
+pub(super) fn number(count: u64) -> ServerResult<i64> {
     i64::try_from(count).map_err(ServerError::failed)
 }
 

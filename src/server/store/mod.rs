@@ -5,12 +5,14 @@
 mod acts;
 mod batches;
 mod commissions;
+mod compaction;
 mod database;
 mod dump;
 mod erasing;
 mod jobs;
 mod log;
 mod matches;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod versions;

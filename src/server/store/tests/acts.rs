@@ -1,6 +1,6 @@
 //! Acts of two operators, and terms that end.
 
-use hedui_protocol::acts::{ActState, Actor, DataClass, Deed, Ended, Proposal, Retention};
+use hedui_protocol::acts::{ActState, Actor, DataClass, Deed, Ended, Proposal, Retention, RetentionStatus};
 use hedui_protocol::ids::KeyHash;
 
 use super::super::erasing::Removal;
@@ -13,6 +13,8 @@ contract! {
     erasing_a_project_leaves_its_log,
     what_has_served_its_term_ends,
     an_epoch_ends_after_the_next_one_was_opened,
+    of_what_ended_the_log_says_that_it_is_gone,
+    one_server_a_day_compacts,
     what_was_stored_before_there_were_keys_gets_them;
     of_this_version: nothing_of_what_ended_is_left_in_the_files,
 }
@@ -115,7 +117,7 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::None);
 
     assert_eq!(store.removals().await.unwrap(), [Removal { batch, parts: 2 }]);
-    assert!(store.acts_under_way().await.unwrap());
+    assert!(store.files_are_awaited().await.unwrap());
     let to_finish = async |now| store.acts_to_finish(at(now)).await.unwrap();
     assert!(to_finish(15).await.is_empty(), "its files are still there");
     // sent again, its header is a batch again only when they are gone
@@ -130,7 +132,7 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     assert_eq!(to_finish(132).await, [(act, at(11))], "it is away");
     another.tidied(at(12)).await.unwrap();
     assert_eq!(to_finish(15).await, [(act, at(11))]);
-    store.compact_since(at(11)).await.unwrap();
+    store.compact().await.unwrap();
     // of two backups, the one that is kept longest counts
     for ends_at in [40, 30] {
         store.note_backup(at(ends_at * DAY)).await.unwrap();
@@ -239,6 +241,52 @@ async fn an_epoch_ends_after_the_next_one_was_opened(database: Database) {
     assert_eq!(store.expire(at(31 * DAY)).await.unwrap(), [], "once");
 }
 
+async fn of_what_ended_the_log_says_that_it_is_gone(database: Database) {
+    let store = project(&database).await;
+    assert_eq!(store.retention_status().await.unwrap(), RetentionStatus::default());
+    let (first, _) = (indexed(&store, 1).await, indexed(&store, 2).await);
+    assert!(store.keeps(first).await.unwrap());
+    let days = 7 * DAY + 4;
+    assert_eq!(store.expire(at(days)).await.unwrap().len(), 1);
+    let entry = store.retention_status().await.unwrap().ended.unwrap();
+    assert!(!store.keeps(first).await.unwrap() && store.files_are_awaited().await.unwrap());
+    let to_finish = async |now| store.ended_to_finish(at(now)).await.unwrap();
+    assert_eq!(to_finish(days + 1).await, None, "its files are still there");
+    store.removed(first).await.unwrap();
+    let another = Store::open(&database, "another").await.unwrap();
+    another.tidied(at(days)).await.unwrap();
+    assert_eq!(to_finish(days + 1).await, None, "another worker has its index");
+    let ended = Some((entry, at(days)));
+    assert_eq!(to_finish(days + 121).await, ended, "it is away");
+    for _twice in 0..2 {
+        store.finish_ended(entry, at(days), at(days + 121)).await.unwrap();
+    }
+    assert_eq!(to_finish(days + 121).await, None);
+    let status = store.retention_status().await.unwrap();
+    assert_eq!((status.ended, status.gone), (Some(entry), Some(entry)));
+    let log = store.entries(0, 99).await.unwrap();
+    let last = Entry::parse(log.last().unwrap().as_bytes()).unwrap();
+    assert!(matches!(last.event, Event::Gone { through, away: 1, .. } if through == entry), "{last:?}");
+    assert_eq!(last.number, entry + 1, "once");
+    // more ends
+    let ask = matched(&store, 9, BatchId([2; 32])).await;
+    assert_eq!(store.expire(at(9999 * DAY)).await.unwrap().len(), 2, "{ask:?}", ask = ask.id());
+    assert_eq!(to_finish(9999 * DAY + 121).await, Some((entry + 5, at(9999 * DAY))));
+}
+
+async fn one_server_a_day_compacts(database: Database) {
+    let store = project(&database).await;
+    let another = Store::open(&database, "another").await.unwrap();
+    assert!(store.takes_the_days_turn(at(DAY)).await.unwrap());
+    for now in [DAY, 2 * DAY - 1] {
+        assert!(!another.takes_the_days_turn(at(now)).await.unwrap());
+    }
+    store.gives_the_turn_back().await.unwrap();
+    assert!(another.takes_the_days_turn(at(DAY + 1)).await.unwrap());
+    assert!(store.takes_the_days_turn(at(2 * DAY + 1)).await.unwrap());
+    assert!(another.takes_the_days_turn(at(2 * DAY)).await.unwrap(), "that clock was ahead");
+}
+
 async fn what_was_stored_before_there_were_keys_gets_them(database: Database) {
     let store = project(&database).await;
     let batch = indexed(&store, 1).await;
@@ -309,8 +357,8 @@ async fn nothing_of_what_ended_is_left_in_the_files(database: Database) {
         let mut reading = store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
         sqlx::query("SELECT 1 AS one FROM matches").fetch_all(&mut *reading).await.unwrap();
         let now = store.clock().await.unwrap().unwrap();
-        assert!(store.compact_since(now).await.is_err());
+        assert!(store.is_read_from_before(now).await.unwrap());
         reading.rollback().await.unwrap();
-        store.compact_since(now).await.unwrap();
+        assert!(!store.is_read_from_before(now).await.unwrap());
     }
 }
