@@ -12,6 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use hedui_protocol::messages::{CommissionProof, LogPage};
 use hedui_protocol::sign::Signed;
@@ -110,6 +111,15 @@ impl Logbook {
                 "{here}: the log has fewer entries than are here: it was rolled back, or this is another's"
             ))),
         }
+    }
+
+    /// Lengths and moments of its files: where they are the same, nothing was written.
+    pub fn stamp(&self) -> Vec<Option<(u64, SystemTime)>> {
+        let of = |name: &str| {
+            let data = std::fs::metadata(self.folder.join(name)).ok()?;
+            Some((data.len(), data.modified().ok()?))
+        };
+        [ENTRIES, CHECKPOINT, COMMISSIONS, BATCHES, MANIFEST].into_iter().map(of).collect()
     }
 
     /// The entries, as lines; a last line that is still being written is not one.

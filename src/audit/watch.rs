@@ -30,26 +30,13 @@ impl Watch {
         let manifest = first.manifest.clone();
         let mut book = Book::new(&manifest, Vec::new(), Vec::new());
         let mut told: Vec<Vec<u8>> = Vec::new();
+        let mut seen = None;
         loop {
-            let log = Exported::load(&self.log.folder)?;
-            if !log.lines.starts_with(&told) {
-                return Err(Failure::refused(
-                    "the log is not the one that it was: entries that were told have changed",
-                ));
+            let stamp = first.book.stamp();
+            if seen.as_ref() != Some(&stamp) {
+                seen = Some(stamp);
+                told = self.look(told, &mut book)?;
             }
-            book.learn(log.book.commissions()?, log.book.batches()?);
-            book.foresee(log.entries.iter().skip(told.len()).flatten());
-            for entry in log.entries.iter().skip(told.len()).flatten() {
-                self.tell(entry, &mut book);
-            }
-            if log.lines.len() > told.len() {
-                let mut found = Vec::new();
-                integrity::of_itself(&log, &mut found);
-                for finding in found {
-                    println!("FINDING {} {}", finding.kind, finding.detail);
-                }
-            }
-            told = log.lines;
             for _ in 0..10 * self.every {
                 if interrupt.check().is_err() {
                     return Ok(());
@@ -59,8 +46,29 @@ impl Watch {
         }
     }
 
+    /// Tells what has come since; all of the log, as it is now.
+    fn look(&self, told: Vec<Vec<u8>>, book: &mut Book<'_>) -> Outcome<Vec<Vec<u8>>> {
+        let log = Exported::load(&self.log.folder)?;
+        if !log.lines.starts_with(&told) {
+            return Err(Failure::refused("the log is not the one that it was: entries that were told have changed"));
+        }
+        book.learn(log.book.commissions()?, log.book.batches()?);
+        book.foresee(log.entries.iter().skip(told.len()).flatten());
+        for entry in log.entries.iter().skip(told.len()).flatten() {
+            self.tell(entry, book);
+        }
+        if log.lines.len() > told.len() {
+            let mut found = Vec::new();
+            integrity::of_itself(&log, &mut found);
+            for finding in found {
+                println!("FINDING {} {}", finding.kind, finding.detail);
+            }
+        }
+        Ok(log.lines)
+    }
+
     fn tell(&self, entry: &Entry, book: &mut Book<'_>) {
-        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved") {
+        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved" | "erased" | "administered") {
             println!("{}", line::of(entry));
         }
         for finding in book.read(entry) {

@@ -1,4 +1,4 @@
-//! kill -9 of the server, an agency or the office at random moments of the journey; then the same command again, and the
+//! kill -9 of the server, a worker, an agency or the office at random moments of the journey; then the same command again, and the
 //! answers are those of a journey that nobody disturbed.
 
 use std::fs::File;
@@ -37,6 +37,8 @@ impl Dice {
 struct Journey<'j> {
     project: &'j Project,
     server: Server,
+    /// On shared stores another process does the work.
+    worker: Option<Server>,
     dice: Dice,
     kills: u32,
     moments: Vec<String>,
@@ -48,17 +50,24 @@ impl Journey<'_> {
         let mut child = self.quiet(command(&self.server));
         let moment = Duration::from_millis(self.dice.below(LATEST));
         std::thread::sleep(moment);
-        let whom = if self.dice.below(2) == 0 { "server" } else { "client" };
+        let others = 2 + u64::from(self.worker.is_some());
+        let whom = ["server", "client", "worker"][self.dice.below(others) as usize];
         let was_over = child.try_wait().unwrap().is_some();
-        if whom == "server" {
-            let address = self.server.address().to_owned();
-            self.server.kill();
-            self.server = Server::start(self.project, &address);
-            self.kills += 1;
-        } else if !was_over {
-            child.kill().unwrap();
-            self.kills += 1;
+        let mut killed = true;
+        match (whom, &mut self.worker) {
+            ("server", _) => {
+                let address = self.server.address().to_owned();
+                self.server.kill();
+                self.server = serving(self.project, &address);
+            }
+            ("worker", Some(worker)) => {
+                worker.kill();
+                *worker = working(self.project);
+            }
+            _ if !was_over => child.kill().unwrap(),
+            _ => killed = false,
         }
+        self.kills += u32::from(killed);
         self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
         let mut code = self.end_of(name, child);
         let since = Instant::now();
@@ -103,13 +112,29 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// The server that parties reach; on shared stores it leaves the work to another.
+fn serving(project: &Project, listen: &str) -> Server {
+    let mut command = Server::command(project, "server", listen);
+    if project.stores.is_some() {
+        command.args(["--role", "api"]);
+    }
+    Server::spawn(project, command)
+}
+
+fn working(project: &Project) -> Server {
+    let mut command = Server::command(project, "worker", "127.0.0.1:0");
+    command.args(["--role", "worker"]);
+    Server::spawn(project, command)
+}
+
 fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
     let seed = number("HEDUI_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let wanted = number("HEDUI_KILLS").map_or(KILLS, |kills| u32::try_from(kills).unwrap());
     println!("HEDUI_SEED={seed}");
     let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    let mut journey = Journey { project: &project, server, dice: Dice(seed), kills: 0, moments: Vec::new() };
+    let server = serving(&project, "127.0.0.1:0");
+    let worker = project.stores.is_some().then(|| working(&project));
+    let mut journey = Journey { project: &project, server, worker, dice: Dice(seed), kills: 0, moments: Vec::new() };
     let data = [("bank", &bank), ("vehicle", &vehicle)];
     let mut round = 0;
     while journey.kills < wanted {
@@ -162,8 +187,8 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
     }
     assert!(seen >= 2 * round, "{seen} reports of {round} rounds");
     crate::leaks::nothing_in("what the commands said", &std::fs::read(project.path(SAID)).unwrap());
-    let doctor =
-        hedui().args(["server", "doctor", "--data", &project.text("server")]).args(project.store_arguments()).output();
+    let data = project.text(if journey.worker.is_some() { "worker" } else { "server" });
+    let doctor = hedui().args(["server", "doctor", "--data", &data]).args(project.store_arguments()).output();
     Said::of(&doctor.unwrap()).done();
 }
 
