@@ -20,6 +20,7 @@ mod guard;
 pub mod keyfile;
 #[cfg(feature = "agency")]
 pub mod learning;
+pub mod lines;
 #[cfg(feature = "agency")]
 pub mod link;
 #[cfg(any(feature = "auditor", feature = "server"))]

@@ -103,6 +103,8 @@ pub enum Refusal {
     AgencyNotAsked { subject: SubjectId, agency: String },
     #[error("the ticket would hold longer than the {0} days that the manifest allows")]
     TooLong(u32),
+    #[error("the ticket's period ends before it begins")]
+    NoPeriod,
     #[error("the ticket is not valid before {0}")]
     NotYet(Timestamp),
     #[error("the ticket expired at {0}")]
@@ -235,6 +237,9 @@ impl Ticket {
         let days = manifest.limits.ticket_days;
         if self.expires_at.as_second() - self.issued_at.as_second() > i64::from(days) * 86_400 {
             return Err(Refusal::TooLong(days));
+        }
+        if self.window.from > self.window.to {
+            return Err(Refusal::NoPeriod);
         }
         for asked in &self.items {
             let item = manifest.agency(&asked.agency).and_then(|agency| agency.item(&asked.item));

@@ -68,7 +68,8 @@ impl Watch {
     }
 
     fn tell(&self, entry: &Entry, book: &mut Book<'_>) {
-        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved" | "erased" | "administered") {
+        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved" | "erased" | "administered")
+        {
             println!("{}", line::of(entry));
         }
         for finding in book.read(entry) {

@@ -6,7 +6,6 @@ use clap::Args;
 use hedui_protocol::ticket::Capacity;
 
 use super::fetch;
-use super::journal::{Commission, Journal, Stage};
 use super::opening::{AgencyAnswer, Reader};
 use super::report::{HouseholdReport, latest, load_opening_key, report};
 use super::request::Request;
@@ -33,15 +32,12 @@ impl Check {
         let (manifest, office) = self.request.project()?;
         let key = load_opening_key(&self.opening_key, manifest.office(&office).expect("it was found there"))?;
         let number = &self.household_no;
-        self.request.file(clock, Some(number)).await?;
-        let journal = Journal::open(self.request.state_folder())?;
-        let filed = journal.at(Stage::Filed);
+        let filed = self.request.file(clock, Some(number)).await?;
         let latest = latest(&filed);
-        let own = |commission: &&Commission| commission.household == *number && latest.contains(&commission.commission);
-        let commission =
-            filed.iter().find(own).ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
+        let commission = filed.iter().find(|commission| latest.contains(&commission.commission));
+        let commission = commission.ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
         let client = self.request.client(&manifest)?;
-        let fetched = fetch::fetch(&client, commission.commission).await?;
+        let fetched = fetch::fetch(&client, commission.commission, None).await?.expect("nothing was fetched before");
         let encoders = self.request.encoders(&manifest)?;
         let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
         let report = report(&reader, commission, &fetched)?;

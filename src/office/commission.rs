@@ -60,6 +60,8 @@ pub struct Desk<'d> {
     pub encoders: Encoders,
     pub programme: String,
     pub window: Window,
+    /// Its first and last day, where somebody named them.
+    pub wanted: (Option<Date>, Option<Date>),
     pub items: Vec<Asked>,
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
@@ -141,17 +143,12 @@ impl Desk<'_> {
     /// Whether a commission asks what this run asks, of the same people of the household.
     pub fn asks_the_same(&self, commission: &Commission, household: &Household) -> bool {
         let Ok(ticket) = serde_json::from_slice::<Ticket>(&commission.ticket.bytes) else { return false };
-        let asked: HashSet<&str> = commission
-            .people
-            .iter()
-            .filter(|person| matches!(person.standing, Standing::Subject(_)))
-            .map(|person| person.row_id.as_str())
-            .collect();
-        let members = household.members.iter().filter(|member| member.agencies.is_ok());
         ticket.programme == self.programme
             && ticket.standing == self.standing
             && ticket.items == self.items
-            && members.map(|member| member.row_id.as_str()).collect::<HashSet<_>>() == asked
+            && self.wanted.0.is_none_or(|from| from == ticket.window.from)
+            && self.wanted.1.is_none_or(|to| to == ticket.window.to)
+            && may_be_asked(household) == asked(commission)
     }
 
     /// The request to send: the ticket, and the encodings that it binds, derived again; without them where they follow in parts.
@@ -176,6 +173,21 @@ impl Desk<'_> {
         });
         Ok(encoded.collect::<Outcome<Vec<_>>>()?.into_iter().flatten().collect())
     }
+}
+
+/// Whether everybody whom a commission asks about is of the household, and may still be asked about.
+pub fn asks_of_members_only(commission: &Commission, household: &Household) -> bool {
+    asked(commission).is_subset(&may_be_asked(household))
+}
+
+fn asked(commission: &Commission) -> HashSet<&str> {
+    let people = commission.people.iter().filter(|person| matches!(person.standing, Standing::Subject(_)));
+    people.map(|person| person.row_id.as_str()).collect()
+}
+
+fn may_be_asked(household: &Household) -> HashSet<&str> {
+    let members = household.members.iter().filter(|member| member.agencies.is_ok());
+    members.map(|member| member.row_id.as_str()).collect()
 }
 
 /// The ticket that a commission was prepared with.

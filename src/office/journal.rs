@@ -1,10 +1,7 @@
-//! The office's own record of its commissions: an append-only file that a crash cannot tear.
+//! The office's own record of its commissions.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::sign::Signed;
@@ -12,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::authorisation::Excluded;
 use crate::failure::{Failure, Outcome};
-use crate::staging::{private_folder, replace_private};
+use crate::lines::LineFile;
+use crate::staging::private_folder;
 
 /// A commission as this office knows it. Personal data: not `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -67,42 +65,26 @@ pub enum Stage {
 
 /// The journal, replayed.
 pub struct Journal {
-    file: File,
-    path: PathBuf,
+    file: LineFile,
     commissions: BTreeMap<CommissionId, (Stage, Commission)>,
 }
 
 const JOURNAL: &str = "commissions.jsonl";
 
 impl Journal {
-    /// Opens the journal of a state folder, or begins one.
+    /// Opens the journal of a state folder, or begins one. What other processes write to it later is not seen here.
     pub fn open(folder: &Path) -> Outcome<Self> {
         private_folder(folder)?;
         let path = folder.join(JOURNAL);
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
-        let file = file.map_err(|e| Failure::file("open", &path, &e))?;
-        let mut journal = Self { file, path, commissions: BTreeMap::new() };
-        journal.replay()?;
-        Ok(journal)
-    }
-
-    /// A last line without its end was torn by a crash before anything was sent; it is dropped.
-    fn replay(&mut self) -> Outcome {
-        let unreadable = |e: &std::io::Error| Failure::file("read", &self.path, e);
-        let mut reader = BufReader::new(self.file.try_clone().map_err(|e| unreadable(&e))?);
-        let (mut line, mut whole, mut number) = (Vec::new(), 0, 0);
-        while reader.read_until(b'\n', &mut line).map_err(|e| unreadable(&e))? > 0 {
-            if line.last() != Some(&b'\n') {
-                break;
-            }
+        let (mut file, mut commissions, mut number) = (LineFile::open(&path)?, BTreeMap::new(), 0);
+        file.read(|line| {
             number += 1;
-            whole += line.len() as u64;
-            let event = serde_json::from_slice(&line)
-                .map_err(|_| Failure::refused(format!("{}: line {number} does not read", self.path.display())))?;
-            apply(&mut self.commissions, event);
-            line.clear();
-        }
-        self.file.set_len(whole).map_err(|e| Failure::file("write", &self.path, &e))
+            let event = serde_json::from_slice(line)
+                .map_err(|_| Failure::refused(format!("{}: line {number} does not read", path.display())))?;
+            apply(&mut commissions, event);
+            Ok(())
+        })?;
+        Ok(Self { file, commissions })
     }
 
     /// On disk when this returns.
@@ -120,17 +102,9 @@ impl Journal {
 
     /// Takes everything of some commissions away.
     pub fn forget(&mut self, commissions: &[CommissionId]) -> Outcome {
-        let failed = |e: &std::io::Error| Failure::file("read", &self.path, e);
-        let bytes = std::fs::read(&self.path).map_err(|e| failed(&e))?;
-        let mut kept = Vec::with_capacity(bytes.len());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let event: Event = serde_json::from_slice(line).expect("it was read when the journal was opened");
-            if !commissions.contains(&event.about()) {
-                kept.extend_from_slice(line);
-            }
-        }
-        replace_private(&self.path, &kept)?;
-        self.file = OpenOptions::new().read(true).append(true).open(&self.path).map_err(|e| failed(&e))?;
+        let is_about =
+            |line: &[u8]| serde_json::from_slice::<Event>(line).is_ok_and(|event| commissions.contains(&event.about()));
+        self.file.keep(|line| !is_about(line))?;
         self.commissions.retain(|id, _| !commissions.contains(id));
         Ok(())
     }
@@ -142,8 +116,7 @@ impl Journal {
             serde_json::to_writer(&mut lines, event).expect("a journal event is JSON");
             lines.push(b'\n');
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        written.map_err(|e| Failure::file("write", &self.path, &e))?;
+        self.file.append(&lines, true)?;
         events.into_iter().for_each(|event| apply(&mut self.commissions, event));
         Ok(())
     }
@@ -193,8 +166,8 @@ mod tests {
         journal.filed(&[CommissionId([1; 32])]).unwrap();
         drop(journal);
         let path = folder.path().join(JOURNAL);
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"filed\":\"0202").unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"{\"filed\":\"0202").unwrap();
 
         let mut journal = Journal::open(folder.path()).unwrap();
         let stages: Vec<Stage> = journal.all().map(|(stage, _)| stage).collect();

@@ -47,7 +47,7 @@ pub fn run(verb: Verb, clock: &Clock) -> Outcome {
         Verb::Request(request) => crate::transport::block_on(request.run(clock)),
         Verb::Check(check) => crate::transport::block_on(check.run(clock)),
         Verb::Status(status) => crate::transport::block_on(status.run()),
-        Verb::Fetch(fetch) => crate::transport::block_on(fetch.run()),
+        Verb::Fetch(fetch) => crate::transport::block_on(fetch.run(clock)),
         Verb::Report(report) => report.run(clock),
         Verb::Forget(forget) => forget.run(),
         Verb::Withdraw(withdraw) => crate::transport::block_on(withdraw.run(clock)),

@@ -15,9 +15,10 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::StateFolder;
-use super::commission::{AskedItem, Desk, Encoders, parts, ticket_of};
+use super::commission::{AskedItem, Desk, Encoders, asks_of_members_only, parts, ticket_of};
 use super::household::{self, Household, ListColumns};
 use super::journal::{Commission, Journal, Stage};
+use super::withdraw::{Signer, take_back};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{DataFile, LinkageKeyFile, ManifestFile, ServerAddress, SigningKeyFile};
@@ -76,7 +77,7 @@ pub struct Request {
 
 impl Request {
     pub async fn run(self, clock: &Clock) -> Outcome {
-        self.file(clock, None).await
+        self.file(clock, None).await.map(drop)
     }
 
     /// The manifest, and the office that acts.
@@ -98,8 +99,8 @@ impl Request {
         Ok(Encoders::new(&self.key.load_for(manifest)?, manifest, &self.agencies()))
     }
 
-    /// Files what is not filed yet: of the whole list, or of one household.
-    pub async fn file(&self, clock: &Clock, only: Option<&str>) -> Outcome {
+    /// Files what is not filed yet, of the whole list or of one household; all commissions that ask what this run asks.
+    pub async fn file(&self, clock: &Clock, only: Option<&str>) -> Outcome<Vec<Commission>> {
         let interrupt = Interrupt::listen();
         let manifest = self.manifest.load()?;
         let mut journal = Journal::open(&self.state.state)?;
@@ -118,47 +119,85 @@ impl Request {
             households = vec![Household { number: "list".into(), members }];
         }
 
-        let mut unsent = journal.at(Stage::Prepared);
-        unsent
-            .retain(|commission| desk.still_holds(commission) && only.is_none_or(|only| commission.household == only));
-        let mut filed_before = journal.at(Stage::Filed);
-        filed_before.retain(|commission| !self.again && desk.still_holds(commission));
-        let known: HashMap<&str, Vec<&Commission>> = by_household(filed_before.iter().chain(&unsent));
-        let new: Vec<&Household> = households
-            .iter()
-            .filter(|household| {
-                !known
-                    .get(household.number.as_str())
-                    .is_some_and(|known| known.iter().any(|commission| desk.asks_the_same(commission, household)))
-            })
-            .collect();
+        let Known { mut filed, unsent, stale } = self.known(&desk, &journal, &households);
+        let signer = Signer { office: desk.office, key: &desk.key, now: desk.issued_at };
+        for commission in stale {
+            take_back(&client, &signer, &mut journal, &(Stage::Prepared, commission)).await?;
+        }
+        let by_household: HashMap<&str, &Commission> =
+            filed.iter().chain(&unsent).map(|commission| (commission.household.as_str(), commission)).collect();
+        let new: Vec<&Household> =
+            households.iter().filter(|household| !by_household.contains_key(household.number.as_str())).collect();
+        let before = households.len() - new.len();
 
         let progress = terminal::bar((unsent.len() + new.len()) as u64, "filing commissions");
+        let mut sent = Vec::new();
         for chunk in unsent.chunks(CHUNK) {
             interrupt.check()?;
             file(&client, &desk, &mut journal, chunk).await?;
             progress.inc(chunk.len() as u64);
+            sent.extend_from_slice(chunk);
         }
-        let (mut filed, mut subjects) = (unsent.len(), 0);
         for chunk in new.chunks(CHUNK) {
             interrupt.check()?;
             let commissions = chunk.iter().filter_map(|household| desk.commission(household).transpose());
             let commissions: Vec<Commission> = commissions.collect::<Outcome<_>>()?;
             journal.prepare(&commissions)?;
             file(&client, &desk, &mut journal, &commissions).await?;
-            filed += commissions.len();
-            subjects += commissions.iter().map(super::opening::subjects_of).sum::<usize>();
             progress.inc(chunk.len() as u64);
+            sent.extend(commissions);
         }
         progress.finish_and_clear();
         terminal::note(format!(
-            "{filed} commissions filed for {subjects} of {people} people; {} households were filed before",
-            households.len() - new.len(),
+            "{} commissions filed for {} of {people} people; {before} households were filed before",
+            sent.len(),
+            sent.iter().map(super::opening::subjects_of).sum::<usize>(),
         ));
-        if filed == 0 && new.is_empty() {
+        if sent.is_empty() && new.is_empty() {
             terminal::note("their commissions ask the same and still hold; `--again` files new ones");
         }
-        Ok(())
+        filed.extend(sent);
+        Ok(filed)
+    }
+
+    /// What the journal has of these households. Of what was prepared and never confirmed the server may have everything: it is
+    /// sent again where it asks what this run asks, and taken back where it asks about somebody whom it may not.
+    fn known(&self, desk: &Desk<'_>, journal: &Journal, households: &[Household]) -> Known {
+        let by_number: HashMap<&str, &Household> =
+            households.iter().map(|household| (household.number.as_str(), household)).collect();
+        let (mut known, mut outdated, mut other) = (Known::default(), Vec::new(), 0);
+        for (stage, commission) in journal.all().filter(|(stage, _)| *stage != Stage::Withdrawn) {
+            let Some(household) = by_number.get(commission.household.as_str()) else { continue };
+            if !desk.still_holds(commission) {
+                continue;
+            }
+            match (stage, desk.asks_the_same(commission, household)) {
+                (Stage::Prepared, true) => known.unsent.push(commission.clone()),
+                (Stage::Prepared, false) if !asks_of_members_only(commission, household) => {
+                    known.stale.push(commission.clone());
+                }
+                (Stage::Prepared, false) => other += 1,
+                (Stage::Filed, true) if !self.again => known.filed.push(commission.clone()),
+                (Stage::Filed, false) if !asks_of_members_only(commission, household) => {
+                    outdated.push(commission.commission_no.as_str());
+                }
+                _ => {}
+            }
+        }
+        if other > 0 {
+            terminal::note(format!(
+                "{other} commissions that were prepared before and not confirmed ask something else, and are not sent: the run that \
+                 prepared them sends them"
+            ));
+        }
+        if !outdated.is_empty() {
+            terminal::note(format!(
+                "filed before, these ask about people whom the list no longer lets be asked about; `hedui office withdraw` takes \
+                 them back: {}",
+                outdated.join(" ")
+            ));
+        }
+        known
     }
 
     fn agencies(&self) -> Vec<String> {
@@ -176,6 +215,10 @@ impl Request {
         refuse_what_is_not_offered(manifest, &items, &self.programme)?;
         let (now, today) = (clock.now(), clock.today());
         let year_ago = today.saturating_sub(Span::new().years(1));
+        let window = Window { from: self.from.unwrap_or(year_ago), to: self.to.unwrap_or(today) };
+        if window.from > window.to {
+            return Err(Failure::usage("`--from` is after `--to`: the period has no day"));
+        }
         let expires_at = later(now, self.days)?;
         Ok(Desk {
             manifest,
@@ -184,7 +227,8 @@ impl Request {
             evidence: EvidenceKey::from_signing_seed(&seed),
             encoders: Encoders::new(&linkage_key, manifest, &self.agencies()),
             programme: self.programme.clone(),
-            window: Window { from: self.from.unwrap_or(year_ago), to: self.to.unwrap_or(today) },
+            window,
+            wanted: (self.from, self.to),
             items,
             issued_at: now,
             expires_at,
@@ -194,10 +238,15 @@ impl Request {
     }
 }
 
-fn by_household<'c>(commissions: impl Iterator<Item = &'c Commission>) -> HashMap<&'c str, Vec<&'c Commission>> {
-    let mut by_household: HashMap<&str, Vec<&Commission>> = HashMap::new();
-    commissions.for_each(|commission| by_household.entry(&commission.household).or_default().push(commission));
-    by_household
+/// Commissions of the households of a list that hold.
+#[derive(Default)]
+struct Known {
+    /// They ask what this run asks.
+    filed: Vec<Commission>,
+    /// So do these, and were prepared and not confirmed.
+    unsent: Vec<Commission>,
+    /// Prepared and not confirmed, about somebody who may not be asked about any more.
+    stale: Vec<Commission>,
 }
 
 fn later(now: Timestamp, days: u32) -> Outcome<Timestamp> {

@@ -3,15 +3,18 @@
 use clap::Args;
 use hedui_protocol::log::Event;
 use hedui_protocol::messages::CommissionStatus;
-use hedui_protocol::sign::{Purpose, Signed};
+use hedui_protocol::problem::ProblemKind;
+use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::Withdrawal;
+use jiff::Timestamp;
 
 use super::StateFolder;
-use super::journal::{Journal, Stage};
+use super::journal::{Commission, Journal, Stage};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{ManifestFile, ServerAddress, SigningKeyFile};
 use crate::terminal;
+use crate::transport::client::Client;
 
 #[derive(Args, Debug)]
 pub struct Withdraw {
@@ -38,23 +41,53 @@ impl Withdraw {
         let (key, _) = self.signing_key.load_for(&office.name, office.signing_key)?;
         let client = self.server.client(&manifest)?;
         let mut journal = Journal::open(&self.state.state)?;
-        let filed = journal.at(Stage::Filed);
         for which in &self.which {
-            let found = filed.iter().find(|c| c.commission_no == *which || c.household == *which);
-            let commission = found.ok_or_else(|| {
-                Failure::refused(format!("no filed commission or household has the number `{which}`"))
-                    .hint("`hedui office status --each` lists the filed commissions")
-            })?;
-            let id = commission.commission;
-            let withdrawal = Withdrawal { commission: id, office: office.name.clone(), withdrawn_at: clock.now() };
-            let bytes = serde_json::to_vec(&withdrawal).expect("a withdrawal is JSON");
-            let signed = Signed::new(&key, Purpose::Withdrawal, bytes);
-            let says = |event: &Event| matches!(event, Event::Withdrawn { commission, .. } if *commission == id);
-            let path = format!("/v1/commissions/{id}/withdrawal");
-            let _: CommissionStatus = client.post_logged(&path, &signed, says).await?;
-            journal.withdrawn(id)?;
-            terminal::note(format!("Withdrew commission {}", commission.commission_no));
+            let is_meant =
+                |commission: &Commission| commission.commission_no == *which || commission.household == *which;
+            let meant = journal.all().filter(|(stage, commission)| *stage != Stage::Withdrawn && is_meant(commission));
+            let meant: Vec<(Stage, Commission)> =
+                meant.map(|(stage, commission)| (stage, commission.clone())).collect();
+            if meant.is_empty() {
+                return Err(Failure::refused(format!("no commission or household has the number `{which}`")).hint(
+                    "`hedui office status --each` lists the filed commissions; who was asked about with a whole list \
+                     (`--together`) is taken back with the list",
+                ));
+            }
+            let signer = Signer { office: &office.name, key: &key, now: clock.now() };
+            for commission in &meant {
+                take_back(&client, &signer, &mut journal, commission).await?;
+            }
         }
         Ok(())
     }
+}
+
+/// Who takes back, and when.
+pub struct Signer<'s> {
+    pub office: &'s str,
+    pub key: &'s SigningKey,
+    pub now: Timestamp,
+}
+
+/// Takes a commission back. One that was prepared and never confirmed may be at the server, or not.
+pub async fn take_back(
+    client: &Client,
+    signer: &Signer<'_>,
+    journal: &mut Journal,
+    (stage, commission): &(Stage, Commission),
+) -> Outcome {
+    let (id, number) = (commission.commission, &commission.commission_no);
+    let withdrawal = Withdrawal { commission: id, office: signer.office.to_owned(), withdrawn_at: signer.now };
+    let bytes = serde_json::to_vec(&withdrawal).expect("a withdrawal is JSON");
+    let signed = Signed::new(signer.key, Purpose::Withdrawal, bytes);
+    let says = |event: &Event| matches!(event, Event::Withdrawn { commission, .. } if *commission == id);
+    let path = format!("/v1/commissions/{id}/withdrawal");
+    match client.post_logged::<CommissionStatus>(&path, &signed, says).await {
+        Ok(_) => terminal::note(format!("Withdrew commission {number}")),
+        Err(Failure { problem: Some(ProblemKind::NotFound), .. }) if *stage == Stage::Prepared => {
+            terminal::note(format!("Commission {number} had not reached the server, and is not sent"));
+        }
+        Err(failure) => return Err(failure),
+    }
+    journal.withdrawn(id)
 }

@@ -1,9 +1,6 @@
 //! A party's own memory of the server's log: each response's receipt is checked against it, and kept (SPEC 14.5).
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use hedui_protocol::ids::ManifestId;
@@ -13,18 +10,20 @@ use hedui_protocol::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
+use crate::lines::LineFile;
 
 /// Receipts as JSON lines, only ever appended to.
 pub struct Witness {
     manifest: ManifestId,
     key: PublicKey,
     origin: String,
-    path: PathBuf,
+    /// How the file is called.
+    file: String,
     state: Mutex<State>,
 }
 
 struct State {
-    file: File,
+    file: LineFile,
     /// The newest tree that was seen.
     seen: Option<Checkpoint>,
 }
@@ -43,16 +42,10 @@ impl Witness {
             Failure::refused("the manifest names no `log_key`: what a server does under it could not be proved")
         })?;
         let origin = log::origin(manifest.id());
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
-        let file = file.map_err(|e| Failure::file("open", path, &e).hint("`--receipts` names another file"))?;
-        let seen = newest(&file, path, &key, &origin)?;
-        Ok(Self {
-            manifest: manifest.id(),
-            key,
-            origin,
-            path: path.to_owned(),
-            state: Mutex::new(State { file, seen }),
-        })
+        let mut file = LineFile::open(path).map_err(|failure| failure.hint("`--receipts` names another file"))?;
+        let seen = newest(&mut file, &key, &origin)?;
+        let (manifest, name) = (manifest.id(), path.display().to_string());
+        Ok(Self { manifest, key, origin, file: name, state: Mutex::new(State { file, seen }) })
     }
 
     /// Whose log it is.
@@ -78,7 +71,7 @@ impl Witness {
             let mut line =
                 serde_json::to_vec(&Kept { request: request.to_owned(), receipt }).expect("receipts are JSON");
             line.push(b'\n');
-            state.file.write_all(&line).map_err(|e| Failure::file("write", &self.path, &e))?;
+            state.file.append(&line, false)?;
         }
         if newer {
             state.seen = Some(now);
@@ -89,16 +82,16 @@ impl Witness {
     /// The newest receipt of the file that proves something, as its line stands there.
     #[cfg(feature = "operator")]
     pub fn receipt_of(&self, proves: impl Fn(&Event) -> bool) -> Outcome<Option<Vec<u8>>> {
-        let bytes = std::fs::read(&self.path).map_err(|e| Failure::file("read", &self.path, &e))?;
         let mut newest = None;
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Ok(kept) = serde_json::from_slice::<Kept>(line) else { continue };
-            if let Ok((_, Some(event))) = kept.receipt.check(&self.key, &self.origin, None)
+        self.state.lock().expect("no holder of the lock panics").file.read(|line| {
+            if let Ok(kept) = serde_json::from_slice::<Kept>(line)
+                && let Ok((_, Some(event))) = kept.receipt.check(&self.key, &self.origin, None)
                 && proves(&event)
             {
                 newest = Some(line.to_vec());
             }
-        }
+            Ok(())
+        })?;
         Ok(newest)
     }
 
@@ -111,38 +104,34 @@ impl Witness {
     /// What a server is told as whose log says something else than its answer.
     pub fn told_otherwise(&self, what: &str) -> Failure {
         Failure::refused(format!("the server's log has an entry `{what}` that is not what was done"))
-            .hint(format!("keep {} as evidence and tell the auditor", self.path.display()))
+            .hint(format!("keep {} as evidence and tell the auditor", self.file))
     }
 
     fn distrust(&self, why: &Distrust) -> Failure {
         Failure::refused(format!("the server's log cannot be trusted: {why}")).hint(format!(
             "keep {} as evidence and tell the auditor; the project goes on with a new file of receipts (`--receipts`) when the \
              operator has explained it",
-            self.path.display()
+            self.file
         ))
     }
 }
 
-/// The newest tree of the receipts in a file. A last line without its end was torn by a crash.
-fn newest(file: &File, path: &Path, key: &PublicKey, origin: &str) -> Outcome<Option<Checkpoint>> {
-    let unreadable = |e: std::io::Error| Failure::file("read", path, &e);
-    let mut reader = BufReader::new(file.try_clone().map_err(unreadable)?);
-    let (mut line, mut whole, mut newest) = (Vec::new(), 0, None::<Checkpoint>);
-    while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
-        if line.last() != Some(&b'\n') {
-            file.set_len(whole).map_err(|e| Failure::file("write", path, &e))?;
-            break;
+/// The newest tree of the receipts in a file. They stand in the order in which they came, but for those of requests that were
+/// under way together: of the last lines that are of this log, the newest.
+fn newest(file: &mut LineFile, key: &PublicKey, origin: &str) -> Outcome<Option<Checkpoint>> {
+    let (path, mut newest) = (file.path().display().to_string(), None::<Checkpoint>);
+    file.read_from_the_end(|lines| {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let kept = serde_json::from_slice::<Kept>(line);
+            let kept = kept.map_err(|_| Failure::refused(format!("{path}: a line is no receipt")))?;
+            if let Ok((seen, _)) = kept.receipt.check(key, origin, None)
+                && newest.is_none_or(|newest| newest.size < seen.size)
+            {
+                newest = Some(seen);
+            }
         }
-        whole += line.len() as u64;
-        let kept = serde_json::from_slice::<Kept>(&line);
-        let kept = kept.map_err(|_| Failure::refused(format!("{}: a line is no receipt", path.display())))?;
-        if let Ok((seen, _)) = kept.receipt.check(key, origin, None)
-            && newest.is_none_or(|newest| newest.size < seen.size)
-        {
-            newest = Some(seen);
-        }
-        line.clear();
-    }
+        Ok(newest.is_some())
+    })?;
     Ok(newest)
 }
 
@@ -156,8 +145,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("receipts");
             std::fs::write(&path, &bytes).unwrap();
-            let file = OpenOptions::new().read(true).append(true).open(&path).unwrap();
-            let read = newest(&file, &path, &PublicKey([1; 32]), "log");
+            let mut file = LineFile::open(&path).unwrap();
+            let read = newest(&mut file, &PublicKey([1; 32]), "log");
             let torn = !bytes.contains(&b'\n');
             proptest::prop_assert_eq!(read.is_ok_and(|newest| newest.is_none()), torn);
         }

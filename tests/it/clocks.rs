@@ -158,6 +158,8 @@ fn a_ticket_that_a_wrong_clock_takes_for_ended_releases_nothing_until_the_clock_
     server.submit("vehicle", &vehicle, "vehicle");
     server.office("request", &[&office, "--days", "5"]).done();
     let fetch = |refused: u32| {
+        // what was fetched is not asked for again
+        let _ = std::fs::remove_file(project.path("state/answers.jsonl"));
         let said = server.office("fetch", &[]).done().stderr;
         assert!(said.contains(&format!("2 commissions fetched, {refused} refused by the server")), "{said}");
     };

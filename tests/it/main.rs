@@ -14,6 +14,7 @@ mod clk;
 mod clocks;
 mod cuts;
 mod deltas;
+mod desk;
 mod faults;
 mod floods;
 mod full_database;

@@ -117,6 +117,7 @@ fn a_ticket_beyond_its_right_is_refused_by_name() {
     office.refused(|t| t.expires_at = t.issued_at - hours(1), "the ticket expired at");
     office.refused(|t| t.issued_at += hours(2), "not valid before");
     office.refused(|t| t.expires_at = t.issued_at + hours(24 * 400), "would hold longer than the 90 days");
+    office.refused(|t| t.window.from = t.window.to.tomorrow().unwrap(), "period ends before it begins");
     office.refused(|t| t.programme = "lottery".into(), "`lottery` is no programme");
     office.refused(|t| t.items[0].level = Level::L2, "does not offer");
     office.refused(|t| t.items[0].agency = "casino".into(), "does not offer");
