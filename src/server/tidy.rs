@@ -134,6 +134,7 @@ impl Tidier {
     async fn files(&mut self, thorough: bool, started: Timestamp) -> ServerResult<()> {
         let Linkage { store, parts, indexes, .. } = &*self.linkage;
         let waiting = store.files_are_awaited().await?;
+        let so_far = store.erased_so_far().await?;
         let removals = store.removals().await?;
         if thorough || waiting || !removals.is_empty() {
             for batch in indexes.all_here()? {
@@ -148,7 +149,7 @@ impl Tidier {
             store.removed(batch).await?;
         }
         if waiting || self.beaten.is_none_or(|last| last.elapsed() >= BEAT) {
-            store.tidied(started).await?;
+            store.followed(so_far, started).await?;
             self.beaten = Some(Instant::now());
         }
         Ok(())
@@ -166,29 +167,25 @@ impl Tidier {
         if !at_once && !turn {
             return Ok(());
         }
-        let since = acts.iter().map(|(_, approved)| *approved).chain(ended.map(|(_, at)| at)).max();
-        let is_read = match since {
-            Some(since) => store.is_read_from_before(since).await?,
-            None => false,
-        };
+        let is_read = store.is_read_from_before(acts.iter().copied().chain(ended)).await?;
         let compacted = match is_read {
             true => Err(ServerError::Failed("a transaction of before is still open: a backup?".into())),
             false => store.compact().await,
         };
         if let Err(why) = compacted {
-            self.failed = (turn || !is_read).then(Instant::now);
+            self.failed = (turn || !is_read && !store.compacts_at_once()).then(Instant::now);
             if turn {
                 store.gives_the_turn_back().await?;
             }
             return Err(why);
         }
-        for (act, _) in acts {
+        for act in acts {
             store.finish_act(act, self.linkage.clock.now()).await?;
-            tracing::info!("Act {act} is done: what it erased is gone");
+            tracing::info!("Act {} is done: what it erased is gone", act.number);
         }
-        if let Some((through, since)) = ended {
-            store.finish_ended(through, since, self.linkage.clock.now()).await?;
-            tracing::info!("What had ended by its term is gone, up to entry {through} of the log");
+        if let Some(ended) = ended {
+            store.finish_ended(ended, self.linkage.clock.now()).await?;
+            tracing::info!("What had ended by its term is gone, up to entry {} of the log", ended.entry);
         }
         self.linkage.wake.tell();
         Ok(())

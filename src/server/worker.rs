@@ -177,6 +177,13 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
         return linkage.store.job_is_done(job).await;
     }
     let _alone = linkage.indexing.lock().await;
+    if linkage.store.is_superseded(batch, &header.agency).await? {
+        // what nobody needs is not built, and cannot fail
+        indexer::give_up(linkage, batch)?;
+        linkage.store.batch_indexed(job, batch, &header.agency, linkage.clock.now()).await?;
+        tracing::info!("Batch {batch} of `{}` was replaced before it was indexed", header.agency);
+        return Ok(());
+    }
     if let Some(base) = header.base {
         match linkage.store.batch(base).await?.map(|(_, status)| status.state) {
             Some(BatchState::Indexed) => {}

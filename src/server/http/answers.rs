@@ -9,7 +9,7 @@ use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hedui_protocol::ids::{CommissionId, SubjectId};
+use hedui_protocol::ids::SubjectId;
 use hedui_protocol::log::{Event, Handed};
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
@@ -26,7 +26,7 @@ use super::receipts::Logged;
 use super::{State, body};
 use crate::server::Linkage;
 use crate::server::error::{ServerError, ServerResult};
-use crate::server::store::Leaf;
+use crate::server::store::{Filed, Leaf};
 
 /// Answers (a subject at an agency) in one page; fewer where slots are large.
 const PAGE: usize = 4000;
@@ -54,41 +54,42 @@ async fn get_answers(
     Query(From { from }): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filed = own(&linkage, &office, body::id(commission)?).await?;
-    refuse_ended(&filed)?;
-    let (commission, now) = (filed.commission, linkage.clock.now());
-    let ticket = linkage.granted(commission).await?;
-    ticket.holds(now).map_err(refused)?;
-    if filed.state != CommissionState::Matched {
-        return Err(Document::new(ProblemKind::NotYet, "the commission is not matched yet").into());
-    }
-    let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, now };
     let form = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).and_then(Form::of);
+    let commission = body::id(commission)?;
+    loop {
+        let filed = own(&linkage, &office, commission).await?;
+        refuse_ended(&filed)?;
+        let now = linkage.clock.now();
+        let ticket = linkage.granted(commission).await?;
+        ticket.holds(now).map_err(refused)?;
+        if filed.state != CommissionState::Matched {
+            return Err(Document::new(ProblemKind::NotYet, "the commission is not matched yet").into());
+        }
+        let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, now };
+        // where it was taken back or matched anew in between, that counts
+        if let Some(response) = released(sheet, filed, form, from).await? {
+            return Ok(response);
+        }
+    }
+}
+
+/// What goes out; none where the commission is not what it was any more.
+async fn released(sheet: Sheet, filed: Filed, form: Option<Form>, from: u64) -> ServerResult<Option<Response>> {
+    let Filed { commission, .. } = filed;
     let Some(form) = form else {
         let Page { answers, handed, to, next } = sheet.page(from).await?;
-        let leaf = log(&linkage, office, commission, (from, to), handed).await?;
-        return Ok(Logged(leaf, Json(AnswerPage { commission, answers, next })).into_response());
+        let page = Json(AnswerPage { commission, answers, next });
+        let leaf = sheet.log(&filed, (from, to), handed).await?;
+        return Ok(leaf.map(|leaf| Logged(leaf, page).into_response()));
     };
     let (to, handed) = sheet.all(from).await?;
-    let leaf = log(&linkage, office, commission, (from, to), handed).await?;
+    let Some(leaf) = sheet.log(&filed, (from, to), handed).await? else { return Ok(None) };
     let pages = futures::stream::try_unfold((sheet, Some(from)), async |(sheet, from)| {
         let Some(from) = from else { return Ok::<_, ServerError>(None) };
         let page = sheet.page(from).await?;
         Ok(Some((page.answers, (sheet, page.next))))
     });
-    Ok(Logged(leaf, form.respond(pages)).into_response())
-}
-
-/// In the log before it goes out.
-async fn log(
-    linkage: &Linkage,
-    office: String,
-    commission: CommissionId,
-    (from, to): (u64, u64),
-    agencies: BTreeMap<String, Handed>,
-) -> Result<Leaf, Problem> {
-    let event = Event::Released { office, commission, from, to, agencies };
-    Ok(Leaf::Number(linkage.store.note(event, linkage.clock.now()).await?))
+    Ok(Some(Logged(leaf, form.respond(pages)).into_response()))
 }
 
 struct Page {
@@ -107,6 +108,18 @@ struct Sheet {
 }
 
 impl Sheet {
+    /// In the log before it goes out.
+    async fn log(
+        &self,
+        filed: &Filed,
+        (from, to): (u64, u64),
+        agencies: BTreeMap<String, Handed>,
+    ) -> ServerResult<Option<Leaf>> {
+        let (office, commission) = (filed.office.clone(), filed.commission);
+        let event = Event::Released { office, commission, from, to, agencies };
+        Ok(self.linkage.store.release(filed, event, self.now).await?.map(Leaf::Number))
+    }
+
     fn shape(&self, agency: &str) -> SlotShape {
         let agency =
             self.linkage.project.manifest.agency(agency).expect("a granted ticket asks agencies of the manifest");

@@ -120,13 +120,13 @@ async fn checked(linkage: &Linkage, agency: &str, answer: &Answer) -> Result<Ans
     let asked = found.filter(|(_, release)| !matches!(release, Release::Possible | Release::Deposit));
     let (band, _) = asked.ok_or_else(not_found)?;
     let ticket = linkage.granted(commission).await?;
+    let refused = |detail: String| Document::new(ProblemKind::TicketRefused, detail);
+    ticket.covers(subject, agency, linkage.clock.now()).map_err(|e| refused(e.to_string()))?;
     let shape = SlotShape::of(&ticket, own);
     let Some(sealed) = sealed else {
         let slot = shape.write(&Slot::Declined { band });
         return Ok(AnswerRow { commission, subject, record, release: Release::Declined, slot });
     };
-    let refused = |detail: String| Document::new(ProblemKind::TicketRefused, detail);
-    ticket.covers(subject, agency, linkage.clock.now()).map_err(|e| refused(e.to_string()))?;
     let lengths = sealed.items.iter().map(|item| item.0.len());
     if sealed.record != record || !lengths.eq(shape.sealed_lengths()) {
         return Err(Document::new(ProblemKind::Malformed, "an answer's record or payload lengths are wrong").into());

@@ -13,6 +13,9 @@ use crate::server::error::{ServerError, ServerResult};
 /// Seconds after which a worker that says nothing is away: what it has goes when it starts.
 pub(super) const AWAY: i64 = 120;
 
+/// Seconds after which a worker that says nothing is no more.
+const RETIRED: i64 = 30 * 86_400;
+
 /// What approving came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval {
@@ -28,6 +31,17 @@ pub struct NextEpoch {
     pub manifest: ManifestId,
     pub terms: Vec<u8>,
     pub signatures: Vec<u8>,
+}
+
+/// What was erased, in the order of the log, and is not yet told as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// An act, or an entry `expired`.
+    pub number: u64,
+    /// The entry that says that its rows are gone.
+    pub entry: u64,
+    /// PostgreSQL's number of the transaction in which they went.
+    pub tx: Option<i64>,
 }
 
 const COLUMNS: &str = "act, deed, state, proposed_by, proposed_at, approved_by, done_at";
@@ -90,7 +104,8 @@ impl Store {
         if !by.is_another_than(&known.proposed_by) {
             return Ok(Approval::SamePerson);
         }
-        Self::log(&mut tx, Event::Approved { act, by: by.clone(), deed: known.deed.clone() }, now).await?;
+        let approved = Event::Approved { act, by: by.clone(), deed: known.deed.clone() };
+        let approved = Self::log(&mut tx, approved, now).await?;
         let counts = match &known.deed {
             Deed::EraseCommissions { commissions } => Some(Self::erase_commissions(&mut tx, commissions).await?),
             Deed::EraseAgency { agency } => Some(Self::erase_agency(&mut tx, agency, act).await?),
@@ -111,7 +126,7 @@ impl Store {
         let (state, done) = if counts.is_some() { ("approved", None) } else { ("done", Some(now.as_second())) };
         let update =
             "UPDATE acts SET state = $2, approved_by = $3, done_at = $4, batches = $5, commissions = $6, answers = $7,
-            approved_at = $8 WHERE act = $1";
+            approved_at = $8, approved = $9, approved_tx = $10 WHERE act = $1";
         sqlx::query(update)
             .bind(number(act)?)
             .bind(state)
@@ -121,10 +136,21 @@ impl Store {
             .bind(number(erased.commissions)?)
             .bind(number(erased.answers)?)
             .bind(now.as_second())
+            .bind(number(approved)?)
+            .bind(self.number_of(&mut tx).await?)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
         Ok(Approval::Done)
+    }
+
+    /// PostgreSQL's number of a transaction.
+    pub(super) async fn number_of(&self, tx: &mut Tx) -> ServerResult<Option<i64>> {
+        if self.database.is_sqlite() {
+            return Ok(None);
+        }
+        let own = "SELECT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)";
+        Ok(Some(sqlx::query_scalar(own).fetch_one(&mut **tx).await?))
     }
 
     /// Whether an act is approved and not done, or what has ended by its term is not gone yet.
@@ -134,52 +160,66 @@ impl Store {
         Ok(sqlx::query(awaited).fetch_optional(&self.pool).await?.is_some())
     }
 
-    /// This worker has none of the indexes any more that were erased before `started`.
-    pub async fn tidied(&self, started: Timestamp) -> ServerResult<()> {
-        let beat = "INSERT INTO workers (holder, seen_at, tidied_at) VALUES ($1, $2, $2)
-            ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at, tidied_at = excluded.tidied_at";
-        sqlx::query(beat).bind(&self.holder).bind(started.as_second()).execute(&self.pool).await?;
+    /// Entries of the log so far: whatever they erased is no row any more for who asks after this.
+    pub async fn erased_so_far(&self) -> ServerResult<u64> {
+        // approved by an earlier program, which did not say by which entry
+        let old = "SELECT act FROM acts WHERE state = 'approved' AND approved IS NULL LIMIT 1";
+        if sqlx::query(old).fetch_optional(&self.pool).await?.is_some() {
+            let mut tx = self.write().await?;
+            let number = self.number_of(&mut tx).await?;
+            let mend = "UPDATE acts SET approved = (SELECT MAX(number) FROM log_entries), approved_tx = $1
+                WHERE state = 'approved' AND approved IS NULL";
+            sqlx::query(mend).bind(number).execute(&mut *tx).await?;
+            tx.commit().await?;
+        }
+        let so_far = "SELECT CAST(COALESCE(MAX(number) + 1, 0) AS BIGINT) FROM log_entries";
+        let so_far: i64 = sqlx::query_scalar(so_far).fetch_one(&self.pool).await?;
+        u64::try_from(so_far).map_err(ServerError::failed)
+    }
+
+    /// This worker has none of the indexes any more that were erased by the first `entries` of the log.
+    pub async fn followed(&self, entries: u64, now: Timestamp) -> ServerResult<()> {
+        let beat = "INSERT INTO workers (holder, seen_at, tidied_at, followed) VALUES ($1, $2, $2, $3)
+            ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at, followed = excluded.followed";
+        let beat = sqlx::query(beat).bind(&self.holder).bind(now.as_second()).bind(number(entries)?);
+        beat.execute(&self.pool).await?;
+        let retired = sqlx::query("DELETE FROM workers WHERE seen_at < $1").bind(now.as_second() - RETIRED);
+        retired.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Acts that have erased something of which nothing is left, where the parts are and at every worker that is there; and
-    /// when each was approved.
-    pub async fn acts_to_finish(&self, now: Timestamp) -> ServerResult<Vec<(u64, Timestamp)>> {
-        let acts = "SELECT act, approved_at FROM acts WHERE state = 'approved'
+    /// Acts that have erased something of which no file is left, where the parts are and at every worker that is there.
+    pub async fn acts_to_finish(&self, now: Timestamp) -> ServerResult<Vec<Erasure>> {
+        let acts = "SELECT act AS number, approved AS entry, approved_tx AS tx FROM acts WHERE state = 'approved'
             AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.act = acts.act)
-            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.tidied_at <= acts.approved_at) ORDER BY act";
+            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.followed <= acts.approved) ORDER BY act";
         let rows = sqlx::query(acts).bind(now.as_second() - AWAY).fetch_all(&self.pool).await?;
-        let act = |row: &AnyRow| {
-            let act = u64::try_from(row.get::<i64, _>("act")).map_err(ServerError::failed)?;
-            Ok((act, Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?))
-        };
-        rows.iter().map(act).collect()
+        rows.iter().map(erasure).collect()
     }
 
     /// Says in the log that nothing of it is left, once.
-    pub async fn finish_act(&self, act: u64, now: Timestamp) -> ServerResult<()> {
+    pub async fn finish_act(&self, act: Erasure, now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;
         let backups_until = Self::backups_until(&mut tx, now).await?;
         let done = "UPDATE acts SET state = 'done', done_at = $2 WHERE act = $1 AND state = 'approved'
-            RETURNING deed, batches, commissions, answers, approved_at";
-        let row = sqlx::query(done).bind(number(act)?).bind(now.as_second()).fetch_optional(&mut *tx).await?;
+            RETURNING deed, batches, commissions, answers";
+        let row = sqlx::query(done).bind(number(act.number)?).bind(now.as_second()).fetch_optional(&mut *tx).await?;
         if let Some(row) = row {
             let count = |name: &str| u64::try_from(row.get::<i64, _>(name)).map_err(ServerError::failed);
             let counts =
                 Counts { batches: count("batches")?, commissions: count("commissions")?, answers: count("answers")? };
             let deed = from_json(row.get("deed"))?;
-            let approved_at = Timestamp::from_second(row.get("approved_at")).map_err(ServerError::failed)?;
-            let away = Self::away(&mut tx, approved_at, now).await?;
-            Self::log(&mut tx, Event::Erased { act, deed, counts, away, backups_until }, now).await?;
+            let away = Self::away(&mut tx, act.entry, now).await?;
+            Self::log(&mut tx, Event::Erased { act: act.number, deed, counts, away, backups_until }, now).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 
-    /// Workers that were not there, and may still have indexes of what went at `since`.
-    pub(super) async fn away(tx: &mut Tx, since: Timestamp, now: Timestamp) -> ServerResult<u64> {
-        let away = sqlx::query("SELECT COUNT(*) AS away FROM workers WHERE seen_at <= $2 AND tidied_at <= $1");
-        let away = away.bind(since.as_second()).bind(now.as_second() - AWAY).fetch_one(&mut **tx).await?;
+    /// Workers that were not there, and may still have indexes of what this entry erased.
+    pub(super) async fn away(tx: &mut Tx, entry: u64, now: Timestamp) -> ServerResult<u64> {
+        let away = sqlx::query("SELECT COUNT(*) AS away FROM workers WHERE seen_at <= $2 AND followed <= $1");
+        let away = away.bind(number(entry)?).bind(now.as_second() - AWAY).fetch_one(&mut **tx).await?;
         u64::try_from(away.get::<i64, _>("away")).map_err(ServerError::failed)
     }
 
@@ -255,6 +295,12 @@ fn status(row: &AnyRow, now: Timestamp) -> ServerResult<ActStatus> {
         approved_by: row.get::<Option<String>, _>("approved_by").map(|text| from_json(&text)).transpose()?,
         done_at: row.get::<Option<i64>, _>("done_at").map(time).transpose()?,
     })
+}
+
+/// One of a row with its columns.
+pub(super) fn erasure(row: &AnyRow) -> ServerResult<Erasure> {
+    let number = |name: &str| u64::try_from(row.get::<i64, _>(name)).map_err(ServerError::failed);
+    Ok(Erasure { number: number("number")?, entry: number("entry")?, tx: row.get("tx") })
 }
 
 pub(super) fn number(count: u64) -> ServerResult<i64> {

@@ -203,6 +203,13 @@ impl Store {
         Ok(chain)
     }
 
+    /// Whether a set that its agency committed later has been indexed already.
+    pub async fn is_superseded(&self, batch: BatchId, agency: &str) -> ServerResult<bool> {
+        let later = "SELECT batch FROM batches WHERE agency = $1 AND state = 'indexed'
+            AND place > (SELECT place FROM batches WHERE batch = $2) LIMIT 1";
+        Ok(sqlx::query(later).bind(agency).bind(batch.to_string()).fetch_optional(&self.pool).await?.is_some())
+    }
+
     /// The batch is indexed: it takes the place of the agency's former set, or continues it, unless a later commit has taken
     /// it already.
     ///

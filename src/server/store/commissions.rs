@@ -206,6 +206,22 @@ impl Store {
         from_json(bytes)
     }
 
+    /// Says in the log what goes out of a commission; none where it is not what it was at this version any more: taken back, erased,
+    /// or with other answers.
+    pub async fn release(&self, filed: &Filed, event: Event, now: Timestamp) -> ServerResult<Option<u64>> {
+        let mut tx = self.write().await?;
+        let same =
+            sqlx::query("SELECT version FROM commissions WHERE commission = $1 AND state = 'matched' AND version = $2")
+                .bind(filed.commission.to_string())
+                .bind(i64::try_from(filed.version).map_err(ServerError::failed)?);
+        if same.fetch_optional(&mut *tx).await?.is_none() {
+            return Ok(None);
+        }
+        let number = Self::log(&mut tx, event, now).await?;
+        tx.commit().await?;
+        Ok(Some(number))
+    }
+
     /// Takes a commission back: what was found for it is forgotten, and nothing more goes out.
     pub async fn withdraw(
         &self,

@@ -3,8 +3,17 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
-use super::Store;
+use super::acts::Erasure;
+use super::{SQLITE, Store};
 use crate::server::error::{ServerError, ServerResult};
+
+/// Columns of which nothing may outlive its row.
+const SECRET: [(&str, &[&str]); 4] = [
+    ("matches", &["subject", "record", "slot"]),
+    ("commissions", &["ticket", "ticket_signature", "encodings", "withdrawal", "shred_key"]),
+    ("encodings", &["encodings"]),
+    ("batches", &["header", "shred_key"]),
+];
 
 impl Store {
     /// PostgreSQL keeps samples of a column's values for its planner, and no vacuum takes them away: not of these.
@@ -12,16 +21,28 @@ impl Store {
         if self.database.is_sqlite() {
             return Ok(());
         }
-        for (table, columns) in [
-            ("matches", &["subject", "record", "slot"][..]),
-            ("commissions", &["ticket", "ticket_signature", "encodings", "withdrawal", "shred_key"]),
-            ("encodings", &["encodings"]),
-            ("batches", &["header", "shred_key"]),
-        ] {
+        for (table, columns) in SECRET {
             let columns: Vec<String> =
                 columns.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 0")).collect();
             let alter = format!("ALTER TABLE {table} {}", columns.join(", "));
             sqlx::query(AssertSqlSafe(alter)).execute(&self.pool).await?;
+        }
+        self.forget_samples().await
+    }
+
+    /// What an earlier program let PostgreSQL sample: a column that is given its type again has no samples any more.
+    async fn forget_samples(&self) -> ServerResult<()> {
+        let sampled = "SELECT CAST(s.tablename AS TEXT) AS named, CAST(s.attname AS TEXT) AS of,
+                format_type(a.atttypid, a.atttypmod) AS kind
+            FROM pg_stats s JOIN pg_attribute a ON a.attname = s.attname
+                AND a.attrelid = to_regclass(quote_ident(s.schemaname) || '.' || quote_ident(s.tablename))
+            WHERE s.schemaname = current_schema()";
+        for row in sqlx::query(sampled).fetch_all(&self.pool).await? {
+            let (table, column, kind): (&str, &str, &str) = (row.get("named"), row.get("of"), row.get("kind"));
+            if SECRET.iter().any(|(named, columns)| *named == table && columns.contains(&column)) {
+                let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}");
+                sqlx::query(AssertSqlSafe(alter)).execute(&self.pool).await?;
+            }
         }
         Ok(())
     }
@@ -48,30 +69,37 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a transaction is open that began before `since`: what was deleted then it may still read, and nothing takes it away.
-    pub async fn is_read_from_before(&self, since: Timestamp) -> ServerResult<bool> {
-        if self.database.is_sqlite() {
-            return Ok(false);
-        }
-        let older = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-            AND xact_start <= to_timestamp($1) + interval '1 second' LIMIT 1";
-        let older = sqlx::query(older).bind(since.as_second() as f64).fetch_optional(&self.pool).await?;
-        Ok(older.is_some())
+    /// Whether somebody can still read what was deleted: a transaction that began before, a copy that follows, or one that was
+    /// prepared. Nothing takes it away as long as they can.
+    pub async fn is_read_from_before(&self, erasures: impl Iterator<Item = Erasure>) -> ServerResult<bool> {
+        let Some(last) = erasures.filter_map(|erasure| erasure.tx).max() else { return Ok(false) };
+        // how old a snapshot is, in transactions: everybody may see that, of every role
+        let reads = "SELECT 1 AS one FROM (
+            SELECT age(backend_xmin) AS old FROM pg_stat_activity
+                WHERE pid <> pg_backend_pid() AND (datname = current_database() OR datname IS NULL)
+            UNION ALL SELECT age(xmin) FROM pg_replication_slots
+            UNION ALL SELECT age(transaction) FROM pg_prepared_xacts WHERE database = current_database()) AS readers
+            WHERE old >= age(CAST(CAST($1 AS TEXT) AS XID)) LIMIT 1";
+        // a snapshot's number is the lower half of a transaction's
+        let last = last & i64::from(u32::MAX);
+        Ok(sqlx::query(reads).bind(last).fetch_optional(&self.pool).await?.is_some())
     }
 
     /// Leaves nothing of deleted rows in the database's own files.
     pub async fn compact(&self) -> ServerResult<()> {
+        let mut connection = self.pool.acquire().await?;
         if self.database.is_sqlite() {
-            // deleted rows are overwritten; what was written before is still in the journal
-            let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
-            return match row.get::<i64, _>(0) {
+            // deleted rows are overwritten; what was written before is still in the journal. Whoever writes waits behind this
+            connection.execute("PRAGMA busy_timeout = 100").await?;
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+            connection.execute(SQLITE).await?;
+            return match emptied?.get::<i64, _>(0) {
                 0 => Ok(()),
                 _ => Err(ServerError::Failed("the journal is still being read".into())),
             };
         }
-        let mut connection = self.pool.acquire().await?;
         // whoever waits for the table waits behind this: not for long
-        connection.execute("SET lock_timeout = '2s'").await?;
+        connection.execute("SET lock_timeout = '200ms'").await?;
         let mut done = Ok(());
         for table in ["matches", "matched_against", "encodings", "commissions", "parts", "batches", "jobs"] {
             let vacuum = sqlx::query(AssertSqlSafe(format!("VACUUM (FULL) {table}")));

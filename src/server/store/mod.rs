@@ -55,6 +55,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How SQLite is used: what was acknowledged survives a power cut, and what was deleted is overwritten.
 const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
     PRAGMA secure_delete = ON;";
+/// A server that is paused, or cannot be reached, while it has its turn to write loses it: the others go on.
+const POSTGRES: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_user_timeout = '15s'; \
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;";
 /// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
 const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 const WRITE_TURN_OF_A_SESSION: &str = "SELECT pg_advisory_lock(4847442)";
@@ -87,12 +90,7 @@ impl Store {
         let sqlite = database.is_sqlite();
         let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
             move |connection, _| {
-                Box::pin(async move {
-                    if sqlite {
-                        connection.execute(SQLITE).await?;
-                    }
-                    Ok(())
-                })
+                Box::pin(async move { connection.execute(if sqlite { SQLITE } else { POSTGRES }).await.map(drop) })
             },
         );
         let pool = pool.connect(&database.url()).await?;

@@ -5,10 +5,9 @@ use hedui_protocol::log::Event;
 use hedui_protocol::ticket::Ticket;
 use jiff::Timestamp;
 use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
 use super::Store;
-use super::acts::{AWAY, days, number};
+use super::acts::{AWAY, Erasure, days, erasure, number};
 use super::erasing::TOGETHER;
 use crate::server::error::{ServerError, ServerResult};
 
@@ -100,11 +99,9 @@ impl Store {
         }
         let backups_until = Self::backups_until(&mut tx, now).await?;
         let entry = Self::log(&mut tx, Event::Expired { ended: ended.clone(), backups_until }, now).await?;
-        sqlx::query("UPDATE project SET ended = $1, ended_at = $2")
-            .bind(number(entry)?)
-            .bind(now.as_second())
-            .execute(&mut *tx)
-            .await?;
+        let tx_number = self.number_of(&mut tx).await?;
+        let ended_by = sqlx::query("UPDATE project SET ended = $1, ended_tx = $2").bind(number(entry)?).bind(tx_number);
+        ended_by.execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(ended))
     }
@@ -138,26 +135,24 @@ impl Store {
         Ok(RetentionStatus { ended: entry("ended")?, gone: entry("gone")?, retention: self.retention().await? })
     }
 
-    /// The newest entry about what ended, and its moment, if of all that ended so far nothing is left but deleted rows: no file
-    /// where the parts are, and no index at any worker that is there.
-    pub async fn ended_to_finish(&self, now: Timestamp) -> ServerResult<Option<(u64, Timestamp)>> {
-        let ended = "SELECT ended, ended_at FROM project WHERE ended IS NOT NULL AND (gone IS NULL OR gone < ended)
+    /// The newest entry about what ended, if of all that ended so far no file is left, where the parts are and at every worker that
+    /// is there.
+    pub async fn ended_to_finish(&self, now: Timestamp) -> ServerResult<Option<Erasure>> {
+        let ended = "SELECT ended AS number, ended AS entry, ended_tx AS tx FROM project
+            WHERE ended IS NOT NULL AND (gone IS NULL OR gone < ended)
             AND NOT EXISTS (SELECT 1 FROM removals WHERE act IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.tidied_at <= ended_at)";
+            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.followed <= ended)";
         let row = sqlx::query(ended).bind(now.as_second() - AWAY).fetch_optional(&self.pool).await?;
-        let ended = |row: AnyRow| {
-            let entry = u64::try_from(row.get::<i64, _>("ended")).map_err(ServerError::failed)?;
-            Ok((entry, Timestamp::from_second(row.get("ended_at")).map_err(ServerError::failed)?))
-        };
-        row.map(ended).transpose()
+        row.as_ref().map(erasure).transpose()
     }
 
     /// Says in the log that nothing is left of what had ended by this entry, once.
-    pub async fn finish_ended(&self, through: u64, since: Timestamp, now: Timestamp) -> ServerResult<()> {
+    pub async fn finish_ended(&self, ended: Erasure, now: Timestamp) -> ServerResult<()> {
+        let through = ended.entry;
         let mut tx = self.write().await?;
         let gone = sqlx::query("UPDATE project SET gone = $1 WHERE gone IS NULL OR gone < $1").bind(number(through)?);
         if gone.execute(&mut *tx).await?.rows_affected() == 1 {
-            let away = Self::away(&mut tx, since, now).await?;
+            let away = Self::away(&mut tx, through, now).await?;
             let backups_until = Self::backups_until(&mut tx, now).await?;
             Self::log(&mut tx, Event::Gone { through, away, backups_until }, now).await?;
         }

@@ -15,6 +15,8 @@ contract! {
     an_epoch_ends_after_the_next_one_was_opened,
     of_what_ended_the_log_says_that_it_is_gone,
     one_server_a_day_compacts,
+    what_goes_out_is_of_the_commission_as_it_is_then,
+    what_a_later_set_has_replaced_is_not_needed_any_more,
     what_was_stored_before_there_were_keys_gets_them;
     of_this_version: nothing_of_what_ended_is_left_in_the_files,
 }
@@ -126,19 +128,24 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     store.removed(batch).await.unwrap();
     // and until every worker has let go of its index
     let another = Store::open(&database, "another").await.unwrap();
-    store.tidied(at(14)).await.unwrap();
-    another.tidied(at(11)).await.unwrap();
+    let so_far = store.erased_so_far().await.unwrap();
+    store.followed(so_far, at(14)).await.unwrap();
+    let log = store.entries(0, 99).await.unwrap();
+    let approved = log.iter().position(|entry| entry.contains("\"approved\"")).unwrap() as u64;
+    // it looked before the second operator's word, whatever the clocks say
+    another.followed(approved, at(14)).await.unwrap();
     assert!(to_finish(15).await.is_empty(), "another worker has its index");
-    assert_eq!(to_finish(132).await, [(act, at(11))], "it is away");
-    another.tidied(at(12)).await.unwrap();
-    assert_eq!(to_finish(15).await, [(act, at(11))]);
+    assert_eq!(to_finish(135).await.len(), 1, "it is away");
+    another.followed(so_far, at(14)).await.unwrap();
+    let [erasure] = to_finish(15).await[..] else { panic!("it is gone everywhere") };
+    assert_eq!((erasure.number, erasure.entry), (act, approved));
     store.compact().await.unwrap();
     // of two backups, the one that is kept longest counts
     for ends_at in [40, 30] {
         store.note_backup(at(ends_at * DAY)).await.unwrap();
     }
     for _twice in 0..2 {
-        store.finish_act(act, at(20)).await.unwrap();
+        store.finish_act(erasure, at(20)).await.unwrap();
     }
     let last = Entry::parse(store.entries(0, 99).await.unwrap().last().unwrap().as_bytes()).unwrap();
     let Event::Erased { counts, backups_until, .. } = last.event else { panic!("{last:?}") };
@@ -254,12 +261,12 @@ async fn of_what_ended_the_log_says_that_it_is_gone(database: Database) {
     assert_eq!(to_finish(days + 1).await, None, "its files are still there");
     store.removed(first).await.unwrap();
     let another = Store::open(&database, "another").await.unwrap();
-    another.tidied(at(days)).await.unwrap();
+    another.followed(entry, at(days)).await.unwrap();
     assert_eq!(to_finish(days + 1).await, None, "another worker has its index");
-    let ended = Some((entry, at(days)));
-    assert_eq!(to_finish(days + 121).await, ended, "it is away");
+    let ended = to_finish(days + 121).await.expect("it is away");
+    assert_eq!((ended.number, ended.entry), (entry, entry));
     for _twice in 0..2 {
-        store.finish_ended(entry, at(days), at(days + 121)).await.unwrap();
+        store.finish_ended(ended, at(days + 121)).await.unwrap();
     }
     assert_eq!(to_finish(days + 121).await, None);
     let status = store.retention_status().await.unwrap();
@@ -271,7 +278,8 @@ async fn of_what_ended_the_log_says_that_it_is_gone(database: Database) {
     // more ends
     let ask = matched(&store, 9, BatchId([2; 32])).await;
     assert_eq!(store.expire(at(9999 * DAY)).await.unwrap().len(), 2, "{ask:?}", ask = ask.id());
-    assert_eq!(to_finish(9999 * DAY + 121).await, Some((entry + 5, at(9999 * DAY))));
+    let last = store.entries(0, 99).await.unwrap().len() as u64 - 1;
+    assert_eq!(to_finish(9999 * DAY + 121).await.map(|ended| ended.entry), Some(last));
 }
 
 async fn one_server_a_day_compacts(database: Database) {
@@ -307,6 +315,47 @@ async fn what_was_stored_before_there_were_keys_gets_them(database: Database) {
     store.sealed(batch).await.unwrap();
     assert!(store.unsealed().await.unwrap().is_none());
     assert_eq!(store.expire(at(7 * DAY + 100)).await.unwrap()[0].commissions, [ask.id()], "its end is its ticket's");
+}
+
+async fn what_goes_out_is_of_the_commission_as_it_is_then(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let (one, other) = (matched(&store, 9, batch).await, matched(&store, 8, batch).await);
+    let filed = async |ask: &Ask| store.commission(ask.id()).await.unwrap().unwrap();
+    let event = || Event::Released {
+        office: "office".into(),
+        commission: one.id(),
+        from: 0,
+        to: 1,
+        agencies: Default::default(),
+    };
+    let (before, untouched) = (filed(&one).await, filed(&other).await);
+    assert!(store.release(&before, event(), at(7)).await.unwrap().is_some());
+    let withdrawal = Signed::new(&SigningKey::from_seed(&[1; 32]), Purpose::Withdrawal, vec![1]);
+    store.withdraw(one.id(), "office", &withdrawal, at(8)).await.unwrap();
+    assert_eq!(store.release(&before, event(), at(7)).await.unwrap(), None, "it was taken back");
+    done(&store, Deed::EraseAgency { agency: "bank".into() }).await;
+    assert_eq!(store.release(&untouched, event(), at(9)).await.unwrap(), None, "its answers are others now");
+    assert!(store.release(&filed(&other).await, event(), at(9)).await.unwrap().is_some());
+}
+
+async fn what_a_later_set_has_replaced_is_not_needed_any_more(database: Database) {
+    let store = project(&database).await;
+    let (header, signed) = header("bank");
+    let (first, second) = (BatchId([1; 32]), BatchId([2; 32]));
+    for batch in [first, second] {
+        store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
+        store.commit_batch(batch, &header, at(2)).await.unwrap();
+    }
+    let jobs = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap();
+    let job = |batch: BatchId| jobs.iter().find(|job| job.target == batch.to_string()).unwrap();
+    assert!(!store.is_superseded(first, "bank").await.unwrap());
+    assert!(store.batch_indexed(job(second), second, "bank", at(4)).await.unwrap());
+    assert!(store.is_superseded(first, "bank").await.unwrap());
+    assert!(!store.is_superseded(second, "bank").await.unwrap());
+    assert!(!store.batch_indexed(job(first), first, "bank", at(5)).await.unwrap());
+    assert_eq!(store.batch(first).await.unwrap().unwrap().1.state, BatchState::Replaced);
+    assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(second));
 }
 
 /// Every file of a database.
@@ -353,12 +402,35 @@ async fn nothing_of_what_ended_is_left_in_the_files(database: Database) {
     store.compact().await.unwrap();
     assert_eq!((found(&key).await, found(ticket).await), (0, 0));
     if !store.database.is_sqlite() {
-        // a transaction of before, as a backup's, still reads what was deleted
-        let mut reading = store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
-        sqlx::query("SELECT 1 AS one FROM matches").fetch_all(&mut *reading).await.unwrap();
-        let now = store.clock().await.unwrap().unwrap();
-        assert!(store.is_read_from_before(now).await.unwrap());
-        reading.rollback().await.unwrap();
-        assert!(!store.is_read_from_before(now).await.unwrap());
+        // samples that an earlier program let it take are gone once this one opens
+        indexed(&store, 3).await;
+        let sampled = async || {
+            sqlx::query("ANALYZE").execute(&store.pool).await.unwrap();
+            let of = "SELECT COUNT(*) FROM pg_stats WHERE schemaname = current_schema() AND attname = 'shred_key'";
+            sqlx::query_scalar::<_, i64>(of).fetch_one(&store.pool).await.unwrap()
+        };
+        sqlx::query("ALTER TABLE batches ALTER COLUMN shred_key SET STATISTICS -1").execute(&store.pool).await.unwrap();
+        assert_eq!(sampled().await, 1);
+        Store::open(&database, "upgraded").await.unwrap();
+        assert_eq!(sampled().await, 0);
+        // a transaction of before, as a backup's, still reads what is deleted; one of after does not
+        let reading = async || {
+            let mut reading = store.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.unwrap();
+            sqlx::query("SELECT 1 AS one FROM matches").fetch_all(&mut *reading).await.unwrap();
+            reading
+        };
+        let before = reading().await;
+        done(&store, Deed::EraseProject).await;
+        for removal in store.removals().await.unwrap() {
+            store.removed(removal.batch).await.unwrap();
+        }
+        let erased = store.acts_to_finish(at(99)).await.unwrap();
+        assert_eq!(erased.len(), 1);
+        let later = reading().await;
+        let is_read = async || store.is_read_from_before(erased.iter().copied()).await.unwrap();
+        assert!(is_read().await);
+        before.rollback().await.unwrap();
+        assert!(!is_read().await);
+        later.rollback().await.unwrap();
     }
 }
