@@ -9,7 +9,7 @@ use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hedui_protocol::ids::{CommissionId, SubjectId};
+use hedui_protocol::ids::SubjectId;
 use hedui_protocol::log::{Event, Handed};
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
@@ -66,29 +66,17 @@ async fn get_answers(
     let form = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).and_then(Form::of);
     let Some(form) = form else {
         let Page { answers, handed, to, next } = sheet.page(from).await?;
-        let leaf = log(&linkage, office, commission, (from, to), handed).await?;
+        let leaf = sheet.log(office, (from, to), handed).await?;
         return Ok(Logged(leaf, Json(AnswerPage { commission, answers, next })).into_response());
     };
     let (to, handed) = sheet.all(from).await?;
-    let leaf = log(&linkage, office, commission, (from, to), handed).await?;
+    let leaf = sheet.log(office, (from, to), handed).await?;
     let pages = futures::stream::try_unfold((sheet, Some(from)), async |(sheet, from)| {
         let Some(from) = from else { return Ok::<_, ServerError>(None) };
         let page = sheet.page(from).await?;
         Ok(Some((page.answers, (sheet, page.next))))
     });
     Ok(Logged(leaf, form.respond(pages)).into_response())
-}
-
-/// In the log before it goes out.
-async fn log(
-    linkage: &Linkage,
-    office: String,
-    commission: CommissionId,
-    (from, to): (u64, u64),
-    agencies: BTreeMap<String, Handed>,
-) -> Result<Leaf, Problem> {
-    let event = Event::Released { office, commission, from, to, agencies };
-    Ok(Leaf::Number(linkage.store.note(event, linkage.clock.now()).await?))
 }
 
 struct Page {
@@ -174,6 +162,19 @@ impl Sheet {
             }
         }
         Ok((from + self.entries(from).count() as u64, handed))
+    }
+
+    /// In the log before it goes out.
+    async fn log(
+        &self,
+        office: String,
+        (from, to): (u64, u64),
+        agencies: BTreeMap<String, Handed>,
+    ) -> ServerResult<Leaf> {
+        let items = self.ticket.ticket().items.iter().filter(|asked| agencies.contains_key(&asked.agency));
+        let items = items.cloned().collect();
+        let event = Event::Released { office, commission: self.ticket.id(), from, to, agencies, items };
+        Ok(Leaf::Number(self.linkage.store.note(event, self.linkage.clock.now()).await?))
     }
 
     /// Always `answer_slots` slots: those found, and empty ones.
