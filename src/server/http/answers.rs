@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::extract::{Path, Query};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hedui_protocol::ids::SubjectId;
+use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::log::{Event, Handed};
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
@@ -18,12 +17,13 @@ use hedui_protocol::ticket::Granted;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::State;
+use super::address::{Path, Query};
 use super::caller::Office;
 use super::commissions::{own, refuse_ended, refused};
 use super::forms::Form;
 use super::problem::Problem;
 use super::receipts::Logged;
-use super::{State, body};
 use crate::server::Linkage;
 use crate::server::error::{ServerError, ServerResult};
 use crate::server::store::Leaf;
@@ -50,13 +50,13 @@ struct From {
 async fn get_answers(
     linkage: State,
     Office(office): Office,
-    commission: Path<String>,
+    Path(commission): Path<CommissionId>,
     Query(From { from }): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filed = own(&linkage, &office, body::id(commission)?).await?;
+    let filed = own(&linkage, &office, commission).await?;
     refuse_ended(&filed)?;
-    let (commission, now) = (filed.commission, linkage.clock.now());
+    let now = linkage.clock.now();
     let ticket = linkage.granted(commission).await?;
     ticket.holds(now).map_err(refused)?;
     if filed.state != CommissionState::Matched {

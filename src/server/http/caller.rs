@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
 use axum::http::request::Parts;
 use hedui_protocol::acts::Actor;
 use hedui_protocol::ids::KeyHash;
@@ -27,6 +27,11 @@ impl Caller {
     pub fn of_peer(peer: Peer) -> Self {
         let caller = peer.0.first().map(|certificate| Self::of(certificate)).unwrap_or_default();
         Self { peer, ..caller }
+    }
+
+    /// As the listener knows it.
+    pub fn of_request(request: &Request) -> Self {
+        request.extensions().get::<ConnectInfo<Self>>().map(|info| info.0.clone()).unwrap_or_default()
     }
 
     /// Nobody, where the certificate does not read.

@@ -1,6 +1,7 @@
 //! The routes: each decodes, calls one thing, answers. A file a resource.
 
 mod acts;
+mod address;
 mod answers;
 mod batches;
 mod body;
@@ -102,7 +103,8 @@ fn party_routes() -> Router<Arc<Linkage>> {
         .merge(notices::routes())
         .merge(log::routes())
         .merge(acts::routes())
-        .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
+        .fallback(async || address::no_route())
+        .method_not_allowed_fallback(async || address::other_method())
 }
 
 /// An epoch's routes behind everything that a request passes: its pace, its receipt, its time.

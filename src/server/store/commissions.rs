@@ -15,7 +15,6 @@ use crate::server::shred::ShredKey;
 
 /// A commission as it was filed.
 pub struct Filed {
-    pub commission: CommissionId,
     pub office: String,
     pub state: CommissionState,
     /// Grows whenever there is something new to fetch.
@@ -155,7 +154,7 @@ impl Store {
         let state = serde_json::Value::from(row.get::<&str, _>("state"));
         let state = serde_json::from_value(state).map_err(ServerError::failed)?;
         let version = u64::try_from(row.get::<i64, _>("version")).map_err(ServerError::failed)?;
-        Ok(Some(Filed { commission, office: row.get("office"), state, version }))
+        Ok(Some(Filed { office: row.get("office"), state, version }))
     }
 
     /// Standing commissions that ask an agency and have not ended.
