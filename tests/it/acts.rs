@@ -138,6 +138,8 @@ fn nothing_is_left_of_what_two_operators_erase(project: Project) {
     let erase = ["propose", "erase-commissions", &planted.commission];
     let said = operator(&project, "li", &server, &erase).done();
     let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
+    operator(&project, "li", &server, &["approve", "99", "--yes"])
+        .refused(1, "there is no act 99\nhint: `hedui operator acts` lists them");
     let alone = operator(&project, "li", &server, &["approve", &act, "--yes"]);
     alone.refused(1, "needs two operators");
     let pki = project.text("pki");
