@@ -57,7 +57,7 @@ fn words(event: &Event, asks: &[Asked]) -> String {
             let people = subjects.map(|count| format!(" about {count} people")).unwrap_or_default();
             format!("REFUSED {organisation} ({role}) {request}{about}{people}: {problem}")
         }
-        Event::Administered { act } => format!("an operator, beside the server: {act}"),
+        Event::Administered { act } => format!("an operator's doing: {act}"),
         Event::Proposed { by, deed } => {
             format!("{} wants to {}; another operator is to approve it", actor(by), deed)
         }

@@ -95,7 +95,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subjects: Option<u64>,
     },
-    /// What an operator did beside a server: a backup, for one.
+    /// What an operator did beside a server, a backup for one; or what a server serves with since, as its operator has set it.
     Administered { act: String },
     /// An operator wants this done; another is to approve it.
     Proposed { by: Actor, deed: Deed },
