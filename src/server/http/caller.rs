@@ -15,6 +15,9 @@ use super::listener::Peer;
 use super::problem::Problem;
 use crate::server::Linkage;
 
+/// The role of the linkage operator's people.
+const OPERATOR: &str = "operator";
+
 /// The certificate's O and OU.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
@@ -44,6 +47,10 @@ impl Caller {
         let organisation = text(subject.iter_organization().next());
         let role = text(subject.iter_organizational_unit().next());
         Self { organisation, role, peer: Peer::default() }
+    }
+
+    pub fn is_operator(&self) -> bool {
+        self.role == OPERATOR
     }
 
     /// Who answers for what an operator does.
@@ -139,7 +146,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        caller(parts, state, "operator").await.map(|caller| Self(caller.actor()))
+        caller(parts, state, OPERATOR).await.map(|caller| Self(caller.actor()))
     }
 }
 
