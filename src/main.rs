@@ -1,5 +1,6 @@
 //! `hedui`: the command.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -15,16 +16,19 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::try_from_env("HEDUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hedui=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if cli.logs_json() {
+    let logs_json = cli.logs_json();
+    if logs_json {
         log.json().flatten_event(true).init();
-    } else {
+    } else if std::io::stderr().is_terminal() {
         log.init();
+    } else {
+        log.with_ansi(false).init();
     }
-    match cli::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            hedui::terminal::tell(&failure);
-            failure.exit.into()
-        }
+    let Err(failure) = cli::run(cli) else { return ExitCode::SUCCESS };
+    if logs_json {
+        tracing::error!(hint = failure.hint.as_deref(), "{}", failure.message);
+    } else {
+        hedui::terminal::tell(&failure);
     }
+    failure.exit.into()
 }

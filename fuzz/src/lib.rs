@@ -50,8 +50,7 @@ pub fn schema(bytes: &[u8]) {
 }
 
 pub fn ticket(bytes: &[u8]) {
-    again::<Ticket>(bytes);
-    again::<Withdrawal>(bytes);
+    let _ = (again::<Ticket>(bytes), again::<Withdrawal>(bytes));
 }
 
 pub fn batch_header(bytes: &[u8]) {
@@ -83,20 +82,30 @@ pub fn encodings(bytes: &[u8]) {
     }
 }
 
+/// A message by its name, and whether bytes read as one.
+pub type Message = (&'static str, fn(&[u8]) -> bool);
+
+pub const MESSAGES: [Message; 14] = [
+    ("Project", again::<says::Project>),
+    ("BatchStatus", again::<says::BatchStatus>),
+    ("Proposal", again::<hedui_protocol::acts::Proposal>),
+    ("ActStatus", again::<hedui_protocol::acts::ActStatus>),
+    ("RetentionStatus", again::<hedui_protocol::acts::RetentionStatus>),
+    ("CommissionRequest", again::<says::CommissionRequest>),
+    ("CommissionStatus", again::<says::CommissionStatus>),
+    ("AnswerPage", again::<says::AnswerPage>),
+    ("Notices", again::<says::Notices>),
+    ("Answers", again::<says::Answers>),
+    ("Stored", again::<says::Stored>),
+    ("LogPage", again::<says::LogPage>),
+    ("Signed", again::<Signed>),
+    ("Problem", again::<Problem>),
+];
+
 pub fn messages(bytes: &[u8]) {
-    again::<says::Project>(bytes);
-    again::<says::BatchStatus>(bytes);
-    again::<hedui_protocol::acts::Proposal>(bytes);
-    again::<hedui_protocol::acts::ActStatus>(bytes);
-    again::<says::CommissionRequest>(bytes);
-    again::<says::CommissionStatus>(bytes);
-    again::<says::AnswerPage>(bytes);
-    again::<says::Notices>(bytes);
-    again::<says::Answers>(bytes);
-    again::<says::Stored>(bytes);
-    again::<says::LogPage>(bytes);
-    again::<Signed>(bytes);
-    again::<Problem>(bytes);
+    for (_, reads) in MESSAGES {
+        let _ = reads(bytes);
+    }
     if let Some(payload) = Payload::parse(bytes) {
         assert!(Payload::parse(&payload.to_bytes()).is_some());
     }
@@ -136,12 +145,12 @@ pub fn table(bytes: &[u8]) {
     });
 }
 
-/// What reads at all reads again from what it writes.
-fn again<T: DeserializeOwned + Serialize>(bytes: &[u8]) {
-    if let Ok(message) = serde_json::from_slice::<T>(bytes) {
-        let written = serde_json::to_vec(&message).expect("messages have only string keys");
-        assert!(serde_json::from_slice::<T>(&written).is_ok());
-    }
+/// Whether it reads at all; then it reads again from what it writes.
+fn again<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> bool {
+    let Ok(message) = serde_json::from_slice::<T>(bytes) else { return false };
+    let written = serde_json::to_vec(&message).expect("messages have only string keys");
+    assert!(serde_json::from_slice::<T>(&written).is_ok());
+    true
 }
 
 /// Parsers of files read one of this process's own.

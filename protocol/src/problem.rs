@@ -49,7 +49,7 @@ kinds! {
     ManifestNotSigned = "urn:hedui:problem:manifest-not-signed", 403, "The party has not accepted the manifest";
     /// Manifest, schema, epoch or linkage key differ between caller and server.
     ManifestMismatch = "urn:hedui:problem:manifest-mismatch", 409, "The encodings belong to another project";
-    /// The body does not read as what the route takes.
+    /// The body or the query does not read as what the route takes.
     Malformed = "urn:hedui:problem:malformed", 400, "The request does not read";
     /// A signature does not verify.
     BadSignature = "urn:hedui:problem:bad-signature", 403, "The signature does not verify";
@@ -61,6 +61,8 @@ kinds! {
     BaseMismatch = "urn:hedui:problem:base-mismatch", 409, "The delta does not continue the agency's set";
     /// What was asked for is not there, or not the caller's.
     NotFound = "urn:hedui:problem:not-found", 404, "There is no such thing for this caller";
+    /// There is such a route, and it is asked with another method.
+    MethodNotAllowed = "urn:hedui:problem:method-not-allowed", 405, "The route is not asked so";
     /// The ticket gives no right to what was asked.
     TicketRefused = "urn:hedui:problem:ticket-refused", 403, "The ticket does not allow this";
     /// A subject's encodings are not those that the ticket binds.

@@ -4,12 +4,12 @@ use hedui_protocol::acts::{Actor, Counts, DataClass};
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::ticket::Asked;
 
-/// One line, without its end.
-pub fn of(entry: &Entry) -> String {
-    format!("{} #{} {}", entry.at, entry.number, words(&entry.event))
+/// One line, without its end. `asks`: what the commission asks that the entry is about.
+pub fn of(entry: &Entry, asks: &[Asked]) -> String {
+    format!("{} #{} {}", entry.at, entry.number, words(&entry.event, asks))
 }
 
-fn words(event: &Event) -> String {
+fn words(event: &Event, asks: &[Asked]) -> String {
     match event {
         Event::Opened { manifest, retention } => {
             let terms = retention.as_ref();
@@ -23,10 +23,9 @@ fn words(event: &Event) -> String {
         Event::BatchIndexed { agency, batch } => format!("batch {batch} of {agency} can be matched against"),
         Event::BatchRefused { agency, batch, reason } => format!("batch {batch} of {agency} was refused: {reason}"),
         Event::CommissionFiled { office, commission, commission_no, programme, items, subjects, expires_at } => {
-            let asked: Vec<String> = items.iter().map(asked).collect();
+            let asked = list(items);
             format!(
-                "{office} filed commission {commission_no} ({programme}) on {subjects} people until {expires_at}, asking {}: {commission}",
-                asked.join(", ")
+                "{office} filed commission {commission_no} ({programme}) on {subjects} people until {expires_at}, asking {asked}: {commission}"
             )
         }
         Event::CommissionMatched { commission, against } => {
@@ -39,13 +38,18 @@ fn words(event: &Event) -> String {
         Event::Answered { agency, commission, answered, declined } => {
             format!("{agency} answered {answered} matches and declined {declined} of commission {commission}")
         }
-        Event::Released { office, commission, from, to, agencies } => {
+        Event::Released { office, commission, from, to, agencies, items } => {
             let handed = agencies.iter().map(|(agency, handed)| {
                 format!("{agency}: {} deposits and {} answers", handed.deposits, handed.answers)
             });
             let handed = handed.collect::<Vec<_>>().join(", ");
             let handed = if handed.is_empty() { "no payload".to_owned() } else { handed };
-            format!("{office} was given {handed} of commission {commission}, pairs {from} to {to}")
+            let (went_out, asked) = match (items.is_empty(), asks.is_empty()) {
+                (false, _) => (format!(" ({})", list(items)), String::new()),
+                (true, false) => (String::new(), format!(", which asks {}", list(asks))),
+                (true, true) => (String::new(), String::new()),
+            };
+            format!("{office} was given {handed}{went_out} of commission {commission}{asked}, pairs {from} to {to}")
         }
         Event::Withdrawn { office, commission } => format!("{office} took commission {commission} back"),
         Event::Refused { organisation, role, request, problem, commission, subjects } => {
@@ -53,7 +57,7 @@ fn words(event: &Event) -> String {
             let people = subjects.map(|count| format!(" about {count} people")).unwrap_or_default();
             format!("REFUSED {organisation} ({role}) {request}{about}{people}: {problem}")
         }
-        Event::Administered { act } => format!("an operator, beside the server: {act}"),
+        Event::Administered { act } => format!("an operator's doing: {act}"),
         Event::Proposed { by, deed } => {
             format!("{} wants to {}; another operator is to approve it", actor(by), deed)
         }
@@ -99,6 +103,7 @@ fn class(class: DataClass) -> &'static str {
     }
 }
 
-fn asked(asked: &Asked) -> String {
-    format!("{}.{} {}", asked.agency, asked.item, asked.level)
+fn list(items: &[Asked]) -> String {
+    let items = items.iter().map(|Asked { agency, item, level }| format!("{agency}.{item} {level}"));
+    items.collect::<Vec<_>>().join(", ")
 }

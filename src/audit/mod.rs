@@ -4,6 +4,7 @@
 //! whether operators did what they did by two.
 
 mod acts;
+mod asks;
 mod fetch;
 mod integrity;
 mod line;

@@ -32,7 +32,7 @@ impl CheckReceipt {
             let checked = kept.receipt.check(&key, &origin(manifest.id()), None);
             let (tree, _) = checked.map_err(|why| refused(number, why.to_string()))?;
             let entry = kept.receipt.entry.and_then(|inclusion| Entry::parse(inclusion.entry.as_bytes()));
-            let proved = entry.map_or_else(|| "no entry".to_owned(), |entry| line::of(&entry));
+            let proved = entry.map_or_else(|| "no entry".to_owned(), |entry| line::of(&entry, &[]));
             println!("in the log of {} entries: {proved}", tree.size);
         }
         Ok(())

@@ -8,10 +8,11 @@ use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::CommissionProof;
 use hedui_protocol::part::{BatchHeader, batch_id};
 use hedui_protocol::sign::{Purpose, Signed};
-use hedui_protocol::ticket::{Granted, Withdrawal};
+use hedui_protocol::ticket::{Asked, Granted, Withdrawal};
 use jiff::Timestamp;
 
 use super::acts::{Acts, Erased};
+use super::asks::Asks;
 use super::{Checked, Finding, SKEW, Wrong};
 
 /// What the parties signed, and what the log has said so far.
@@ -21,6 +22,7 @@ pub struct Book<'b> {
     headers: HashMap<BatchId, Signed>,
     batches: HashMap<BatchId, String>,
     commissions: HashMap<CommissionId, Filed>,
+    pub asks: Asks,
     last: Option<Timestamp>,
     acts: Acts,
     erased: Erased,
@@ -52,6 +54,7 @@ impl<'b> Book<'b> {
             headers: headers.into_iter().map(|signed| (batch_id(&signed), signed)).collect(),
             batches: HashMap::new(),
             commissions: HashMap::new(),
+            asks: Asks::default(),
             last: None,
             acts: Acts::default(),
             erased: Erased::default(),
@@ -84,6 +87,7 @@ impl<'b> Book<'b> {
             wrong("clock", "the server's clock was set back".to_owned());
         }
         self.last = Some(self.last.map_or(entry.at, |last| last.max(entry.at)));
+        self.asks.read(&entry.event);
         let checked = match &entry.event {
             Event::Opened { manifest, .. } if *manifest != self.manifest.id() || entry.number > 0 => {
                 Err(("other-manifest", format!("the log was opened for manifest {manifest}")))
@@ -102,9 +106,9 @@ impl<'b> Book<'b> {
             Event::Answered { agency, commission, .. } => {
                 self.within(*commission, std::iter::once(agency.as_str()), entry.at).map(drop)
             }
-            Event::Released { office, commission, from, to, agencies } => {
-                self.released(office, *commission, (*from, *to), agencies, entry.at)
-            }
+            Event::Released { office, commission, from, to, agencies, items } => self
+                .released(office, *commission, (*from, *to), agencies, entry.at)
+                .and_then(|()| as_asked(*commission, items, self.asks.of(&entry.event))),
             Event::Withdrawn { office, commission } => self.withdrawn(entry.number, office, *commission),
             Event::Proposed { by, deed } => {
                 self.acts.proposed(entry.number, by, deed, entry.at);
@@ -275,6 +279,12 @@ impl<'b> Book<'b> {
             None => Err(unproved("its withdrawal names another")),
         }
     }
+}
+
+/// What went out is what the commission asks, at that level. Entries of before this was said name nothing.
+fn as_asked(commission: CommissionId, items: &[Asked], asks: &[Asked]) -> Checked {
+    let Some(Asked { agency, item, level }) = items.iter().find(|item| !asks.contains(item)) else { return Ok(()) };
+    Err(("beyond-scope", format!("commission {commission} does not ask `{agency}` for `{item}` at {level}")))
 }
 
 fn unknown(commission: CommissionId) -> Wrong {

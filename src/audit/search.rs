@@ -1,31 +1,35 @@
 //! `hedui audit search`: entries of an exported log by who, what, whom, and when.
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
+use hedui_protocol::acts::Deed;
 use hedui_protocol::log::{Entry, Event};
-use hedui_protocol::manifest::Level;
+use hedui_protocol::manifest::{Level, Manifest};
+use hedui_protocol::ticket::Asked;
 use jiff::Timestamp;
 
+use super::asks::Asks;
 use super::{Exported, LogFolder, line};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 #[derive(Args, Debug)]
 pub struct Search {
     #[command(flatten)]
     log: LogFolder,
-    /// Entries of this office
+    /// Entries of this office, and of requests that it was refused
     #[arg(long, value_name = "NAME")]
     office: Option<String>,
-    /// Entries of this agency, or of commissions that ask it
+    /// Entries of this agency, of what it was refused, and of commissions that ask it; of releases, those with payloads of it
     #[arg(long, value_name = "NAME")]
     agency: Option<String>,
     /// Entries about a commission: its id or its number, or the beginning of one
     #[arg(long, value_name = "ID|NUMBER")]
     commission: Option<String>,
-    /// Commissions that ask for this level
+    /// Commissions that ask for this level (of --agency, where it is given), and all entries about them
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
-    /// Entries of this kind, as `released` or `refused`; may be given several times
-    #[arg(long, value_name = "WHAT")]
+    /// Entries of this kind; may be given several times
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(Event::NAMES))]
     what: Vec<String>,
     /// Entries from this moment on, as 2026-11-28T00:00:00Z
     #[arg(long, value_name = "TIME")]
@@ -41,18 +45,33 @@ pub struct Search {
 impl Search {
     pub fn run(self) -> Outcome {
         let log = Exported::load(&self.log.folder)?;
+        self.names_are_known(&log.manifest)?;
         let numbers = self.commissions(&log);
+        let mut asks = Asks::default();
         let mut found = 0;
         for (line, entry) in log.lines.iter().zip(&log.entries) {
-            let Some(entry) = entry.as_ref().filter(|entry| self.wants(entry, &numbers)) else { continue };
+            let Some(entry) = entry else { continue };
+            asks.read(&entry.event);
+            let asked = asks.of(&entry.event);
+            if !self.wants(entry, &numbers, asked, &log.manifest) {
+                continue;
+            }
             found += 1;
             match self.json {
                 true => println!("{}", String::from_utf8_lossy(line)),
-                false => println!("{}", line::of(entry)),
+                false => println!("{}", line::of(entry, asked)),
             }
         }
         crate::terminal::note(format!("{found} of {} entries", log.lines.len()));
         Ok(())
+    }
+
+    /// A name that nobody has finds nothing, which would read as if nothing had happened.
+    fn names_are_known(&self, manifest: &Manifest) -> Outcome {
+        let offices = manifest.offices.iter().map(|office| office.name.as_str());
+        is_known("office", "offices", self.office.as_deref(), offices.collect())?;
+        let agencies = manifest.agencies.iter().map(|agency| agency.name.as_str());
+        is_known("agency", "agencies", self.agency.as_deref(), agencies.collect())
     }
 
     /// Ids of the commissions whose id or number begins as asked.
@@ -65,43 +84,59 @@ impl Search {
         filed.filter(|(id, number)| id.starts_with(wanted) || number.starts_with(wanted)).map(|(id, _)| id).collect()
     }
 
-    fn wants(&self, entry: &Entry, commissions: &[String]) -> bool {
+    fn wants(&self, entry: &Entry, commissions: &[String], asked: &[Asked], manifest: &Manifest) -> bool {
         let Self { office, agency, commission, level, what, since, until, .. } = self;
-        let about = entry.event.about();
-        office.as_ref().is_none_or(|office| office_of(&entry.event) == Some(office))
-            && agency.as_ref().is_none_or(|agency| concerns(&entry.event, agency))
+        let (event, about) = (&entry.event, entry.event.about());
+        office.as_ref().is_none_or(|office| is_of_office(event, office, manifest))
+            && agency.as_ref().is_none_or(|agency| concerns(event, agency, asked, manifest))
             && commission.as_ref().is_none_or(|wanted| {
                 about.as_ref().is_some_and(|about| about.starts_with(wanted) || commissions.contains(about))
             })
-            && level.is_none_or(|level| asks_for(&entry.event, level))
-            && (what.is_empty() || what.iter().any(|what| what == entry.event.what()))
+            && level.is_none_or(|level| {
+                let mut asked = asked.iter().filter(|asked| agency.as_ref().is_none_or(|name| asked.agency == *name));
+                asked.any(|asked| asked.level == level)
+            })
+            && (what.is_empty() || what.iter().any(|what| what == event.what()))
             && since.is_none_or(|since| entry.at >= since)
             && until.is_none_or(|until| entry.at < until)
     }
 }
 
-fn office_of(event: &Event) -> Option<&String> {
-    match event {
-        Event::CommissionFiled { office, .. } | Event::Released { office, .. } | Event::Withdrawn { office, .. } => {
-            Some(office)
-        }
-        _ => None,
+fn is_known(kind: &str, kinds: &str, name: Option<&str>, known: Vec<&str>) -> Outcome {
+    match name {
+        Some(name) if !known.contains(&name) => Err(Failure::usage(format!("the manifest names no {kind} `{name}`"))
+            .hint(format!("its {kinds} are {}", known.join(", ")))),
+        _ => Ok(()),
     }
 }
 
-fn concerns(event: &Event, name: &str) -> bool {
+fn is_of_office(event: &Event, name: &str, manifest: &Manifest) -> bool {
     match event {
-        Event::BatchCommitted { agency, .. }
-        | Event::BatchIndexed { agency, .. }
-        | Event::BatchRefused { agency, .. }
-        | Event::Answered { agency, .. } => agency == name,
-        Event::CommissionFiled { items, .. } => items.iter().any(|asked| asked.agency == name),
-        Event::CommissionMatched { against, .. } => against.contains_key(name),
-        Event::Released { agencies, .. } => agencies.contains_key(name),
+        Event::CommissionFiled { office, .. } | Event::Released { office, .. } | Event::Withdrawn { office, .. } => {
+            office == name
+        }
+        Event::Refused { organisation, role, .. } => {
+            role == "office" && manifest.office(name).is_some_and(|office| office.organisation == *organisation)
+        }
         _ => false,
     }
 }
 
-fn asks_for(event: &Event, level: Level) -> bool {
-    matches!(event, Event::CommissionFiled { items, .. } if items.iter().any(|asked| asked.level == level))
+fn concerns(event: &Event, name: &str, asked: &[Asked], manifest: &Manifest) -> bool {
+    match event {
+        Event::BatchCommitted { agency, .. }
+        | Event::BatchIndexed { agency, .. }
+        | Event::BatchRefused { agency, .. }
+        | Event::Answered { agency, .. }
+        | Event::Proposed { deed: Deed::EraseAgency { agency }, .. }
+        | Event::Approved { deed: Deed::EraseAgency { agency }, .. }
+        | Event::Erased { deed: Deed::EraseAgency { agency }, .. } => agency == name,
+        Event::CommissionMatched { against, .. } => against.contains_key(name),
+        Event::Released { agencies, .. } => agencies.contains_key(name),
+        Event::Refused { organisation, role, .. } if role == "agency" => {
+            manifest.agency(name).is_some_and(|agency| agency.organisation == *organisation)
+        }
+        // of the rest, what is about a commission that asks it
+        _ => asked.iter().any(|asked| asked.agency == name),
+    }
 }

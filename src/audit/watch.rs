@@ -70,10 +70,10 @@ impl Watch {
     fn tell(&self, entry: &Entry, book: &mut Book<'_>) {
         if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved" | "erased" | "administered")
         {
-            println!("{}", line::of(entry));
+            println!("{}", line::of(entry, book.asks.of(&entry.event)));
         }
         for finding in book.read(entry) {
-            println!("FINDING {} {}: {}", finding.kind, line::of(entry), finding.detail);
+            println!("FINDING {} {}: {}", finding.kind, line::of(entry, book.asks.of(&entry.event)), finding.detail);
         }
     }
 }

@@ -49,14 +49,13 @@ pub struct Approve {
 impl Approve {
     pub async fn run(self) -> Outcome {
         let client = self.reach.client()?;
-        let path = format!("/v1/acts/{}", self.act);
-        let proposed: ActStatus = client.get(&path).await?;
+        let proposed = super::act(&client, self.act).await?;
         terminal::note(line(&proposed));
         if !self.yes && !agrees()? {
             return Err(Failure::refused("not approved"));
         }
         let says = |event: &Event| matches!(event, Event::Approved { act, deed, .. } if *act == self.act && *deed == proposed.deed);
-        let status: ActStatus = client.post_logged(&format!("{path}/approval"), &(), says).await?;
+        let status: ActStatus = client.post_logged(&format!("/v1/acts/{}/approval", self.act), &(), says).await?;
         println!("{}", line(&status));
         Ok(())
     }

@@ -7,6 +7,7 @@ mod retention;
 
 use clap::{Args, Subcommand};
 use hedui_protocol::acts::{ActState, ActStatus, Deed};
+use hedui_protocol::problem::ProblemKind;
 
 use crate::failure::Outcome;
 use crate::options::{ManifestFile, ServerAddress};
@@ -51,6 +52,14 @@ impl Reach {
     fn client(&self) -> Outcome<Client> {
         self.server.client(&self.manifest.load()?)
     }
+}
+
+/// The act of this number.
+async fn act(client: &Client, act: u64) -> Outcome<ActStatus> {
+    client.get(&format!("/v1/acts/{act}")).await.map_err(|failure| match failure.problem {
+        Some(ProblemKind::NotFound) => failure.hint("`hedui operator acts` lists them"),
+        _ => failure,
+    })
 }
 
 /// An act in words: a line, and one for each commission that it erases.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hedui_protocol::acts::{ActState, ActStatus, Deed};
+use hedui_protocol::acts::{ActState, Deed};
 use hedui_protocol::log::Event;
 
 use super::{Reach, line};
@@ -30,7 +30,7 @@ impl Receipt {
     pub async fn run(self) -> Outcome {
         refuse_existing(&self.out)?;
         let client = self.reach.client()?;
-        let mut status: ActStatus = client.get(&format!("/v1/acts/{}", self.act)).await?;
+        let mut status = super::act(&client, self.act).await?;
         while status.state == ActState::Approved {
             status = client.get(&format!("/v1/acts/{}?wait={WAIT}", self.act)).await?;
         }

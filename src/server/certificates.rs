@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hedui_protocol::ids::ContentHash;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::revocations::{Revocations, Standing};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::transport::tls::{Identity, ServerSide};
 
 /// How often the files are looked at.
@@ -29,6 +30,36 @@ pub struct CertificateFiles {
 pub struct Certificates {
     pub side: ServerSide,
     pub revocations: Option<Revocations>,
+    pub hashes: Hashes,
+}
+
+/// Which files these are, as the log says it: BLAKE3, as `b3sum FILE` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// What the server shows.
+    pub certificate: ContentHash,
+    authorities: ContentHash,
+    revocations: Option<ContentHash>,
+}
+
+impl Hashes {
+    fn of(files: &CertificateFiles) -> Outcome<Self> {
+        let hash = |path: &PathBuf| match std::fs::read(path) {
+            Ok(bytes) => Ok(ContentHash::of(&bytes)),
+            Err(e) => Err(Failure::file("read", path, &e)),
+        };
+        Ok(Self {
+            certificate: hash(&files.identity.certificate)?,
+            authorities: hash(&files.identity.ca)?,
+            revocations: files.revocations.as_ref().map(hash).transpose()?,
+        })
+    }
+
+    /// What decides whom the server lets in.
+    pub fn of_others(&self) -> String {
+        let list = self.revocations.map_or("no revocation list".to_owned(), |hash| format!("revocation list {hash}"));
+        format!("authorities {}, {list}", self.authorities)
+    }
 }
 
 /// What both ports go by: replaced as a whole.
@@ -41,7 +72,7 @@ impl CertificateFiles {
             revocations.are_signed_by(&self.identity.authorities()?)?;
         }
         let side = self.identity.server(revocations.as_ref().map(|revocations| revocations.lists.clone()))?;
-        Ok(Certificates { side, revocations })
+        Ok(Certificates { side, revocations, hashes: Hashes::of(self)? })
     }
 
     /// Loads the files now, and again whenever one of them has changed or SIGHUP has come, as long as the server runs.

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use hedui_protocol::log::Event;
 use hedui_protocol::messages::BatchState;
 use jiff::Timestamp;
 use x509_parser::pem::Pem;
@@ -58,7 +59,7 @@ impl Patient<'_> {
         let held = self.store.held_batches().await.map_err(Failure::refused)?;
         self.stored_parts(&mut chart, &held).await;
         self.orphans(&mut chart, &held, now).await.map_err(Failure::refused)?;
-        self.indexes(&mut chart, &held)?;
+        self.indexes(&mut chart, &held, now).await?;
         for path in self.certificates {
             certificate(&mut chart, path, now)?;
         }
@@ -147,7 +148,7 @@ impl Patient<'_> {
     }
 
     /// Indexes of this folder against what the books say.
-    fn indexes(&self, chart: &mut Chart, held: &[HeldBatch]) -> Outcome {
+    async fn indexes(&self, chart: &mut Chart, held: &[HeldBatch], now: Timestamp) -> Outcome {
         let indexes = Indexes::open_folder(self.places.data.join("index"))?;
         for held in held.iter().filter(|held| matches!(held.state, BatchState::Indexed | BatchState::Extended)) {
             let (batch, agency, folder) = (held.batch, &held.header.agency, indexes.folder(held.batch));
@@ -161,6 +162,8 @@ impl Patient<'_> {
                 }
                 Err(why) if self.repair => {
                     std::fs::remove_dir_all(&folder).map_err(|e| Failure::file("remove", &folder, &e))?;
+                    let act = format!("removed the damaged index of batch {batch}, which is built anew");
+                    self.store.note(Event::Administered { act }, now).await.map_err(Failure::refused)?;
                     Chart::fine("index", format!("of `{agency}`: {why}; removed, a worker that starts builds it anew"));
                 }
                 Err(why) => chart.wrong(

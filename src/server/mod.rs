@@ -3,7 +3,7 @@
 //! `http` decodes requests and answers; `store` keeps the control plane; `parts` the data plane; `log` signs what was
 //! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may
 //! go out; `worker` does queued jobs, beside other servers; `tidy` takes away what has served its time; `epochs` are
-//! projects side by side; `certificates` follows their files; `upkeep` is the operator's,
+//! projects side by side; `certificates` follows their files, and `serving` says them to the log; `upkeep` is the operator's,
 //! with `backup`, `doctor` and `gc`.
 
 mod background;
@@ -27,6 +27,7 @@ mod release;
 mod revocations;
 mod room;
 mod run;
+mod serving;
 mod shred;
 mod store;
 mod tickets;

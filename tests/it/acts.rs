@@ -138,6 +138,8 @@ fn nothing_is_left_of_what_two_operators_erase(project: Project) {
     let erase = ["propose", "erase-commissions", &planted.commission];
     let said = operator(&project, "li", &server, &erase).done();
     let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
+    operator(&project, "li", &server, &["approve", "99", "--yes"])
+        .refused(1, "there is no act 99\nhint: `hedui operator acts` lists them");
     let alone = operator(&project, "li", &server, &["approve", &act, "--yes"]);
     alone.refused(1, "needs two operators");
     let pki = project.text("pki");
@@ -507,6 +509,15 @@ fn a_manifest_that_nobody_runs_is_a_refusal_as_any_other() {
     let statuses: Vec<u16> = (0..20).map(|_| ask("bank", "/v1/notices").0).collect();
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(audited(&project, "log").done().stdout.contains("manifest-mismatch"));
+    // at the operator's port only who is none is paced: whoever watches a server may look as often as it likes
+    let look = |caller: &str| {
+        let client = crate::access::client(&project, caller);
+        let answer = client.get(format!("{}/healthz", server.operator)).send();
+        runtime.block_on(answer).unwrap().status().as_u16()
+    };
+    let (watching, trying): (Vec<u16>, Vec<u16>) = (0..20).map(|_| (look("operator"), look("vehicle"))).unzip();
+    assert!(watching.iter().all(|status| *status == 200), "{watching:?}");
+    assert!(trying[0] == 403 && trying.contains(&429), "{trying:?}");
 }
 
 /// As the version before there were keys left it: a part in clear, and rows without a key.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hedui_protocol::log::{Checkpoint, Entry, Event, Hashes, SignedCheckpoint, Tree, leaf_hash, origin};
-use hedui_protocol::manifest::Manifest;
+use hedui_protocol::manifest::{Level, Manifest};
 use hedui_protocol::sign::SigningKey;
 
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls};
@@ -314,6 +314,17 @@ fn what_was_not_allowed_is_found_in_a_log_that_is_whole() {
         }
     });
     assert_eq!(beyond, ["beyond-scope"]);
+    // each time a payload went out, it did so at the level that was asked
+    for level in [Level::L1, Level::L2] {
+        let other_level = change(&|events| {
+            for (_, event) in events.iter_mut() {
+                if let Event::Released { items, .. } = event {
+                    items.iter_mut().filter(|item| item.agency == "bank").for_each(|item| item.level = level);
+                }
+            }
+        });
+        assert_eq!(other_level, ["beyond-scope", "beyond-scope"], "{level}");
+    }
     let other = change(&|events| {
         if let Event::Released { office, .. } = &mut events[released].1 {
             *office = OTHER_OFFICE.into();
@@ -386,4 +397,42 @@ fn a_refusal_is_shown_to_the_auditor_with_how_many_it_was_about() {
     let refused = run(&["audit", "search", &project.text("log"), "--what", "refused"]).done().stdout;
     assert!(refused.contains("REFUSED Org elsewhere (office) POST /v1/commissions of commission"), "{refused}");
     assert!(refused.contains("about 1 people: urn:hedui:problem:forbidden"), "{refused}");
+    // it was an office of the manifest who asked, by its certificate
+    let by_office =
+        |office: &str| run(&["audit", "search", &project.text("log"), "--what", "refused", "--office", office]);
+    assert_eq!((by_office(OTHER_OFFICE).done().stdout, by_office(OFFICE).done().stdout), (refused, String::new()));
+}
+
+#[test]
+fn a_search_knows_the_level_by_the_commission_and_refuses_a_name_that_nobody_has() {
+    let log = Tampered::new();
+    let search = |more: &[&str]| run(&[&["audit", "search", &log.project.text("log")], more].concat());
+    let count = |more: &[&str]| search(more).done().stdout.lines().count();
+    let released = search(&["--what", "released", "--level", "L3"]).done().stdout;
+    assert_eq!(released.lines().count(), 4, "{released}");
+    assert!(released.lines().all(|line| line.contains(" L3")), "{released}");
+    assert!(released.contains("bank: 1 deposits and 0 answers (bank.deposits L3)"), "{released}");
+    for (what, entries) in [("commission-filed", 2), ("commission-matched", 2), ("answered", 1), ("withdrawn", 1)] {
+        assert_eq!(count(&["--level", "L3", "--what", what]), entries, "{what}");
+        assert_eq!(count(&["--level", "L3", "--agency", "vehicle", "--what", what]), entries, "{what}");
+        assert_eq!(count(&["--level", "L1", "--what", what]), 0, "{what}");
+    }
+    assert_eq!(count(&["--level", "L3", "--what", "batch-committed"]), 0, "of no level");
+    search(&["--what", "rubbish"]).refused(2, "[possible values: opened, batch-committed");
+    assert_eq!(count(&["--what", "gone"]), 0, "there is such an event");
+    search(&["--office", "nobody"]).refused(2, "its offices are civil-affairs, elsewhere");
+    search(&["--agency", "nobody"]).refused(2, "its agencies are bank, vehicle");
+
+    // a log of before says the level by its commissions alone
+    let mut events = log.events();
+    for (_, event) in &mut events {
+        if let Event::Released { items, .. } = event {
+            items.clear();
+        }
+    }
+    let text: String = log.rewritten(events).iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(log.project.path("log/entries.jsonl"), text).unwrap();
+    holds(verify(&log.project.text("log"), &[]));
+    let released = search(&["--what", "released", "--level", "L3"]).done().stdout;
+    assert_eq!(released.matches(", which asks bank.deposits L3, vehicle.vehicles L3,").count(), 4, "{released}");
 }

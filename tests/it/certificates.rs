@@ -19,7 +19,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{OFFICE, Project, Said, Server, run, signal};
+use crate::administered::acts;
+use crate::harness::{OFFICE, Project, Said, Server, run, signal, until};
 use crate::journey::files;
 
 /// A project, its server that goes by a revocation list, and a runtime for clients.
@@ -277,6 +278,30 @@ fn a_new_server_certificate_is_shown_without_a_restart_and_a_useless_one_is_not_
     mode(0o600);
     scene.told(TAKEN_UP, 4);
     assert_eq!(scene.status(&kept_open), Some(200));
+    scene.runs_on();
+}
+
+#[test]
+fn what_a_server_takes_up_stands_in_the_log_once() {
+    let mut scene = Scene::new();
+    let entered = || acts(&scene.project);
+    let first = entered();
+    assert_eq!(first.len(), 1, "{first:?}");
+    scene.pki(&["revoke", "vehicle"]).done();
+    until(|| entered().len() == 2);
+    scene.pki(&["issue", "server", "--organisation", "Org server", "--role", "server", "--renew"]).done();
+    until(|| entered().len() == 3);
+    let all = entered();
+    assert!(all[1].starts_with("a server serves with rate 500, ") && all[1] != all[0], "{all:?}");
+    assert!(all[2].starts_with("a server took up another certificate of its own"), "{all:?}");
+    // the same files again are nothing new, and neither is time that passes
+    scene.told(TAKEN_UP, 2);
+    signal(&scene.server.child, "HUP");
+    let list = file(&scene.project, "ca.crl");
+    std::fs::write(&list, std::fs::read(&list).unwrap()).unwrap();
+    scene.told_at_least(TAKEN_UP, 3);
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(entered(), all);
     scene.runs_on();
 }
 

@@ -172,3 +172,25 @@ fn the_log_is_an_object_a_line_where_that_is_asked_for() {
     );
     assert!(lines.iter().all(|line| line["timestamp"].is_string()), "{log}");
 }
+
+#[test]
+fn a_server_that_does_not_start_says_so_as_its_log_is_written() {
+    let project = Project::new();
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    std::fs::remove_file(project.path("manifest.toml")).unwrap();
+    Said::of(&command.output().unwrap()).refused(1, "error: ");
+    let said = Said::of(&command.args(["--log-format", "json"]).output().unwrap()).refused(1, "manifest.toml");
+    let lines: Vec<serde_json::Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines.iter().any(|line| line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("cannot read"))
+    );
+}
+
+#[test]
+fn a_log_that_goes_into_a_file_has_no_colours() {
+    let project = Project::new();
+    let mut server = project.server();
+    server.signal("TERM");
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    assert!(log.contains("Stopping") && !log.contains('\u{1b}'), "{log:?}");
+}

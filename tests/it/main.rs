@@ -2,6 +2,7 @@
 
 mod access;
 mod acts;
+mod administered;
 mod architecture;
 mod audit;
 mod bad_input;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use hedui_protocol::acts::{ActStatus, Proposal, RetentionStatus};
 use hedui_protocol::ids::ManifestId;
+use hedui_protocol::log::Receipt;
 use hedui_protocol::messages as m;
 use hedui_protocol::part::BatchHeader;
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
@@ -14,7 +15,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::access::{client, proposed, routes};
-use crate::harness::{OFFICE, OTHER_OFFICE, Project};
+use crate::audit::export;
+use crate::harness::{OFFICE, OTHER_OFFICE, Project, run};
 use crate::journey::files;
 
 const FILE: &str = "docs/openapi.json";
@@ -369,7 +371,8 @@ fn the_running_server_answers_as_it_is_described() {
             let kind = response.headers()["content-type"].to_str().unwrap().split(';').next().unwrap().to_owned();
             (response.status().as_u16(), kind, response.bytes().await.unwrap())
         });
-        answers_as_described(&document, method, path, status, &kind, &body);
+        let described = path.split('?').next().unwrap();
+        answers_as_described(&document, method, described, status, &kind, &body);
         status
     };
     let header = || Some(std::fs::read(project.path("bank/batch.json")).unwrap());
@@ -406,6 +409,10 @@ fn the_running_server_answers_as_it_is_described() {
         ("deputy", "post", "/v1/acts/{act}/approval", Some(b"null".to_vec()), 403),
         ("operator", "post", "/v1/acts", Some(br#"{"deed":{"do":"erase-agency","agency":"nobody"}}"#.to_vec()), 400),
         ("bank", "get", "/metrics", None, 403),
+        (OFFICE, "get", "/v1/commissions/{commission}?after=x", None, 400),
+        ("bank", "get", "/v1/batches/{batch}?wait=abc", None, 400),
+        ("vehicle", "get", "/v1/notices?skip=-1", None, 400),
+        ("auditor", "get", "/v1/log?from=x", None, 400),
     ] {
         assert_eq!(ask(caller, method, path, body), status, "{caller} {method} {path}");
     }
@@ -419,4 +426,80 @@ fn what_is_not_as_described_is_found() {
         answers_as_described(&document, "get", "/v1/batches/{batch}", 200, "application/json", wrong);
     });
     assert!(found.is_err());
+}
+
+/// Stands where something else belongs, and must not come back.
+const PLANTED: &str = "abc77";
+
+#[test]
+fn what_does_not_read_is_refused_with_a_problem_and_stands_in_the_log() {
+    let project = Project::new();
+    project.issue("auditor", "auditor");
+    let server = project.server();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let refused = |caller: &str, method: &str, url: &str| {
+        let client = client(&project, caller);
+        let (receipt, kind, body) = runtime.block_on(async {
+            let answer = client.request(method.parse().unwrap(), url).send().await.unwrap();
+            let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (header("hedui-receipt"), header("content-type"), answer.text().await.unwrap())
+        });
+        assert_eq!(kind.as_deref(), Some(MEDIA_TYPE), "{method} {url}: {body}");
+        let problem: Problem = serde_json::from_str(&body).unwrap();
+        let entry = receipt.and_then(|receipt| Receipt::from_header(&receipt).unwrap().entry);
+        let entry = entry.map_or_else(String::new, |inclusion| inclusion.entry);
+        assert!(!body.contains(PLANTED) && !entry.contains(PLANTED), "{method} {url}: {body} {entry}");
+        let logged = entry.contains("\"what\":\"refused\"") && entry.contains(problem.kind.uri());
+        assert_eq!(logged, url.starts_with(&server.parties), "{method} {url}: {entry}");
+        problem
+    };
+    for operation in operations(&mut SchemaGenerator::default()) {
+        let Operation { method, path, role, query, .. } = operation;
+        let caller = match role {
+            "agency or office" | "agency" => "bank",
+            "office" => OFFICE,
+            other => other,
+        };
+        let base = if path.starts_with("/v1/") { &server.parties } else { &server.operator };
+        let id = "0".repeat(64);
+        let mut url = format!("{base}{path}");
+        for (name, nobodys) in
+            [("{batch}", &*id), ("{commission}", &id), ("{number}", "0"), ("{part}", "0"), ("{act}", "7")]
+        {
+            url = url.replace(name, nobodys);
+        }
+        let method = method.to_uppercase();
+        for (name, _) in query {
+            for value in [PLANTED, "-1", "1.5", "", "99999999999999999999", "1&NAME=2"] {
+                let asked = format!("{url}?{name}={}", value.replace("NAME", name));
+                let problem = refused(caller, &method, &asked);
+                assert_eq!(problem.status, 400, "{method} {asked}: {}", problem.detail);
+                let says = if value.contains('&') { "twice".to_owned() } else { format!("`{name}`") };
+                assert!(problem.detail.contains(&says), "{method} {asked}: {}", problem.detail);
+            }
+        }
+        for named in path.split('/').filter(|part| part.starts_with('{')) {
+            for value in [PLANTED, "%ff", "-1"] {
+                let asked = format!("{base}{}", path.replace(named, value).replace(['{', '}'], ""));
+                let problem = refused(caller, &method, &asked);
+                assert!(matches!(problem.status, 400 | 404), "{method} {asked}: {}", problem.detail);
+            }
+        }
+        for other in ["DELETE", PLANTED] {
+            assert_eq!(refused(caller, other, &url).status, 405, "{other} {url}");
+        }
+    }
+    for base in [&server.parties, &server.operator] {
+        assert_eq!(refused("operator", "GET", &format!("{base}/{PLANTED}")).status, 404);
+    }
+    // a party at the operator's port hears nothing of it but that it is not its
+    for path in ["metrics", "readyz", PLANTED] {
+        assert_eq!(refused("bank", "GET", &format!("{}/{path}", server.operator)).status, 403);
+    }
+    export(&project, "log").done();
+    let told = run(&["audit", "search", &project.text("log"), "--what", "refused", "--agency", "bank"]).done().stdout;
+    for path in ["/metrics", "/readyz", ""] {
+        let line = format!("REFUSED Org bank (agency) GET {path}: urn:hedui:problem:forbidden");
+        assert_eq!(told.matches(&line).count(), 1, "{line}: {told}");
+    }
 }

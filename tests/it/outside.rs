@@ -4,7 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::harness::{AGENCIES, Project, run};
+use hedui_protocol::acts::{Deed, Proposal, Terms};
+use hedui_protocol::ids::CommissionId;
+use hedui_protocol::messages::{
+    Answer, Answers, Blob, CommissionRequest, Notice, NoticedMatch, Notices, Stored, SubjectEncodings,
+};
+use hedui_protocol::part::BatchHeader;
+use hedui_protocol::sign::Signed;
+
+use crate::harness::{AGENCIES, Project, Said, hedui, run};
 use crate::journey::files;
 use crate::kills::{Dice, number};
 
@@ -73,6 +81,16 @@ fn every_parser_comes_to_an_end_with_whatever_it_is_given() {
     assert!(failed.is_empty(), "HEDUI_SEED={seed}: {failed:#?}");
 }
 
+#[test]
+fn mutations_reach_every_message() {
+    let seeds: Vec<Vec<u8>> = seeds("messages").into_values().collect();
+    for (name, reads) in parsers::MESSAGES {
+        let mut dice = Dice(1);
+        let reached = (0..10 * MUTATIONS).any(|_| reads(&mutate(&mut dice, &seeds)));
+        assert!(reached, "no mutation of the corpus is a {name}");
+    }
+}
+
 /// Of each parser the first input that it panics at, or takes too long for: where it lies, and where it belongs.
 fn failures(seed: u64, mutations: u64) -> Vec<String> {
     let mut failed = Vec::new();
@@ -124,7 +142,7 @@ fn the_corpus_is_written() {
         keep_file("table", &format!("{agency}.csv"), Path::new(data));
         let signed = std::fs::read(project.path(agency).join("batch.json")).unwrap();
         keep("messages", &format!("signed-{agency}.json"), &signed);
-        let signed: hedui_protocol::sign::Signed = serde_json::from_slice(&signed).unwrap();
+        let signed: Signed = serde_json::from_slice(&signed).unwrap();
         keep("batch_header", &format!("{agency}.json"), &signed.bytes);
         let rows =
             hedui::parts::PartReader::open(std::fs::File::open(part).unwrap()).unwrap().next_rows().unwrap().unwrap();
@@ -176,20 +194,57 @@ fn messages(project: &Project, server: &crate::harness::Server, keep: &dyn Fn(&s
     keep("messages", "problem.json", &ask("bank", "/v1/batches/x").0);
     let notices = ask("vehicle", "/v1/notices").0;
     keep("messages", "notices.json", &notices);
-    let notices: hedui_protocol::messages::Notices = serde_json::from_slice(&notices).unwrap();
+    let notices: Notices = serde_json::from_slice(&notices).unwrap();
     keep("ticket", "ticket.json", &notices.notices[0].ticket.bytes);
     let ticket: hedui_protocol::ticket::Ticket = serde_json::from_slice(&notices.notices[0].ticket.bytes).unwrap();
-    let id = hedui_protocol::ids::CommissionId(*blake3::hash(&notices.notices[0].ticket.bytes).as_bytes());
+    let id = CommissionId(*blake3::hash(&notices.notices[0].ticket.bytes).as_bytes());
     let withdrawal =
         hedui_protocol::ticket::Withdrawal { commission: id, office: ticket.office, withdrawn_at: ticket.issued_at };
     keep("ticket", "withdrawal.json", &serde_json::to_vec(&withdrawal).unwrap());
     keep("messages", "commission.json", &ask(crate::harness::OFFICE, &format!("/v1/commissions/{id}")).0);
     keep("messages", "answers.json", &ask(crate::harness::OFFICE, &format!("/v1/commissions/{id}/answers")).0);
+    let signed = std::fs::read(project.path("bank/batch.json")).unwrap();
+    let signed: Signed = serde_json::from_slice(&signed).unwrap();
+    let batch = hedui_protocol::part::batch_id(&signed);
+    keep("messages", "batch.json", &ask("bank", &format!("/v1/batches/{batch}")).0);
+    let act = crate::access::proposed(project, server).to_string();
+    let approve = ["operator", "approve", &act, "--yes", "--manifest", &project.text("manifest.toml")];
+    let approved = hedui().args(approve).args(project.reach(&server.parties, "operator")).output().unwrap();
+    Said::of(&approved).done();
+    keep("messages", "act.json", &ask("operator", &format!("/v1/acts/{act}")).0);
+    keep("messages", "retention.json", &ask("operator", "/v1/retention").0);
+    sent(project, &notices.notices[0], &BatchHeader::parse(&signed.bytes).unwrap(), keep);
     project.issue("auditor", "auditor");
     let page = ask("auditor", "/v1/log").0;
     keep("messages", "log.json", &page);
-    let page: hedui_protocol::messages::LogPage = serde_json::from_slice(&page).unwrap();
-    for (number, entry) in page.entries.iter().enumerate().take(4) {
-        keep("log_texts", &format!("entry-{number}.json"), entry.as_bytes());
+    let mut page: hedui_protocol::messages::LogPage = serde_json::from_slice(&page).unwrap();
+    // of each event the longest entry
+    page.entries.sort_by_key(String::len);
+    for entry in &page.entries {
+        let what = hedui_protocol::log::Entry::parse(entry.as_bytes()).unwrap().event.what();
+        keep("log_texts", &format!("{what}.json"), entry.as_bytes());
+    }
+}
+
+/// What parties and operators send.
+fn sent(project: &Project, notice: &Notice, header: &BatchHeader, keep: &dyn Fn(&str, &str, &[u8])) {
+    let commission = CommissionId(*blake3::hash(&notice.ticket.bytes).as_bytes());
+    let NoticedMatch { subject, record, .. } = notice.matches[0];
+    let encodings = Blob(seeds("encodings").remove("vehicle").unwrap());
+    let encodings = vec![SubjectEncodings { subject, agency: "vehicle".into(), encodings }];
+    let request = CommissionRequest { basis: header.basis.clone(), ticket: notice.ticket.clone(), encodings };
+    let declined = Answer { commission, subject, record, sealed: None };
+    let file = |name: &str| Blob(std::fs::read(project.path(name)).unwrap());
+    let terms = Terms { manifest: file("manifest.toml"), signatures: file("manifest.toml.sig") };
+    let next = Deed::OpenEpoch { manifest: header.basis.manifest, epoch: "next".into() };
+    let erase = Deed::EraseCommissions { commissions: vec![commission] };
+    for (name, message) in [
+        ("request", serde_json::to_vec(&request)),
+        ("agency-answers", serde_json::to_vec(&Answers { answers: vec![declined] })),
+        ("stored", serde_json::to_vec(&Stored { stored: 3 })),
+        ("proposal", serde_json::to_vec(&Proposal { deed: erase, terms: None })),
+        ("proposal-epoch", serde_json::to_vec(&Proposal { deed: next, terms: Some(terms) })),
+    ] {
+        keep("messages", &format!("{name}.json"), &message.unwrap());
     }
 }

@@ -71,7 +71,16 @@ pub enum Event {
     /// An agency answered matches that it was asked about.
     Answered { agency: String, commission: CommissionId, answered: u64, declined: u64 },
     /// Answers went out: those of a range of the ticket's (subject, agency) pairs, in the ticket's order.
-    Released { office: String, commission: CommissionId, from: u64, to: u64, agencies: BTreeMap<String, Handed> },
+    Released {
+        office: String,
+        commission: CommissionId,
+        from: u64,
+        to: u64,
+        agencies: BTreeMap<String, Handed>,
+        /// What the payloads are of. Entries of before this was said have none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<Asked>,
+    },
     /// The office took the commission back.
     Withdrawn { office: String, commission: CommissionId },
     /// Somebody asked for what is not theirs to ask.
@@ -86,7 +95,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         subjects: Option<u64>,
     },
-    /// What an operator did beside a server: a backup, for one.
+    /// What an operator did beside a server, a backup for one; or what a server serves with since, as its operator has set it.
     Administered { act: String },
     /// An operator wants this done; another is to approve it.
     Proposed { by: Actor, deed: Deed },
@@ -144,6 +153,26 @@ impl Event {
             expires_at: *expires_at,
         }
     }
+
+    /// All events' names.
+    pub const NAMES: [&str; 16] = [
+        "opened",
+        "batch-committed",
+        "batch-indexed",
+        "batch-refused",
+        "commission-filed",
+        "commission-matched",
+        "answered",
+        "released",
+        "withdrawn",
+        "refused",
+        "administered",
+        "proposed",
+        "approved",
+        "erased",
+        "expired",
+        "gone",
+    ];
 
     /// The event's name, as its `what` says it.
     pub fn what(&self) -> &'static str {
@@ -251,6 +280,13 @@ mod tests {
             let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(json["what"], entry.event.what());
         }
+    }
+
+    #[test]
+    fn every_event_is_named() {
+        let why = serde_json::from_str::<Event>(r#"{"what":"?"}"#).unwrap_err().to_string();
+        let known: Vec<&str> = why.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, Event::NAMES);
     }
 
     proptest! {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,7 +9,8 @@ use hedui_protocol::acts::{ActState, ActStatus, Deed, Proposal};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
 use super::State;
-use super::body::{self, not_found};
+use super::address::{Path, Query};
+use super::body;
 use super::caller::Operator;
 use super::problem::Problem;
 use super::receipts::Logged;
@@ -101,10 +101,9 @@ async fn sensible(linkage: &Linkage, proposal: &Proposal) -> Result<(), Problem>
 async fn get_act(
     linkage: State,
     _operator: Operator,
-    act: Path<String>,
+    Path(act): Path<u64>,
     Query(wait): Query<Wait>,
 ) -> Result<Response, Problem> {
-    let act = body::id(act)?;
     let mut waiting = wait.begin(&linkage);
     loop {
         let status = status(&linkage, act).await?;
@@ -126,8 +125,11 @@ fn proved(status: ActStatus) -> Response {
 }
 
 /// `POST /v1/acts/{act}/approval`: by another operator than the one who proposed it.
-async fn post_approval(linkage: State, Operator(operator): Operator, act: Path<String>) -> Result<Response, Problem> {
-    let act = body::id(act)?;
+async fn post_approval(
+    linkage: State,
+    Operator(operator): Operator,
+    Path(act): Path<u64>,
+) -> Result<Response, Problem> {
     status(&linkage, act).await?;
     match linkage.store.approve(act, &operator, linkage.clock.now()).await? {
         Approval::Done => {}
@@ -164,5 +166,6 @@ async fn get_retention(linkage: State, _operator: Operator, Query(wait): Query<W
 }
 
 async fn status(linkage: &Linkage, act: u64) -> Result<ActStatus, Problem> {
-    linkage.store.act(act, linkage.clock.now()).await?.ok_or_else(not_found)
+    let found = linkage.store.act(act, linkage.clock.now()).await?;
+    found.ok_or_else(|| Document::new(ProblemKind::NotFound, format!("there is no act {act}")).into())
 }

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::extract::{Path, Query};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hedui_protocol::ids::SubjectId;
+use hedui_protocol::ids::{CommissionId, SubjectId};
 use hedui_protocol::log::{Event, Handed};
 use hedui_protocol::messages::{AnswerPage, Blob, CommissionState, SubjectAnswer};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
@@ -18,12 +17,13 @@ use hedui_protocol::ticket::Granted;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::State;
+use super::address::{Path, Query};
 use super::caller::Office;
 use super::commissions::{own, refuse_ended, refused};
 use super::forms::Form;
 use super::problem::Problem;
 use super::receipts::Logged;
-use super::{State, body};
 use crate::server::Linkage;
 use crate::server::error::{ServerError, ServerResult};
 use crate::server::store::{Filed, Leaf};
@@ -50,12 +50,11 @@ struct From {
 async fn get_answers(
     linkage: State,
     Office(office): Office,
-    commission: Path<String>,
+    Path(commission): Path<CommissionId>,
     Query(From { from }): Query<From>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let form = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).and_then(Form::of);
-    let commission = body::id(commission)?;
     loop {
         let filed = own(&linkage, &office, commission).await?;
         refuse_ended(&filed)?;
@@ -75,7 +74,7 @@ async fn get_answers(
 
 /// What goes out; none where the commission is not what it was any more.
 async fn released(sheet: Sheet, filed: Filed, form: Option<Form>, from: u64) -> ServerResult<Option<Response>> {
-    let Filed { commission, .. } = filed;
+    let commission = sheet.ticket.id();
     let Some(form) = form else {
         let Page { answers, handed, to, next } = sheet.page(from).await?;
         let page = Json(AnswerPage { commission, answers, next });
@@ -108,18 +107,6 @@ struct Sheet {
 }
 
 impl Sheet {
-    /// In the log before it goes out.
-    async fn log(
-        &self,
-        filed: &Filed,
-        (from, to): (u64, u64),
-        agencies: BTreeMap<String, Handed>,
-    ) -> ServerResult<Option<Leaf>> {
-        let (office, commission) = (filed.office.clone(), filed.commission);
-        let event = Event::Released { office, commission, from, to, agencies };
-        Ok(self.linkage.store.release(filed, event, self.now).await?.map(Leaf::Number))
-    }
-
     fn shape(&self, agency: &str) -> SlotShape {
         let agency =
             self.linkage.project.manifest.agency(agency).expect("a granted ticket asks agencies of the manifest");
@@ -187,6 +174,20 @@ impl Sheet {
             }
         }
         Ok((from + self.entries(from).count() as u64, handed))
+    }
+
+    /// In the log before it goes out; none where the commission is not what it was any more.
+    async fn log(
+        &self,
+        filed: &Filed,
+        (from, to): (u64, u64),
+        agencies: BTreeMap<String, Handed>,
+    ) -> ServerResult<Option<Leaf>> {
+        let items = self.ticket.ticket().items.iter().filter(|asked| agencies.contains_key(&asked.agency));
+        let items = items.cloned().collect();
+        let event =
+            Event::Released { office: filed.office.clone(), commission: self.ticket.id(), from, to, agencies, items };
+        Ok(self.linkage.store.release(filed.version, event, self.now).await?.map(Leaf::Number))
     }
 
     /// Always `answer_slots` slots: those found, and empty ones.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Query};
+use axum::extract::ConnectInfo;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
 
 use super::State;
-use super::body::{self, not_found};
+use super::address::{Path, Query, not_found};
+use super::body;
 use super::caller::{Agency, Caller};
 use super::pace::too_slow;
 use super::problem::Problem;
@@ -68,10 +69,9 @@ async fn post_batch(
 async fn get_batch(
     linkage: State,
     Agency(agency): Agency,
-    batch: Path<String>,
+    Path(batch): Path<BatchId>,
     Query(wait): Query<Wait>,
 ) -> Result<Json<BatchStatus>, Problem> {
-    let batch = body::id(batch)?;
     let mut waiting = wait.begin(&linkage);
     loop {
         let (_, status) = status(&linkage, &agency, batch).await?;
@@ -86,10 +86,9 @@ async fn put_part(
     linkage: State,
     Agency(agency): Agency,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    Path((batch, number)): Path<(String, u32)>,
+    Path((batch, number)): Path<(BatchId, u32)>,
     body: Body,
 ) -> Result<Json<Stored>, Problem> {
-    let batch: BatchId = body::parse(&batch)?;
     let (header, status) = status(&linkage, &agency, batch).await?;
     let info = header.parts.get(number as usize).cloned().ok_or_else(not_found)?;
     // parts that are under way may together fill only so much memory
@@ -127,9 +126,8 @@ async fn whole(arriving: Body, info: &PartInfo) -> Result<Bytes, Problem> {
 async fn post_commit(
     linkage: State,
     Agency(agency): Agency,
-    batch: Path<String>,
+    Path(batch): Path<BatchId>,
 ) -> Result<Logged<Json<BatchStatus>>, Problem> {
-    let batch = body::id(batch)?;
     let (header, before) = status(&linkage, &agency, batch).await?;
     if !before.missing.is_empty() {
         let missing: Vec<String> = before.missing.iter().take(20).map(u32::to_string).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, FromRef, FromRequest, Path, Request};
+use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::StatusCode;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use serde::de::DeserializeOwned;
@@ -33,7 +33,7 @@ where
         if length > JSON_BYTES {
             return Err(too_large());
         }
-        let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| info.0.clone()).unwrap_or_default();
+        let caller = Caller::of_request(&request);
         // bodies that are under way may together fill only so much memory; one that does not tell its length may be the largest
         let _room = linkage.room.take(&caller.organisation, length).await;
         let bytes = whole(request, state).await?;
@@ -65,20 +65,6 @@ fn too_large() -> Problem {
 /// The line may be bad: the same may be sent again.
 pub fn slow() -> Problem {
     Problem(Document::new(ProblemKind::Internal, "the body came too slowly"))
-}
-
-/// An id of the path; one that does not read names nothing that is there.
-pub fn id<T: std::str::FromStr>(Path(text): Path<String>) -> Result<T, Problem> {
-    parse(&text)
-}
-
-pub fn parse<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| not_found())
-}
-
-/// What is not there, and what is not the caller's, answer alike.
-pub fn not_found() -> Problem {
-    Problem(Document::new(ProblemKind::NotFound, "there is no such thing for this caller"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
 use axum::http::request::Parts;
 use hedui_protocol::acts::Actor;
 use hedui_protocol::ids::KeyHash;
@@ -14,6 +14,9 @@ use x509_parser::x509::AttributeTypeAndValue;
 use super::listener::Peer;
 use super::problem::Problem;
 use crate::server::Linkage;
+
+/// The role of the linkage operator's people.
+const OPERATOR: &str = "operator";
 
 /// The certificate's O and OU.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,11 @@ impl Caller {
         Self { peer, ..caller }
     }
 
+    /// As the listener knows it.
+    pub fn of_request(request: &Request) -> Self {
+        request.extensions().get::<ConnectInfo<Self>>().map(|info| info.0.clone()).unwrap_or_default()
+    }
+
     /// Nobody, where the certificate does not read.
     fn of(certificate: &[u8]) -> Self {
         let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Self::default() };
@@ -39,6 +47,10 @@ impl Caller {
         let organisation = text(subject.iter_organization().next());
         let role = text(subject.iter_organizational_unit().next());
         Self { organisation, role, peer: Peer::default() }
+    }
+
+    pub fn is_operator(&self) -> bool {
+        self.role == OPERATOR
     }
 
     /// Who answers for what an operator does.
@@ -134,7 +146,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        caller(parts, state, "operator").await.map(|caller| Self(caller.actor()))
+        caller(parts, state, OPERATOR).await.map(|caller| Self(caller.actor()))
     }
 }
 

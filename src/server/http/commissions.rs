@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use axum::extract::{Path, Query};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use hedui_protocol::encodings::{Encodings, subject_hash};
@@ -18,7 +17,8 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::State;
-use super::body::{self, not_found};
+use super::address::{Path, Query, not_found};
+use super::body;
 use super::caller::Office;
 use super::problem::{Problem, RefusedFor};
 use super::receipts::{Asked, Logged};
@@ -143,10 +143,9 @@ fn encodings_are_bound(linkage: &Linkage, subjects: &[Subject], encodings: &[Sub
 async fn put_encodings(
     linkage: State,
     Office(office): Office,
-    Path((commission, part)): Path<(String, u32)>,
+    Path((commission, part)): Path<(CommissionId, u32)>,
     body::Json(encodings): body::Json<Vec<SubjectEncodings>>,
 ) -> Result<Json<CommissionStatus>, Problem> {
-    let commission = body::parse(&commission)?;
     refuse_ended(&own(&linkage, &office, commission).await?)?;
     let ticket = linkage.granted(commission).await?;
     ticket.holds(linkage.clock.now()).map_err(refused)?;
@@ -181,11 +180,10 @@ struct After {
 async fn get_commission(
     linkage: State,
     Office(office): Office,
-    commission: Path<String>,
+    Path(commission): Path<CommissionId>,
     Query(After { after }): Query<After>,
     Query(wait): Query<Wait>,
 ) -> Result<Json<CommissionStatus>, Problem> {
-    let commission = body::id(commission)?;
     let mut waiting = wait.begin(&linkage);
     while own(&linkage, &office, commission).await?.version <= after && waiting.again().await {}
     status(&linkage, &office, commission).await.map(Json)
@@ -195,10 +193,9 @@ async fn get_commission(
 async fn post_withdrawal(
     linkage: State,
     Office(office): Office,
-    commission: Path<String>,
+    Path(commission): Path<CommissionId>,
     body::Json(signed): body::Json<Signed>,
 ) -> Result<Logged<Json<CommissionStatus>>, Problem> {
-    let commission: CommissionId = body::id(commission)?;
     let filed = own(&linkage, &office, commission).await?;
     if filed.state == CommissionState::Erased {
         refuse_ended(&filed)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::ids::ManifestId;
@@ -40,8 +40,7 @@ pub fn routes(
 async fn enter(State(doors): State<Doors>, request: Request) -> Response {
     match doors.lead(&request) {
         Some(routes) => routes.oneshot(request).await.into_response(),
-        // the server stops
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        None => Problem(Document::new(ProblemKind::Internal, "the server stops")).into_response(),
     }
 }
 

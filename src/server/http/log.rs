@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
 use axum::routing::get;
 use axum::{Json, Router};
 use hedui_protocol::messages::LogPage;
 use serde::Deserialize;
 
 use super::State;
+use super::address::Query;
 use super::caller::Auditor;
 use super::problem::Problem;
 use crate::server::{Linkage, log};

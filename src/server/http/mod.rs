@@ -1,6 +1,7 @@
 //! The routes: each decodes, calls one thing, answers. A file a resource.
 
 mod acts;
+mod address;
 mod answers;
 mod batches;
 mod body;
@@ -34,13 +35,15 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use self::crowd::Most;
 use self::listener::TlsListener;
 use self::problem::Problem;
 use super::epochs::Epochs;
+use super::serving::Serving;
 use super::{Addresses, Config, Linkage, descriptors};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// Longest time for one request, its body included.
 const TIMEOUT: Duration = Duration::from_secs(100);
@@ -61,6 +64,14 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
         tracing::info!("Serving parties on {address}");
     }
     tracing::info!("Serving the operator on {}", addresses.operator);
+    let saying = match config.role.answers_parties() {
+        true => {
+            let mut serving = Serving::new(Arc::clone(&epochs), config.rate, certificates.clone());
+            serving.say().await.map_err(Failure::refused)?;
+            Some(tokio::spawn(serving.follow()))
+        }
+        false => None,
+    };
     // whoever hears that the server is ready may stop it
     let signal = signals();
     ready(&addresses);
@@ -90,6 +101,7 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
         tokio::time::sleep(Duration::from_secs(2)).await;
     };
     tokio::select! { _ = both => {}, () = patience => {} }
+    saying.inspect(JoinHandle::abort);
     Ok(())
 }
 
@@ -102,7 +114,8 @@ fn party_routes() -> Router<Arc<Linkage>> {
         .merge(notices::routes())
         .merge(log::routes())
         .merge(acts::routes())
-        .fallback(async || Problem(Document::new(ProblemKind::NotFound, "there is no such route")))
+        .fallback(async || address::no_route())
+        .method_not_allowed_fallback(async || address::other_method())
 }
 
 /// An epoch's routes behind everything that a request passes: its pace, its receipt, its time.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,7 +13,8 @@ use hedui_protocol::slot::{Sealed, Slot, SlotShape};
 use serde::Deserialize;
 
 use super::State;
-use super::body::{self, not_found};
+use super::address::{Query, not_found};
+use super::body;
 use super::caller::Agency;
 use super::problem::Problem;
 use super::receipts::Logged;

@@ -5,11 +5,16 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
-use super::caller::Operator;
+use super::caller::{Caller, Operator};
 use super::problem::Problem;
+use super::receipts::Refusal;
+use super::{address, rate};
 use crate::server::epochs::Epochs;
 
 pub fn routes(epochs: Arc<Epochs>) -> Router {
@@ -17,7 +22,31 @@ pub fn routes(epochs: Arc<Epochs>) -> Router {
         .route("/healthz", get(async |_operator: Operator| "ok\n"))
         .route("/readyz", get(get_ready))
         .route("/metrics", get(get_metrics))
+        .fallback(async |_operator: Operator| address::no_route())
+        .method_not_allowed_fallback(async |_operator: Operator| address::other_method())
+        .layer(from_fn_with_state(Arc::clone(&epochs), entered))
+        .layer(from_fn_with_state(Arc::clone(&epochs), paced))
         .with_state(epochs)
+}
+
+/// Who is no operator, and tries this port, stands in the log of the first epoch.
+async fn entered(epochs: State<Arc<Epochs>>, request: Request, next: Next) -> Response {
+    let refusal = Refusal::of(&request);
+    let response = next.run(request).await;
+    let forbidden = response.extensions().get::<Document>().filter(|document| document.kind == ProblemKind::Forbidden);
+    let (Some(document), Some(first)) = (forbidden, epochs.first()) else { return response };
+    match refusal.enter(&first, document, None).await {
+        Ok(_) => response,
+        Err(error) => Problem(error.into_problem()).into_response(),
+    }
+}
+
+/// What leaves entries comes at the pace of the parties' port; whoever watches the server may look as often as it likes.
+async fn paced(epochs: State<Arc<Epochs>>, request: Request, next: Next) -> Response {
+    match epochs.first() {
+        Some(first) if !Caller::of_request(&request).is_operator() => rate::limited(State(first), request, next).await,
+        _ => next.run(request).await,
+    }
 }
 
 /// `GET /readyz`: the database answers.

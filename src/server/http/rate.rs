@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use hedui_protocol::log::Event;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
 use super::caller::Caller;
 use super::problem::Problem;
+use super::receipts::Refusal;
 use crate::server::Linkage;
 
 /// Seconds' worth of requests that may come at once.
@@ -67,28 +67,19 @@ impl Rate {
 
 /// Lets a request through, or has it come again.
 pub async fn limited(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
-    let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| info.0.clone()).unwrap_or_default();
+    let caller = Caller::of_request(&request);
     let Turn::Later { tell } = linkage.rate.turn(&caller.organisation, Instant::now()) else {
         return next.run(request).await;
     };
-    let kind = ProblemKind::TooManyRequests;
+    let detail = format!("more than {} requests a second come from this organisation", linkage.rate.per_second);
+    let document = Document::new(ProblemKind::TooManyRequests, detail);
     if tell {
         tracing::warn!("An organisation asks faster than `--rate` allows; it is told to wait");
-        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let event = Event::Refused {
-            organisation: caller.organisation,
-            role: caller.role,
-            request: format!("{} {path}", request.method()),
-            problem: kind.uri().to_owned(),
-            commission: None,
-            subjects: None,
-        };
-        if let Err(error) = linkage.store.note(event, linkage.clock.now()).await {
+        if let Err(error) = Refusal::of(&request).enter(&linkage, &document, None).await {
             return Problem(error.into_problem()).into_response();
         }
     }
-    let detail = format!("more than {} requests a second come from this organisation", linkage.rate.per_second);
-    let mut response = Problem(Document::new(kind, detail)).into_response();
+    let mut response = Problem(document).into_response();
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hedui_protocol::ids::CommissionId;
@@ -13,6 +13,7 @@ use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::server::Linkage;
+use crate::server::error::ServerResult;
 use crate::server::store::Leaf;
 
 /// An answer, and the entry that the log has of it.
@@ -33,26 +34,47 @@ pub struct Asked {
     pub subjects: u64,
 }
 
-/// Adds the receipt; without one, what was done is not told as done.
-pub async fn receipted(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
-    let before = seen(request.headers());
-    let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| info.0.clone()).unwrap_or_default();
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let asked = format!("{} {path}", request.method());
-    let mut response = next.run(request).await;
-    let refused = response.extensions().get::<Document>().filter(|document| is_refusal(document.kind));
-    if let Some(document) = refused {
-        let about = response.extensions().get::<Asked>().cloned();
+/// Methods that the log names; another is what the caller chose to write.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// Who asked for what, if it comes to be refused.
+pub struct Refusal {
+    caller: Caller,
+    request: String,
+}
+
+impl Refusal {
+    pub fn of(request: &Request) -> Self {
+        let method = if METHODS.contains(request.method()) { request.method().as_str() } else { "another method" };
+        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Self { caller: Caller::of_request(request), request: format!("{method} {path}") }
+    }
+
+    /// Makes it an entry of the log.
+    pub async fn enter(self, linkage: &Linkage, document: &Document, about: Option<Asked>) -> ServerResult<Leaf> {
         let event = Event::Refused {
-            organisation: caller.organisation,
-            role: caller.role,
-            request: asked,
+            organisation: self.caller.organisation,
+            role: self.caller.role,
+            request: self.request,
             problem: document.kind.uri().to_owned(),
             commission: about.as_ref().and_then(|about| about.commission),
             subjects: about.map(|about| about.subjects),
         };
-        match linkage.store.note(event, linkage.clock.now()).await {
-            Ok(number) => drop(response.extensions_mut().insert(Leaf::Number(number))),
+        Ok(Leaf::Number(linkage.store.note(event, linkage.clock.now()).await?))
+    }
+}
+
+/// Adds the receipt; without one, what was done is not told as done.
+pub async fn receipted(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
+    let before = seen(request.headers());
+    let refusal = Refusal::of(&request);
+    let mut response = next.run(request).await;
+    let refused = response.extensions().get::<Document>().filter(|document| is_refusal(document.kind));
+    if let Some(document) = refused {
+        let about = response.extensions().get::<Asked>().cloned();
+        match refusal.enter(&linkage, document, about).await {
+            Ok(leaf) => drop(response.extensions_mut().insert(leaf)),
             Err(error) => return Problem(error.into_problem()).into_response(),
         }
     }
@@ -73,7 +95,7 @@ fn seen(headers: &HeaderMap) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Whether somebody asked for what is not theirs, rather than too early or of a server in trouble.
+/// Whether somebody asked for what is not theirs, or for what there is not, rather than too early or of a server in trouble.
 fn is_refusal(kind: ProblemKind) -> bool {
     !matches!(kind, ProblemKind::NotYet | ProblemKind::PartsMissing | ProblemKind::Internal | ProblemKind::StorageFull)
 }

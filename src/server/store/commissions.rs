@@ -15,7 +15,6 @@ use crate::server::shred::ShredKey;
 
 /// A commission as it was filed.
 pub struct Filed {
-    pub commission: CommissionId,
     pub office: String,
     pub state: CommissionState,
     /// Grows whenever there is something new to fetch.
@@ -155,7 +154,7 @@ impl Store {
         let state = serde_json::Value::from(row.get::<&str, _>("state"));
         let state = serde_json::from_value(state).map_err(ServerError::failed)?;
         let version = u64::try_from(row.get::<i64, _>("version")).map_err(ServerError::failed)?;
-        Ok(Some(Filed { commission, office: row.get("office"), state, version }))
+        Ok(Some(Filed { office: row.get("office"), state, version }))
     }
 
     /// Standing commissions that ask an agency and have not ended.
@@ -208,12 +207,11 @@ impl Store {
 
     /// Says in the log what goes out of a commission; none where it is not what it was at this version any more: taken back, erased,
     /// or with other answers.
-    pub async fn release(&self, filed: &Filed, event: Event, now: Timestamp) -> ServerResult<Option<u64>> {
+    pub async fn release(&self, version: u64, event: Event, now: Timestamp) -> ServerResult<Option<u64>> {
+        let commission = event.commission().expect("a release is of a commission").to_string();
         let mut tx = self.write().await?;
-        let same =
-            sqlx::query("SELECT version FROM commissions WHERE commission = $1 AND state = 'matched' AND version = $2")
-                .bind(filed.commission.to_string())
-                .bind(i64::try_from(filed.version).map_err(ServerError::failed)?);
+        let same = "SELECT version FROM commissions WHERE commission = $1 AND state = 'matched' AND version = $2";
+        let same = sqlx::query(same).bind(commission).bind(i64::try_from(version).map_err(ServerError::failed)?);
         if same.fetch_optional(&mut *tx).await?.is_none() {
             return Ok(None);
         }

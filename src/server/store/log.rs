@@ -61,6 +61,17 @@ impl Store {
         Ok(number)
     }
 
+    /// What was done beside servers, the newest that begins so: of the last thousand, and the next one says it anew.
+    pub async fn last_administered(&self, begins: &str) -> ServerResult<Option<String>> {
+        let select = "SELECT entry FROM log_entries WHERE about IS NULL AND what = 'administered' ORDER BY number DESC LIMIT 1000";
+        let entries: Vec<Vec<u8>> = sqlx::query_scalar(select).fetch_all(&self.pool).await?;
+        let acts = entries.iter().filter_map(|entry| match Entry::parse(entry)?.event {
+            Event::Administered { act } => Some(act),
+            _ => None,
+        });
+        Ok(acts.into_iter().find(|act| act.starts_with(begins)))
+    }
+
     /// Begins the log of a database that has none.
     pub async fn open_log(&self, event: Event, now: Timestamp) -> ServerResult<()> {
         let mut tx = self.write().await?;

@@ -321,22 +321,23 @@ async fn what_goes_out_is_of_the_commission_as_it_is_then(database: Database) {
     let store = project(&database).await;
     let batch = indexed(&store, 1).await;
     let (one, other) = (matched(&store, 9, batch).await, matched(&store, 8, batch).await);
-    let filed = async |ask: &Ask| store.commission(ask.id()).await.unwrap().unwrap();
-    let event = || Event::Released {
+    let version = async |ask: &Ask| store.commission(ask.id()).await.unwrap().unwrap().version;
+    let event = |ask: &Ask| Event::Released {
         office: "office".into(),
-        commission: one.id(),
+        commission: ask.id(),
         from: 0,
         to: 1,
         agencies: Default::default(),
+        items: vec![],
     };
-    let (before, untouched) = (filed(&one).await, filed(&other).await);
-    assert!(store.release(&before, event(), at(7)).await.unwrap().is_some());
+    let (before, untouched) = (version(&one).await, version(&other).await);
+    assert!(store.release(before, event(&one), at(7)).await.unwrap().is_some());
     let withdrawal = Signed::new(&SigningKey::from_seed(&[1; 32]), Purpose::Withdrawal, vec![1]);
     store.withdraw(one.id(), "office", &withdrawal, at(8)).await.unwrap();
-    assert_eq!(store.release(&before, event(), at(7)).await.unwrap(), None, "it was taken back");
+    assert_eq!(store.release(before, event(&one), at(7)).await.unwrap(), None, "it was taken back");
     done(&store, Deed::EraseAgency { agency: "bank".into() }).await;
-    assert_eq!(store.release(&untouched, event(), at(9)).await.unwrap(), None, "its answers are others now");
-    assert!(store.release(&filed(&other).await, event(), at(9)).await.unwrap().is_some());
+    assert_eq!(store.release(untouched, event(&other), at(9)).await.unwrap(), None, "its answers are others now");
+    assert!(store.release(version(&other).await, event(&other), at(9)).await.unwrap().is_some());
 }
 
 async fn what_a_later_set_has_replaced_is_not_needed_any_more(database: Database) {
