@@ -7,13 +7,16 @@ use hedui_protocol::ids::CommissionId;
 use hedui_protocol::log::{Entry, Event};
 use jiff::{SignedDuration, Timestamp};
 
+use super::sets::Sets;
 use super::{Checked, SKEW};
 
 /// What the log has said so far of acts.
 #[derive(Default)]
 pub struct Acts {
     proposed: HashMap<u64, (Actor, Deed, Timestamp)>,
+    /// Approved, and not done.
     approved: HashMap<u64, Deed>,
+    done: HashSet<u64>,
     retention: Retention,
     /// When the next epoch was opened.
     next_epoch: Option<Timestamp>,
@@ -34,6 +37,9 @@ impl Acts {
     }
 
     pub fn approved(&mut self, act: u64, by: &Actor, deed: &Deed, at: Timestamp) -> Checked {
+        if self.approved.contains_key(&act) || self.done.contains(&act) {
+            return Err(("repeated-act", format!("act {act} had been approved before")));
+        }
         match self.proposed.get(&act) {
             Some((first, proposed, since)) if proposed == deed && by.is_another_than(first) => {
                 if at > *since + PATIENCE + SignedDuration::from_secs(SKEW) {
@@ -54,9 +60,12 @@ impl Acts {
         Ok(())
     }
 
-    pub fn erased(&self, act: u64, deed: &Deed) -> Checked {
-        match self.approved.get(&act) {
-            Some(approved) if approved == deed => Ok(()),
+    pub fn erased(&mut self, act: u64, deed: &Deed) -> Checked {
+        match self.approved.remove(&act) {
+            Some(approved) if approved == *deed => {
+                self.done.insert(act);
+                Ok(())
+            }
             _ => Err(("unapproved-erasure", format!("what was erased as act {act} was not approved by two operators"))),
         }
     }
@@ -64,27 +73,32 @@ impl Acts {
     /// Whether what ended had served its term. `ends` tells when a commission did.
     pub fn expired(
         &mut self,
-        entry: u64,
+        entry: &Entry,
         ended: &Ended,
-        at: Timestamp,
         ends: impl Fn(&CommissionId) -> Option<Timestamp>,
+        sets: &Sets,
     ) -> Checked {
-        self.ended.insert(entry);
+        self.ended.insert(entry.number);
         let over = |from: Timestamp, days: u16| {
-            from + SignedDuration::from_hours(24 * i64::from(days)) <= at + SignedDuration::from_secs(SKEW)
+            from + SignedDuration::from_hours(24 * i64::from(days)) <= entry.at + SignedDuration::from_secs(SKEW)
         };
-        let early = || Err(("early-expiry", "data was taken away before its term had ended".to_owned()));
-        let term = match ended.class {
-            DataClass::Answers => self.retention.answers,
-            DataClass::Tickets => self.retention.tickets,
-            DataClass::Epoch => {
-                let over = self.next_epoch.zip(self.retention.epoch).is_some_and(|(opened, days)| over(opened, days));
-                return if over { Ok(()) } else { early() };
+        let Retention { answers, tickets, replaced_batches, epoch, .. } = self.retention;
+        let of_commissions =
+            |term| ended.commissions.iter().all(|commission| ends(commission).is_some_and(|end| over(end, term)));
+        let is_over = match ended.class {
+            DataClass::Answers => of_commissions(answers),
+            DataClass::Tickets => of_commissions(tickets),
+            DataClass::Epoch => self.next_epoch.zip(epoch).is_some_and(|(opened, days)| over(opened, days)),
+            // when it was begun is not in the log
+            DataClass::OpenBatches => !ended.batches.iter().any(|batch| sets.is_committed(*batch)),
+            DataClass::ReplacedBatches => {
+                ended.batches.iter().all(|batch| sets.ended(*batch).is_some_and(|end| over(end, replaced_batches)))
             }
-            DataClass::OpenBatches | DataClass::ReplacedBatches => return Ok(()),
         };
-        let all = ended.commissions.iter().all(|commission| ends(commission).is_some_and(|end| over(end, term)));
-        if all { Ok(()) } else { early() }
+        if is_over {
+            return Ok(());
+        }
+        Err(("early-expiry", "data was taken away before its term had ended, or though it is needed".to_owned()))
     }
 
     /// Whether what is said to be gone had ended.
@@ -132,6 +146,11 @@ impl Erased {
         self.all.is_some_and(|at| at > entry) || self.commissions.get(&commission).is_some_and(|at| *at > entry)
     }
 
+    /// Whether a commission was erased before this entry.
+    pub fn commission_before(&self, commission: CommissionId, entry: u64) -> bool {
+        self.all.is_some_and(|at| at < entry) || self.commissions.get(&commission).is_some_and(|at| *at < entry)
+    }
+
     /// Whether an agency was erased after this entry.
     pub fn agency(&self, agency: &str, entry: u64) -> bool {
         self.all.is_some_and(|at| at > entry) || self.agencies.get(agency).is_some_and(|at| *at > entry)
@@ -140,7 +159,7 @@ impl Erased {
 
 #[cfg(test)]
 mod tests {
-    use hedui_protocol::ids::{KeyHash, ManifestId};
+    use hedui_protocol::ids::{BatchId, KeyHash, ManifestId, TreeHash};
 
     use super::*;
 
@@ -175,19 +194,38 @@ mod tests {
         assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(8))), Some("lapsed-act"));
         assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"));
         assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(7))), None);
+        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(7))), Some("repeated-act"));
         assert_eq!(word(acts.erased(7, &deed)), None);
-        assert_eq!(word(acts.erased(7, &other)), Some("unapproved-erasure"));
+        assert_eq!(word(acts.erased(7, &deed)), Some("unapproved-erasure"), "twice");
+        assert_eq!(word(acts.approved(7, &actor("wang", 2), &deed, at(7))), Some("repeated-act"));
     }
 
     #[test]
     fn what_ends_before_its_term_is_found() {
         let commission = CommissionId([1; 32]);
         let mut acts = Acts::default();
-        let expired = |acts: &mut Acts, class, day: i64| {
-            let commissions = if class == DataClass::Epoch { vec![] } else { vec![commission] };
-            let ended = Ended { class, batches: vec![], commissions };
-            word(acts.expired(day.cast_unsigned(), &ended, at(day), |id| (*id == commission).then(|| at(10))))
+        let (mut sets, live, former) = (Sets::default(), BatchId([8; 32]), BatchId([9; 32]));
+        for batch in [former, live] {
+            sets.committed("bank", batch, None);
+            sets.indexed(batch, at(10));
+        }
+        let of = |acts: &mut Acts, class, day: i64, batches: &[BatchId]| {
+            let commissions = if batches.is_empty() && class != DataClass::Epoch { vec![commission] } else { vec![] };
+            let ended = Ended { class, batches: batches.to_vec(), commissions };
+            let event = Event::Expired { ended: ended.clone(), backups_until: at(day) };
+            let entry = Entry { number: day.cast_unsigned(), at: at(day), tree: TreeHash([0; 32]), event };
+            word(acts.expired(&entry, &ended, |id| (*id == commission).then(|| at(10)), &sets))
         };
+        assert_eq!(of(&mut acts, DataClass::ReplacedBatches, 16, &[former]), Some("early-expiry"));
+        assert_eq!(of(&mut acts, DataClass::ReplacedBatches, 17, &[former]), None);
+        assert_eq!(
+            of(&mut acts, DataClass::ReplacedBatches, 99, &[former, live]),
+            Some("early-expiry"),
+            "it is needed"
+        );
+        assert_eq!(of(&mut acts, DataClass::OpenBatches, 99, &[live]), Some("early-expiry"), "it was committed");
+        assert_eq!(of(&mut acts, DataClass::OpenBatches, 99, &[BatchId([7; 32])]), None);
+        let expired = |acts: &mut Acts, class, day: i64| of(acts, class, day, &[]);
         assert_eq!(expired(&mut acts, DataClass::Answers, 16), Some("early-expiry"));
         assert_eq!(expired(&mut acts, DataClass::Answers, 17), None);
         assert_eq!(expired(&mut acts, DataClass::Tickets, 1105), Some("early-expiry"));

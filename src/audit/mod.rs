@@ -11,6 +11,7 @@ mod line;
 mod receipt;
 mod rules;
 mod search;
+mod sets;
 mod verify;
 mod watch;
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::acts::{Acts, Erased};
 use super::asks::Asks;
+use super::sets::Sets;
 use super::{Checked, Finding, SKEW, Wrong};
 
 /// What the parties signed, and what the log has said so far.
@@ -20,7 +21,7 @@ pub struct Book<'b> {
     manifest: &'b Manifest,
     tickets: HashMap<CommissionId, CommissionProof>,
     headers: HashMap<BatchId, Signed>,
-    batches: HashMap<BatchId, String>,
+    sets: Sets,
     commissions: HashMap<CommissionId, Filed>,
     pub asks: Asks,
     last: Option<Timestamp>,
@@ -52,7 +53,7 @@ impl<'b> Book<'b> {
             manifest,
             tickets: proofs,
             headers: headers.into_iter().map(|signed| (batch_id(&signed), signed)).collect(),
-            batches: HashMap::new(),
+            sets: Sets::default(),
             commissions: HashMap::new(),
             asks: Asks::default(),
             last: None,
@@ -96,18 +97,25 @@ impl<'b> Book<'b> {
                 self.committed(entry.number, agency, *batch, *records, *base)
             }
             Event::BatchIndexed { agency, batch } | Event::BatchRefused { agency, batch, .. } => {
-                match self.batches.get(batch) {
-                    Some(known) if known == agency => Ok(()),
-                    _ => Err(("unknown-batch", format!("batch {batch} of `{agency}` was never committed"))),
+                match (self.sets.is_of(*batch, agency), &entry.event) {
+                    (false, _) => Err(("unknown-batch", format!("batch {batch} of `{agency}` was never committed"))),
+                    (true, Event::BatchIndexed { .. }) => {
+                        self.sets.indexed(*batch, entry.at);
+                        Ok(())
+                    }
+                    (true, _) => {
+                        self.sets.refused(*batch, entry.at);
+                        Ok(())
+                    }
                 }
             }
             Event::CommissionFiled { .. } => self.filed(entry),
             Event::CommissionMatched { commission, against } => self.matched(*commission, against),
             Event::Answered { agency, commission, .. } => {
-                self.within(*commission, std::iter::once(agency.as_str()), entry.at).map(drop)
+                self.within(*commission, std::iter::once(agency.as_str()), entry).map(drop)
             }
             Event::Released { office, commission, from, to, agencies, items } => self
-                .released(office, *commission, (*from, *to), agencies, entry.at)
+                .released(office, *commission, (*from, *to), agencies, entry)
                 .and_then(|()| as_asked(*commission, items, self.asks.of(&entry.event))),
             Event::Withdrawn { office, commission } => self.withdrawn(entry.number, office, *commission),
             Event::Proposed { by, deed } => {
@@ -116,9 +124,9 @@ impl<'b> Book<'b> {
             }
             Event::Approved { act, by, deed } => self.acts.approved(*act, by, deed, entry.at),
             Event::Erased { act, deed, .. } => self.acts.erased(*act, deed),
-            Event::Expired { ended, .. } => self
-                .acts
-                .expired(entry.number, ended, entry.at, |id| self.commissions.get(id).map(|filed| filed.expires_at)),
+            Event::Expired { ended, .. } => {
+                self.acts.expired(entry, ended, |id| self.commissions.get(id).map(|filed| filed.expires_at), &self.sets)
+            }
             Event::Gone { through, .. } => self.acts.gone(*through),
             Event::Opened { retention, .. } => {
                 self.acts.opened(retention.as_ref());
@@ -133,7 +141,7 @@ impl<'b> Book<'b> {
     }
 
     fn committed(&mut self, entry: u64, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
-        self.batches.insert(batch, agency.to_owned());
+        self.sets.committed(agency, batch, base);
         let signed = self.headers.get(&batch);
         if signed.is_none() && self.erased.agency(agency, entry) {
             self.unproved += 1;
@@ -188,7 +196,7 @@ impl<'b> Book<'b> {
         }
         for (agency, batch) in against {
             let Some(batch) = batch else { continue };
-            if self.batches.get(batch) != Some(agency) {
+            if !self.sets.is_of(*batch, agency) {
                 return Err(("unknown-batch", format!("batch {batch} of `{agency}` was never committed")));
             }
         }
@@ -200,7 +208,7 @@ impl<'b> Book<'b> {
         &self,
         commission: CommissionId,
         mut agencies: impl Iterator<Item = &'a str>,
-        at: Timestamp,
+        entry: &Entry,
     ) -> Result<&Filed, Wrong> {
         let filed = self.commissions.get(&commission);
         let filed =
@@ -208,7 +216,10 @@ impl<'b> Book<'b> {
         if filed.withdrawn {
             return Err(("after-withdrawal", format!("commission {commission} had been taken back")));
         }
-        if at >= filed.expires_at {
+        if self.erased.commission_before(commission, entry.number) {
+            return Err(("after-erasure", format!("commission {commission} had been erased")));
+        }
+        if entry.at >= filed.expires_at {
             return Err(("after-expiry", format!("commission {commission} had expired at {}", filed.expires_at)));
         }
         let asked = filed.ticket.as_ref().map(Granted::agencies);
@@ -225,9 +236,9 @@ impl<'b> Book<'b> {
         commission: CommissionId,
         (from, to): (u64, u64),
         agencies: &BTreeMap<String, Handed>,
-        at: Timestamp,
+        entry: &Entry,
     ) -> Checked {
-        let filed = self.within(commission, agencies.keys().map(String::as_str), at)?;
+        let (filed, at) = (self.within(commission, agencies.keys().map(String::as_str), entry)?, entry.at);
         if filed.office != office {
             return Err((
                 "wrong-office",
