@@ -259,7 +259,7 @@ impl Restorable {
             kept += 1;
         }
         let refused = |e| Failure::refused(format!("{database}: {e}"));
-        let store = Store::open_empty(database, self.seal.version).await.map_err(refused)?;
+        let store = Store::open_empty(database, self.seal.version).await?;
         let progress = terminal::bar(noted.parts.len() as u64, "putting parts back");
         for part in noted.each() {
             let (batch, info) = part.map_err(Failure::refused)?;

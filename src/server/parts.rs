@@ -21,7 +21,7 @@ use url::{Host, Url};
 use super::error::{ServerError, ServerResult};
 use super::shred::ShredKey;
 use super::store::EPOCHS;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::keyfile;
 use crate::staging::private_folder;
 
@@ -33,6 +33,8 @@ const PIECES: usize = 4;
 const SILENCE: Duration = Duration::from_secs(20);
 /// For so long it is asked again. Together with a last silence less than a request may take: the agency hears of it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For so long a server that starts waits for its bucket's answer.
+const LOOK: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Reading a part may take this long whatever its length,
 const READING: Duration = Duration::from_secs(60);
@@ -100,11 +102,22 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// `config` says how a bucket is reached and by whose credentials, as far as the environment does not.
+    /// Opens a server's place for parts; a folder is made if need be.
     pub fn open(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
+        if let PartsAt::Folder(folder) = at {
+            private_folder(folder)?;
+        }
+        Self::beside(at, config)
+    }
+
+    /// Opens the place as it is. `config` says how a bucket is reached and by whose credentials, as far as the environment does
+    /// not.
+    pub fn beside(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
         let (store, in_pieces): (Box<dyn ObjectStore>, bool) = match at {
             PartsAt::Folder(folder) => {
-                private_folder(folder)?;
+                if !folder.is_dir() {
+                    return Err(Failure::refused(format!("{at}: there is no folder of parts here")));
+                }
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?;
                 (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), false)
             }
@@ -136,11 +149,32 @@ impl Parts {
         Ok(())
     }
 
-    /// Whether the place answers, and lets this program in.
-    pub async fn ping(&self) -> ServerResult<()> {
+    /// At the start: a bucket that lets nobody in is refused, one that is away may come.
+    pub async fn look(&self, at: &PartsAt) -> Outcome {
+        match tokio::time::timeout(LOOK, self.ping(at)).await {
+            Ok(Err(why)) if why.exit == Exit::Refused => Err(why),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => {
+                tracing::warn!("The bucket does not answer as it should: {}", why.message);
+                Ok(())
+            }
+            Err(_) => {
+                tracing::warn!("The bucket does not answer as it should: nothing was heard for {} s", LOOK.as_secs());
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the place answers, and lets this program in; `at` is what it is called.
+    pub async fn ping(&self, at: &PartsAt) -> Outcome {
+        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
         match self.store.head(&object_store::path::Path::from("is-it-there")).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            answer => Ok(answer.map(drop)?),
+            Ok(_) | Err(NotFound { .. }) => Ok(()),
+            Err(PermissionDenied { .. } | Unauthenticated { .. }) => Err(Failure::refused(format!(
+                "{at}: the bucket lets nobody in with this key"
+            ))
+            .hint("look at access_key_id and secret_access_key, and whether the key may read, write, list and delete")),
+            Err(why) => Err(Failure::try_again(format!("{at}: {}", ServerError::from(why)))),
         }
     }
 

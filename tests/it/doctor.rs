@@ -1,0 +1,50 @@
+//! What `hedui server doctor` says of folders, databases, certificates and clocks that are not as they should be.
+
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::{Connection as _, Row as _};
+
+use crate::harness::{Project, Said, Server, hedui, run, within};
+use crate::journey::files;
+
+/// Runs statements on the database of a project's server that is stopped.
+pub fn sqlite(project: &Project, statements: &str) -> Vec<i64> {
+    let path = project.text("server/hedui.sqlite");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statements)).fetch_all(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    })
+}
+
+/// Damages the database where nobody looks every day: the first page of the log.
+pub fn damaged(project: &Project) {
+    let page = sqlite(project, "SELECT rootpage FROM sqlite_master WHERE name = 'log_entries'")[0].unsigned_abs();
+    let size = sqlite(project, "PRAGMA page_size")[0].unsigned_abs();
+    let file = std::fs::File::options().write(true).open(project.path("server/hedui.sqlite")).unwrap();
+    file.write_all_at(&[0xff; 64], (page - 1) * size).unwrap();
+}
+
+fn doctor(project: &Project, more: &[&str]) -> Said {
+    let mut command = hedui();
+    command.args(["server", "doctor", "--data", &project.text("server")]).args(project.store_arguments()).args(more);
+    within(Duration::from_secs(20), command)
+}
+
+/// A server that has both agencies' sets, stopped.
+fn stopped() -> (Project, String) {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let mut server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    server.signal("TERM");
+    (project, office)
+}
+
+fn indexes(project: &Project) -> Vec<PathBuf> {
+    std::fs::read_dir(project.path("server/index")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
