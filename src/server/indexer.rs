@@ -118,7 +118,7 @@ async fn layer(
             .await?;
     }
     let (to, room, parts) = (partial.clone(), linkage.index_memory, header.parts.len() as u32);
-    let merged = linkage.background.run(move || maker.finish(&to, parts, room)).await?;
+    let merged = linkage.background.run(move || maker.finish(batch, &to, parts, room)).await?;
     if let Some(refused) = oversize(linkage, merged.largest_cohort) {
         remove(&partial)?;
         return Ok(Err(refused));
@@ -178,12 +178,12 @@ impl Maker {
         Ok(builder.finish(&serde_json::to_vec(&seal_text(&reader.meta.seal)).expect("a seal is JSON"))?)
     }
 
-    fn finish(&self, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
+    fn finish(&self, batch: BatchId, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
         let Finished { parts, postings, merged } = self.building.finish(parts, room)?;
         let part = |done: Done| Ok(PartText { rows: done.rows, seal: serde_json::from_slice(&done.note)? });
         let parts =
             parts.into_iter().map(part).collect::<Result<_, serde_json::Error>>().map_err(ServerError::failed)?;
-        let seal = IndexSeal { version: VERSION, postings, parts };
+        let seal = IndexSeal { version: VERSION, batch, postings, parts };
         std::fs::write(folder.join(SEAL), serde_json::to_vec(&seal).expect("a seal is JSON"))?;
         Ok(merged)
     }

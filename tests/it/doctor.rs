@@ -48,3 +48,48 @@ fn indexes(project: &Project) -> Vec<PathBuf> {
     std::fs::read_dir(project.path("server/index")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
+#[test]
+fn an_index_in_another_ones_place_is_told_and_never_answers() {
+    let (project, office) = stopped();
+    let [one, other] = indexes(&project).try_into().unwrap();
+    let aside = project.path("aside");
+    let exchange = || {
+        for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
+            std::fs::rename(from, to).unwrap();
+        }
+    };
+    exchange();
+    let said = doctor(&project, &[]);
+    assert_eq!(said.stdout.matches("is of another batch").count(), 2, "{}", said.stdout);
+    said.refused(1, "2 things are wrong");
+    let server = project.server();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    project.office("report", &server, &[]).done();
+    assert_eq!(project.report("H1")["members"][0]["agencies"][0]["records"][0]["band"], "exact");
+    drop(server);
+    doctor(&project, &[]).done();
+    exchange();
+    doctor(&project, &["--repair"]).done();
+    assert!(indexes(&project).is_empty());
+}
+
+#[test]
+fn an_index_of_a_batch_that_nobody_holds_is_told_and_removed() {
+    let (project, _) = stopped();
+    let stray = project.path("server/index").join("7".repeat(64));
+    for repair in [true, false] {
+        std::fs::create_dir(&stray).unwrap();
+        let said = doctor(&project, &[]);
+        assert!(said.stdout.contains(&format!("WRONG  orphans      {}", stray.display())), "{}", said.stdout);
+        said.refused(1, "1 thing is wrong");
+        if repair {
+            doctor(&project, &["--repair"]).done();
+        } else {
+            drop(project.server());
+        }
+        assert!(!stray.exists());
+        assert_eq!(indexes(&project).len(), 2);
+    }
+}
+
