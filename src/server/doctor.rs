@@ -82,6 +82,14 @@ impl Patient<'_> {
             Ordering::Less => chart.wrong("database", format!("{differs}: a server that starts brings it up to date")),
             Ordering::Greater => chart.wrong("database", format!("{differs}: use the later program")),
         }
+        if let Some(damage) = self.store.damage().await? {
+            chart.wrong(
+                "database",
+                format!(
+                    "the database is damaged: {damage}; stop its server and put a backup back into an empty folder"
+                ),
+            );
+        }
         if let Some(theirs) = self.store.clock().await? {
             let skew = theirs.as_second() - now.as_second();
             match skew.abs() <= SKEW {

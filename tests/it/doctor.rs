@@ -4,6 +4,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hedui::transport::client::operators_page;
+use hedui::transport::tls::Identity;
 use sqlx::{Connection as _, Row as _};
 
 use crate::harness::{Project, Said, Server, hedui, run, within};
@@ -90,6 +92,38 @@ fn an_index_of_a_batch_that_nobody_holds_is_told_and_removed() {
         }
         assert!(!stray.exists());
         assert_eq!(indexes(&project).len(), 2);
+    }
+}
+
+#[test]
+fn a_damaged_database_is_told() {
+    let (project, _) = stopped();
+    assert!(doctor(&project, &[]).done().stdout.contains("fine   database     SQLite in"));
+    damaged(&project);
+    let said = doctor(&project, &[]);
+    assert!(said.stdout.contains("the database is damaged"), "{}", said.stdout);
+    said.refused(1, "1 thing is wrong");
+    std::fs::write(project.path("server/hedui.sqlite"), "no database at all, however long it is read").unwrap();
+    let said = doctor(&project, &[]).refused(1, "hedui.sqlite: file is not a database");
+    assert!(!said.stderr.contains("ERROR"), "{}", said.stderr);
+    let server = within(Duration::from_secs(5), Server::command(&project, "server", "127.0.0.1:0"));
+    let said = server.refused(1, "hedui.sqlite: file is not a database");
+    assert!(!said.stderr.contains("ERROR"), "{}", said.stderr);
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_not_ready() {
+    let project = Project::new().on_shared_stores();
+    let server = project.server();
+    let file = |name: &str| project.path("pki").join(name);
+    let identity = Identity { certificate: file("operator.crt"), key: file("operator.key"), ca: file("ca.crt") };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let is_ready = || runtime.block_on(operators_page(&server.operator, &identity, "/readyz")).is_ok();
+    assert!(is_ready());
+    let postgres = &project.stores.as_ref().unwrap().postgres;
+    for [from, to] in [["log_entries", "aside"], ["aside", "log_entries"]] {
+        postgres.sql("hedui", &format!("ALTER TABLE {from} RENAME TO {to}"));
+        assert_eq!(is_ready(), to == "log_entries");
     }
 }
 

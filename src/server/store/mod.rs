@@ -155,9 +155,10 @@ impl Store {
         Timestamp::from_second(now).map(Some).map_err(ServerError::failed)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers what is asked of it every day.
     pub async fn ping(&self) -> ServerResult<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT manifest FROM project").fetch_one(&self.pool).await?;
+        sqlx::query("SELECT entry FROM log_entries ORDER BY number DESC LIMIT 1").fetch_one(&self.pool).await?;
         Ok(())
     }
 
