@@ -94,7 +94,11 @@ async fn layer(
     let folder = linkage.indexes.folder(batch);
     match linkage.background.run(move || shared.indexes.open(batch, &own)).await {
         Ok(ready) => return Ok(Ok(ready)),
-        Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
+        Err(why) if folder.exists() => {
+            tracing::warn!("Building an index anew: {why}");
+            // of no use to anybody; where it cannot be built yet, it is told once
+            remove(&folder)?;
+        }
         Err(_) => {}
     }
     let partial = linkage.indexes.partial(batch);
@@ -123,7 +127,6 @@ async fn layer(
         remove(&partial)?;
         return Ok(Err(refused));
     }
-    remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
     let (shared, own) = (Arc::clone(linkage), header.clone());
     linkage.background.run(move || shared.indexes.open_new(batch, &own)).await.map(Ok)

@@ -30,6 +30,7 @@ mod room;
 mod run;
 mod shred;
 mod store;
+mod telling;
 mod tickets;
 mod tidy;
 mod upkeep;

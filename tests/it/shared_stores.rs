@@ -176,6 +176,26 @@ fn a_database_that_lets_nobody_in_is_not_asked_again() {
 }
 
 #[test]
+fn a_worker_whose_part_is_missing_says_so_once_in_a_while() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    let mut server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    server.signal("TERM");
+    let below = |folder: &str| std::fs::read_dir(project.path(folder)).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_dir_all(below("server/parts")).unwrap();
+    std::fs::write(below("server/index").join("postings"), "x").unwrap();
+    let server = project.server();
+    std::thread::sleep(Duration::from_secs(4));
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    for words in ["could not be built here", "Building an index anew"] {
+        let told = log.lines().filter(|line| line.contains(words)).count();
+        assert!((1..=2).contains(&told), "{words}, {told} times: {log}");
+    }
+}
+
+#[test]
 fn what_the_server_keeps_is_its_own_users_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let project = Project::new();
