@@ -122,7 +122,7 @@ impl Parts {
                 (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), false)
             }
             PartsAt::Bucket { bucket, prefix } => {
-                let store = client(bucket, config)?.build().map_err(Failure::refused)?;
+                let store = client(at, config)?.with_bucket_name(bucket).build().map_err(Failure::refused)?;
                 (Box::new(PrefixStore::new(store, prefix.as_str())), true)
             }
         };
@@ -284,11 +284,29 @@ fn location(batch: BatchId, number: u32) -> object_store::path::Path {
     format!("{batch}/{number:05}.parquet").into()
 }
 
-/// A client of a bucket: by the environment (`AWS_ACCESS_KEY_ID` and so on), and over that by a file.
-fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
+/// The variables of the environment that stand in for what the file leaves out, and what each of them is called there.
+const VARIABLES: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
+    ("AWS_SESSION_TOKEN", "session_token"),
+    ("AWS_REGION", "region"),
+    ("AWS_ENDPOINT_URL", "endpoint"),
+];
+
+fn setting(name: &str) -> AmazonS3ConfigKey {
+    name.parse().expect("names that object_store knows")
+}
+
+/// A client of a bucket: by the environment, and over that by a file. One without a pair of keys would ask the machine for them.
+fn client(at: &PartsAt, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
     // reqwest takes the process's provider; that there is one already is fine
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::from_env();
+    let mut builder = AmazonS3Builder::new();
+    for (variable, name) in VARIABLES {
+        if let Ok(value) = std::env::var(variable) {
+            builder = builder.with_config(setting(name), value);
+        }
+    }
     // a large part may take its time, a silence may not
     let options = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
     let mut options = options.with_connect_timeout(Duration::from_secs(5));
@@ -315,10 +333,7 @@ fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
                 | "session_token"
                 | "region"
                 | "endpoint"
-                | "virtual_hosted_style_request" => {
-                    let key = name.parse::<AmazonS3ConfigKey>().expect("names that object_store knows");
-                    builder = builder.with_config(key, value);
-                }
+                | "virtual_hosted_style_request" => builder = builder.with_config(setting(&name), value),
                 _ => {
                     return Err(wrong(&format!("`{name}` is no setting of a bucket")).hint(
                         "access_key_id, secret_access_key, session_token, region, endpoint, virtual_hosted_style_request, ca",
@@ -334,7 +349,13 @@ fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
         }
         options = options.with_allow_http(true);
     }
-    Ok(builder.with_client_options(options).with_bucket_name(bucket))
+    let has = |name: &str| builder.get_config_value(&setting(name)).is_some();
+    if !has("access_key_id") || !has("secret_access_key") {
+        return Err(Failure::refused(format!("{at}: there is no key to the bucket")).hint(
+            "access_key_id and secret_access_key stand in the file that `--parts-config` names, or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ));
+    }
+    Ok(builder.with_client_options(options))
 }
 
 fn is_loopback(url: &str) -> bool {
@@ -368,7 +389,7 @@ mod tests {
         let said = |text: &str| {
             let _ = std::fs::remove_file(&path);
             write_private(&path, text.as_bytes()).unwrap();
-            client("parts", Some(&path)).map(drop).unwrap_err().message
+            client(&"s3://parts".parse().unwrap(), Some(&path)).map(drop).unwrap_err().message
         };
         assert!(said("secret_access_key = hunter2").contains("not TOML"));
         assert!(said("secret = \"hunter2\"").contains("`secret` is no setting"));
@@ -379,6 +400,8 @@ mod tests {
         }
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, "region = \"x\"").unwrap();
-        assert!(client("parts", Some(&path)).unwrap_err().message.contains("readable by others"));
+        assert!(
+            client(&"s3://parts".parse().unwrap(), Some(&path)).unwrap_err().message.contains("readable by others")
+        );
     }
 }

@@ -176,6 +176,23 @@ fn a_database_that_lets_nobody_in_is_not_asked_again() {
 }
 
 #[test]
+fn a_bucket_without_credentials_is_told_at_once() {
+    let project = Project::new();
+    for check in [true, false] {
+        let mut server = Server::command(&project, "server", "127.0.0.1:0");
+        server.args(["--parts", "s3://x/y"]);
+        // a key alone is no pair; of the variables that others read, this program reads none
+        server.env("AWS_ACCESS_KEY_ID", "hedui").env("AWS_SKIP_SIGNATURE", "true");
+        server.args(check.then_some("--check"));
+        let said = within(Duration::from_secs(8), server).refused(1, "s3://x/y: there is no key to the bucket");
+        assert!(said.stderr.contains("hint: ") && said.stderr.contains("AWS_SECRET_ACCESS_KEY"), "{}", said.stderr);
+    }
+    let mut demo = hedui();
+    demo.args(["demo", "--people", "200", "--out", &project.text("demo"), "--parts", "s3://x/y"]);
+    within(Duration::from_secs(60), demo).refused(1, "there is no key to the bucket");
+}
+
+#[test]
 fn a_worker_whose_part_is_missing_says_so_once_in_a_while() {
     let project = Project::new();
     let (_, bank, _) = files(&project);
