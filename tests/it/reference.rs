@@ -125,3 +125,13 @@ fn the_unit_and_the_container_name_options_that_there_are() {
         }
     }
 }
+
+/// What `run` refuses it refuses each time; what is away may come.
+#[test]
+fn the_unit_starts_again_only_what_may_help() {
+    let unit = crate::harness::repository("docs/deploy/hedui-server.service");
+    let says = |line: &str| unit.lines().any(|said| said == line);
+    assert!(says("Restart=on-failure") && says("RestartPreventExitStatus=1 2") && says("StartLimitIntervalSec=0"));
+    // of a command before the start that fails, `RestartPreventExitStatus` says nothing: it would be tried for ever
+    assert!(!unit.contains("ExecStartPre="));
+}
