@@ -116,6 +116,9 @@ pub async fn examine(
     repair: bool,
     now: Timestamp,
 ) -> Outcome {
+    if !places.data.is_dir() {
+        return Err(Failure::refused(format!("{}: there is no server's folder here", places.data.display())));
+    }
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
     let mut wrong = Ok(());
     for (number, beside) in Beside::all(places).await?.iter().enumerate() {

@@ -127,3 +127,37 @@ fn a_database_that_cannot_be_read_is_not_ready() {
     }
 }
 
+#[test]
+fn what_only_looks_makes_nothing() {
+    let project = Project::new().on_shared_stores();
+    drop(project.server());
+    let mut command = hedui();
+    command.args(["server", "doctor", "--data", &project.text("nosuch")]).args(project.store_arguments());
+    within(Duration::from_secs(20), command).refused(1, "nosuch: there is no server's folder here");
+    let database = &project.stores.as_ref().unwrap().database;
+    for verb in ["doctor", "gc"] {
+        let said = run(&["server", verb, "--data", &project.text("nosuch"), "--database", database]);
+        said.refused(1, "nosuch");
+    }
+    assert!(!project.path("nosuch").exists());
+}
+
+#[test]
+fn a_backup_that_lacks_something_is_put_back_nowhere() {
+    let (project, _) = stopped();
+    run(&["server", "backup", "--data", &project.text("server"), "--out", &project.text("backup")]).done();
+    let folder = std::fs::read_dir(project.path("backup/parts")).unwrap().next().unwrap().unwrap().path();
+    let part = folder.join("00000.parquet");
+    let whole = std::fs::read(&part).unwrap();
+    let restore = || run(&["server", "restore", &project.text("backup"), "--data", &project.text("new")]);
+    let mut changed = whole.clone();
+    changed[20] ^= 1;
+    std::fs::write(&part, changed).unwrap();
+    restore().refused(1, "the part is damaged");
+    assert!(!project.path("new").exists());
+    std::fs::remove_file(&part).unwrap();
+    restore().refused(1, "00000.parquet: cannot read");
+    assert!(!project.path("new").exists());
+    std::fs::write(&part, whole).unwrap();
+    restore().done();
+}
