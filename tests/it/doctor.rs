@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use hedui::transport::client::operators_page;
 use hedui::transport::tls::Identity;
+use rcgen::ExtendedKeyUsagePurpose::ServerAuth;
 use sqlx::{Connection as _, Row as _};
 
+use crate::certificates::issued;
 use crate::harness::{Project, Said, Server, hedui, run, within};
 use crate::journey::files;
 
@@ -124,6 +126,47 @@ fn a_database_that_cannot_be_read_is_not_ready() {
     for [from, to] in [["log_entries", "aside"], ["aside", "log_entries"]] {
         postgres.sql("hedui", &format!("ALTER TABLE {from} RENAME TO {to}"));
         assert_eq!(is_ready(), to == "log_entries");
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_or_has_ended_is_told() {
+    let (project, _) = stopped();
+    let day = 86_400;
+    issued(&project, "soon", ServerAuth, -day..11 * day - 60);
+    issued(&project, "ended", ServerAuth, -2 * day..-day);
+    project.write("none.crt", "no certificate");
+    let of = |name: &str| doctor(&project, &["--certificate", &project.text(name)]);
+    assert!(of("pki/server.crt").done().stdout.contains("fine   certificate "));
+    for (name, words) in [
+        ("pki/soon.crt", "soon.crt expires in 10 days"),
+        ("pki/ended.crt", "ended.crt has expired"),
+        ("none.crt", "none.crt: no certificate in PEM form"),
+    ] {
+        let said = of(name).refused(1, "1 thing is wrong");
+        let line = said.stdout.lines().find(|line| line.starts_with("WRONG  certificate "));
+        assert!(line.is_some_and(|line| line.contains(words)), "{name}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn a_clock_that_differs_from_the_databases_is_told() {
+    let project = Project::new().on_shared_stores();
+    drop(project.server());
+    assert!(doctor(&project, &[]).done().stdout.contains("fine   clock "));
+    let postgres = &project.stores.as_ref().unwrap().postgres;
+    for (ahead, seen) in [(60, 60), (-60, -60)] {
+        postgres.sql(
+            "hedui",
+            &format!(
+                "CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql AS
+                 'SELECT pg_catalog.now() + interval ''{ahead} s''';
+                 ALTER DATABASE hedui SET search_path = public, pg_catalog"
+            ),
+        );
+        let said = doctor(&project, &[]).refused(1, "1 thing is wrong");
+        let told: Vec<String> = [seen - 1, seen, seen + 1].map(|s| format!("is {s} s ahead of this machine's")).into();
+        assert!(told.iter().any(|told| said.stdout.contains(told)), "{}", said.stdout);
     }
 }
 
