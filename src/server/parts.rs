@@ -14,7 +14,8 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart,
+    BackoffConfig, Certificate, ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, RetryConfig,
+    WriteMultipart,
 };
 use url::{Host, Url};
 
@@ -137,12 +138,7 @@ impl Parts {
             None => bytes,
         };
         if self.in_pieces && bytes.len() > PIECE {
-            let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&location).await?, PIECE);
-            for at in (0..bytes.len()).step_by(PIECE) {
-                upload.wait_for_capacity(PIECES - 1).await?;
-                upload.put(bytes.slice(at..bytes.len().min(at + PIECE)));
-            }
-            upload.finish().await?;
+            in_pieces(self.store.put_multipart(&location).await?, &bytes).await?;
         } else {
             self.store.put(&location, bytes.into()).await?;
         }
@@ -244,6 +240,21 @@ impl Parts {
         });
         whole.await.map_err(ServerError::failed)?
     }
+}
+
+/// Uploads all pieces. After a failure none of them stays: nobody sees them, and they would be paid for.
+async fn in_pieces(upload: Box<dyn MultipartUpload>, bytes: &Bytes) -> object_store::Result<()> {
+    let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+    for at in (0..bytes.len()).step_by(PIECE) {
+        if let Err(why) = upload.wait_for_capacity(PIECES - 1).await {
+            // the failure itself is what matters
+            let _ = upload.abort().await;
+            return Err(why);
+        }
+        upload.put(bytes.slice(at..bytes.len().min(at + PIECE)));
+    }
+    // where this fails, it gives up what was uploaded
+    upload.finish().await.map(drop)
 }
 
 /// What a part is sealed by, and called in errors.
@@ -369,6 +380,12 @@ fn is_loopback(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::future::BoxFuture;
+    use object_store::{PutPayload, PutResult, UploadPart};
+
     use super::*;
     use crate::staging::write_private;
 
@@ -379,6 +396,38 @@ mod tests {
         assert_eq!("s3://parts/city/2026/".parse(), Ok(at("parts", "city/2026")));
         for wrong in ["parts", "/var/parts", "s3://", "s3://key@parts", "s3://parts?secret=x", "https://parts"] {
             assert!(wrong.parse::<PartsAt>().is_err(), "{wrong}");
+        }
+    }
+
+    /// An upload whose pieces cannot be stored; it counts how often it was given up.
+    #[derive(Debug, Default)]
+    struct Failing(Arc<AtomicU32>);
+
+    impl MultipartUpload for Failing {
+        fn put_part(&mut self, _data: PutPayload) -> UploadPart {
+            Box::pin(async {
+                Err(object_store::Error::NotImplemented { operation: "a test".into(), implementer: "it".into() })
+            })
+        }
+
+        fn complete<'s: 'f, 'f>(&'s mut self) -> BoxFuture<'f, object_store::Result<PutResult>> {
+            panic!("a piece is missing");
+        }
+
+        fn abort<'s: 'f, 'f>(&'s mut self) -> BoxFuture<'f, object_store::Result<()>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_fails_is_given_up() {
+        // few pieces fail at the end, many before it
+        for pieces in [2, PIECES + 2] {
+            let given_up = Arc::new(AtomicU32::new(0));
+            let upload = Box::new(Failing(Arc::clone(&given_up)));
+            assert!(in_pieces(upload, &Bytes::from(vec![0; pieces * PIECE])).await.is_err());
+            assert_eq!(given_up.load(Ordering::Relaxed), 1, "{pieces} pieces");
         }
     }
 
