@@ -75,7 +75,7 @@ impl Failure {
 }
 
 /// The error in words, without Rust's `(os error 2)`.
-fn io_words(error: &std::io::Error) -> String {
+pub fn io_words(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -210,14 +211,25 @@ pub struct Server {
     places: Vec<String>,
 }
 
+/// In the server's own words, where it has said why.
+fn did_not_start(log: &Path) -> Failure {
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    let last = |begin: &str| said.lines().rev().find_map(|line| line.strip_prefix(begin)).map(str::to_owned);
+    let hint = last("hint: ").unwrap_or_else(|| format!("{} says why", log.display()));
+    match last("error: ") {
+        Some(why) => Failure::refused(format!("the server did not start: {why}")).hint(hint),
+        None => Failure::refused("the server did not start").hint(hint),
+    }
+}
+
 impl Server {
     /// `stores`: where it keeps what is not in its folder.
     pub fn start(children: &mut Children, stores: Vec<String>) -> Outcome<Self> {
         children.step("The linkage server");
         let files = children.files();
         let places = [vec!["--data".to_owned(), text(&files.server)], stores].concat();
-        let log = files.logs.join("server.log");
-        let log = File::create(&log).map_err(|e| Failure::file("write", &log, &e))?;
+        let path = files.logs.join("server.log");
+        let log = File::create(&path).map_err(|e| Failure::file("write", &path, &e))?;
         let mut child = Command::new(&children.program)
             .args(["server", "run", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"])
             .args(&places)
@@ -231,10 +243,7 @@ impl Server {
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).map_err(Failure::refused)?;
-        let ready: serde_json::Value = serde_json::from_str(&line).map_err(|_| {
-            Failure::refused("the server did not start")
-                .hint(format!("{} says why", files.logs.join("server.log").display()))
-        })?;
+        let ready: serde_json::Value = serde_json::from_str(&line).map_err(|_| did_not_start(&path))?;
         let url = |name: &str| format!("https://{}", ready[name].as_str().unwrap_or_default());
         let (parties, operator) = (url("parties"), url("operator"));
         Ok(Self { child, started: Instant::now(), parties, operator, places })

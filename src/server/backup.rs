@@ -13,7 +13,7 @@ mod prune;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -75,15 +75,17 @@ impl Seal {
     }
 }
 
-/// Parts that a batch's header names and the database has noted.
+/// The rows that were seen, and the parts among them that a batch's header names and the database has noted.
 #[derive(Default)]
 struct Noted {
+    rows: u64,
     headers: HashMap<BatchId, BatchHeader>,
     parts: Vec<(BatchId, u32)>,
 }
 
 impl Noted {
     fn see(&mut self, row: &DumpedRow) -> ServerResult<()> {
+        self.rows += 1;
         let text = |name: &str| match row.row.get(name) {
             Some(Value::Text(text)) => text.parse::<BatchId>().map_err(ServerError::failed),
             _ => Err(ServerError::Failed(format!("a row of `{}` has no {name}", row.table))),
@@ -153,14 +155,14 @@ async fn copy(source: &Source<'_>, epochs: Vec<ManifestId>, folder: &Path, now: 
     let failed = |e: std::io::Error| Failure::file("write", &path, &e);
     write_private(&path, b"")?;
     let mut file = BufWriter::new(File::options().append(true).open(&path).map_err(failed)?);
-    let (mut hash, mut rows, mut noted, mut keys) = (blake3::Hasher::new(), 0u64, Noted::default(), Keys::default());
+    let (mut hash, mut noted, mut keys) = (blake3::Hasher::new(), Noted::default(), Keys::default());
     let dumped = store.dump(|mut row| {
+        let number = noted.rows;
         noted.see(&row)?;
         keys.take(&mut row)?;
-        let mut line = Line::of(row, &keys, &id, rows)?.to_bytes();
+        let mut line = Line::of(row, &keys, &id, number)?.to_bytes();
         line.push(b'\n');
         hash.update(&line);
-        rows += 1;
         Ok(file.write_all(&line)?)
     });
     dumped.await.map_err(Failure::refused)?;
@@ -188,7 +190,7 @@ async fn copy(source: &Source<'_>, epochs: Vec<ManifestId>, folder: &Path, now: 
         manifest: Some(*manifest),
         epochs,
         version: store.version().await.map_err(Failure::refused)?,
-        rows,
+        rows: noted.rows,
         rows_hash: ContentHash(*hash.finalize().as_bytes()),
         parts: noted.parts.len() as u64,
     })
@@ -238,7 +240,39 @@ impl Restorable {
             }
             None => Keys::read(&folder.join(KEYS), &seal)?,
         };
-        Ok(Self { epoch, folder, seal, keys })
+        let backup = Self { epoch, folder, seal, keys };
+        let noted = backup.noted()?;
+        let progress = terminal::bar(noted.parts.len() as u64, "looking parts over");
+        for part in noted.each() {
+            let (batch, info) = part.map_err(Failure::refused)?;
+            backup.part(batch, info)?;
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(backup)
+    }
+
+    fn noted(&self) -> Outcome<Noted> {
+        let mut noted = Noted::default();
+        for row in self.rows()? {
+            noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
+        }
+        Ok(noted)
+    }
+
+    /// A part as it was stored; an error where it is missing or another.
+    fn part(&self, batch: BatchId, info: &PartInfo) -> Outcome<Vec<u8>> {
+        let path = part_path(&self.folder.join("parts"), batch, info.number);
+        let bytes = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
+        let damaged =
+            || Failure::refused(format!("{}: the part is damaged: it is not the one that was stored", path.display()));
+        let bytes = match self.keys.of(&batch.to_string()) {
+            // of before there were keys
+            Some(_) if ContentHash::of(&bytes) == info.hash => bytes,
+            Some(key) => key.open(&name(batch, info.number), bytes).map_err(|_| damaged())?,
+            None => bytes,
+        };
+        if ContentHash::of(&bytes) == info.hash { Ok(bytes) } else { Err(damaged()) }
     }
 
     /// The rows; one whose key is gone is none.
@@ -253,37 +287,20 @@ impl Restorable {
 
     /// Puts it into an empty database and a place for parts.
     pub async fn restore(&self, database: &Database, parts: &Parts) -> Outcome {
-        let (mut noted, mut kept) = (Noted::default(), 0);
-        for row in self.rows()? {
-            noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
-            kept += 1;
-        }
+        let noted = self.noted()?;
         let refused = |e| Failure::refused(format!("{database}: {e}"));
-        let store = Store::open_empty(database, self.seal.version).await.map_err(refused)?;
+        let store = Store::open_empty(database, self.seal.version).await?;
         let progress = terminal::bar(noted.parts.len() as u64, "putting parts back");
         for part in noted.each() {
             let (batch, info) = part.map_err(Failure::refused)?;
-            let path = part_path(&self.folder.join("parts"), batch, info.number);
-            let mut bytes = Vec::new();
-            File::open(&path)
-                .and_then(|mut file| file.read_to_end(&mut bytes))
-                .map_err(|e| Failure::file("read", &path, &e))?;
-            let key = self.keys.of(&batch.to_string());
-            let bytes = match key {
-                // of before there were keys
-                Some(_) if ContentHash::of(&bytes) == info.hash => bytes,
-                Some(key) => key.open(&name(batch, info.number), bytes).map_err(|_| damaged_part(&path))?,
-                None => bytes,
-            };
-            if ContentHash::of(&bytes) != info.hash {
-                return Err(damaged_part(&path));
-            }
+            let (bytes, key) = (self.part(batch, info)?, self.keys.of(&batch.to_string()));
             parts.put(batch, info.number, Bytes::from(bytes), key).await.map_err(Failure::refused)?;
             progress.inc(1);
         }
         progress.finish_and_clear();
         // the database last: a server that finds a batch finds its parts
         store.fill(self.rows()?, self.keys.stays_erased()).await.map_err(refused)?;
+        let kept = noted.rows;
         let erased = match self.seal.rows - kept {
             0 => String::new(),
             gone => format!("; {gone} rows were erased since, and stay so"),
@@ -292,10 +309,6 @@ impl Restorable {
         terminal::note(format!("{database}: {kept} rows and {count} parts of {taken_at}{erased}"));
         Ok(())
     }
-}
-
-fn damaged_part(path: &Path) -> Failure {
-    Failure::refused(format!("{}: the part is damaged: it is not the one that was stored", path.display()))
 }
 
 fn part_path(parts: &Path, batch: BatchId, number: u32) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The server's certificates, as their files are now: new ones are taken up without a restart, useless ones are not.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use x509_parser::prelude::parse_x509_certificate;
 
 use super::revocations::{Revocations, Standing};
 use crate::failure::{Failure, Outcome};
-use crate::transport::tls::{Identity, ServerSide};
+use crate::transport::tls::{self, Identity, ServerSide};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -92,6 +94,20 @@ impl CertificateFiles {
         [Some(certificate), Some(key), Some(ca), self.revocations.as_ref()]
             .map(|path| path.and_then(|path| state(path)))
     }
+}
+
+/// From when until when all certificates of a file hold.
+pub fn term(path: &Path) -> Outcome<Range<Timestamp>> {
+    let unread = || Failure::refused(format!("{}: the certificate does not read", path.display()));
+    let mut term = Timestamp::MIN..Timestamp::MAX;
+    for certificate in tls::certificates(path)? {
+        let (_, certificate) = parse_x509_certificate(&certificate).map_err(|_| unread())?;
+        let validity = certificate.validity();
+        let [begins, ends] =
+            [validity.not_before, validity.not_after].map(|time| Timestamp::from_second(time.timestamp()));
+        term = term.start.max(begins.map_err(|_| unread())?)..term.end.min(ends.map_err(|_| unread())?);
+    }
+    Ok(term)
 }
 
 type Stamp = [Option<[i64; 7]>; 4];

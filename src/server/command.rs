@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hedui_protocol::ids::ManifestId;
 
-use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, backup, upkeep};
+use super::{Addresses, CertificateFiles, Config, Database, PartsAt, Places, Role, backup, check, upkeep};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Size, TlsFiles};
@@ -231,7 +231,7 @@ impl Run {
             rate: self.rate,
             index_memory: self.memory.bytes(),
         };
-        if self.check { upkeep::check(&config).await } else { super::run(config, clock, announce).await }
+        if self.check { check::check(&config).await } else { super::run(config, clock, announce).await }
     }
 }
 

@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use hedui_protocol::ids::BatchId;
 use hedui_protocol::log::Event;
 use hedui_protocol::messages::BatchState;
 use jiff::Timestamp;
-use x509_parser::pem::Pem;
 
 use super::Places;
-use super::error::{ServerError, ServerResult};
+use super::certificates::term;
+use super::error::ServerResult;
 use super::gc;
 use super::indexes::Indexes;
 use super::parts::Parts;
@@ -56,13 +57,15 @@ impl Patient<'_> {
     pub async fn examine(&self, now: Timestamp) -> Outcome {
         let mut chart = Chart::default();
         self.database(&mut chart, now).await.map_err(Failure::refused)?;
+        // seen before the books: whatever is here by now stands in them
+        let indexes = Indexes::beside(self.places.data.join("index"));
+        let here: HashSet<BatchId> = indexes.all_here().map_err(Failure::refused)?.into_iter().collect();
         let held = self.store.held_batches().await.map_err(Failure::refused)?;
         self.stored_parts(&mut chart, &held).await;
         self.orphans(&mut chart, &held, now).await.map_err(Failure::refused)?;
-        self.indexes(&mut chart, &held, now).await?;
-        for path in self.certificates {
-            certificate(&mut chart, path, now)?;
-        }
+        self.indexes(&mut chart, &indexes, &held, now).await?;
+        self.strays(&mut chart, &indexes, &here, &held, now).await?;
+        self.certificates.iter().for_each(|path| certificate(&mut chart, path, now));
         self.crls.iter().for_each(|path| crl(&mut chart, path, now));
         match chart.wrong {
             0 => Ok(()),
@@ -79,6 +82,14 @@ impl Patient<'_> {
             Ordering::Equal => Chart::fine("database", format!("{database}, version {version}")),
             Ordering::Less => chart.wrong("database", format!("{differs}: a server that starts brings it up to date")),
             Ordering::Greater => chart.wrong("database", format!("{differs}: use the later program")),
+        }
+        if let Some(damage) = self.store.damage().await? {
+            chart.wrong(
+                "database",
+                format!(
+                    "the database is damaged: {damage}; stop its server and put a backup back into an empty folder"
+                ),
+            );
         }
         if let Some(theirs) = self.store.clock().await? {
             let skew = theirs.as_second() - now.as_second();
@@ -148,8 +159,7 @@ impl Patient<'_> {
     }
 
     /// Indexes of this folder against what the books say.
-    async fn indexes(&self, chart: &mut Chart, held: &[HeldBatch], now: Timestamp) -> Outcome {
-        let indexes = Indexes::open_folder(self.places.data.join("index"))?;
+    async fn indexes(&self, chart: &mut Chart, indexes: &Indexes, held: &[HeldBatch], now: Timestamp) -> Outcome {
         for held in held.iter().filter(|held| matches!(held.state, BatchState::Indexed | BatchState::Extended)) {
             let (batch, agency, folder) = (held.batch, &held.header.agency, indexes.folder(held.batch));
             match indexes.open(batch, &held.header) {
@@ -161,9 +171,8 @@ impl Patient<'_> {
                     );
                 }
                 Err(why) if self.repair => {
-                    std::fs::remove_dir_all(&folder).map_err(|e| Failure::file("remove", &folder, &e))?;
-                    let act = format!("removed the damaged index of batch {batch}, which is built anew");
-                    self.store.note(Event::Administered { act }, now).await.map_err(Failure::refused)?;
+                    self.remove(&folder, format!("the damaged index of batch {batch}, which is built anew"), now)
+                        .await?;
                     Chart::fine("index", format!("of `{agency}`: {why}; removed, a worker that starts builds it anew"));
                 }
                 Err(why) => chart.wrong(
@@ -174,28 +183,49 @@ impl Patient<'_> {
         }
         Ok(())
     }
+
+    /// Indexes of this folder, ready or in the making, of batches that are not in the books.
+    async fn strays(
+        &self,
+        chart: &mut Chart,
+        indexes: &Indexes,
+        here: &HashSet<BatchId>,
+        held: &[HeldBatch],
+        now: Timestamp,
+    ) -> Outcome {
+        let held: HashSet<BatchId> = held.iter().map(|held| held.batch).collect();
+        let strays = here.difference(&held);
+        let folders = strays.flat_map(|batch| [(batch, indexes.folder(*batch)), (batch, indexes.partial(*batch))]);
+        for (batch, folder) in folders.filter(|(_, folder)| folder.exists()) {
+            let found = format!("{}: an index of a batch that nobody holds", folder.display());
+            if self.repair {
+                self.remove(&folder, format!("the index of batch {batch}, which nobody holds"), now).await?;
+                Chart::fine("orphans", format!("{found}; removed"));
+            } else {
+                chart.wrong("orphans", format!("{found}; a worker that starts removes it, as `--repair` does"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, folder: &Path, what: String, now: Timestamp) -> Outcome {
+        std::fs::remove_dir_all(folder).map_err(|e| Failure::file("remove", folder, &e))?;
+        let act = format!("removed {what}");
+        self.store.note(Event::Administered { act }, now).await.map(drop).map_err(Failure::refused)
+    }
 }
 
-fn certificate(chart: &mut Chart, path: &Path, now: Timestamp) -> Outcome {
-    let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-    let ends = Pem::iter_from_buffer(&bytes).map(|pem| {
-        let pem = pem.map_err(ServerError::failed)?;
-        let certificate = pem.parse_x509().map_err(ServerError::failed)?;
-        Ok(certificate.validity().not_after.timestamp())
-    });
-    let ends: ServerResult<Vec<i64>> = ends.collect();
-    let first = ends.ok().and_then(|ends| ends.into_iter().min());
-    let Some(first) = first else {
-        chart.wrong("certificate", format!("{} does not read as PEM", path.display()));
-        return Ok(());
+fn certificate(chart: &mut Chart, path: &Path, now: Timestamp) {
+    let ends = match term(path) {
+        Ok(term) => term.end,
+        Err(why) => return chart.wrong("certificate", why.message),
     };
-    let days = (first - now.as_second()).div_euclid(86_400);
+    let days = (ends.as_second() - now.as_second()).div_euclid(86_400);
     match days {
         ..0 => chart.wrong("certificate", format!("{} has expired", path.display())),
         0..DAYS_LEFT => chart.wrong("certificate", format!("{} expires in {days} days", path.display())),
         _ => Chart::fine("certificate", format!("{}: {days} days left", path.display())),
     }
-    Ok(())
 }
 
 fn crl(chart: &mut Chart, path: &Path, now: Timestamp) {

@@ -94,7 +94,11 @@ async fn layer(
     let folder = linkage.indexes.folder(batch);
     match linkage.background.run(move || shared.indexes.open(batch, &own)).await {
         Ok(ready) => return Ok(Ok(ready)),
-        Err(why) if folder.exists() => tracing::warn!("Building an index anew: {why}"),
+        Err(why) if folder.exists() => {
+            tracing::warn!("Building an index anew: {why}");
+            // of no use to anybody; where it cannot be built yet, it is told once
+            remove(&folder)?;
+        }
         Err(_) => {}
     }
     let partial = linkage.indexes.partial(batch);
@@ -118,12 +122,11 @@ async fn layer(
             .await?;
     }
     let (to, room, parts) = (partial.clone(), linkage.index_memory, header.parts.len() as u32);
-    let merged = linkage.background.run(move || maker.finish(&to, parts, room)).await?;
+    let merged = linkage.background.run(move || maker.finish(batch, &to, parts, room)).await?;
     if let Some(refused) = oversize(linkage, merged.largest_cohort) {
         remove(&partial)?;
         return Ok(Err(refused));
     }
-    remove(&folder)?;
     std::fs::rename(&partial, &folder)?;
     let (shared, own) = (Arc::clone(linkage), header.clone());
     linkage.background.run(move || shared.indexes.open_new(batch, &own)).await.map(Ok)
@@ -178,12 +181,12 @@ impl Maker {
         Ok(builder.finish(&serde_json::to_vec(&seal_text(&reader.meta.seal)).expect("a seal is JSON"))?)
     }
 
-    fn finish(&self, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
+    fn finish(&self, batch: BatchId, folder: &Path, parts: u32, room: u64) -> ServerResult<Merged> {
         let Finished { parts, postings, merged } = self.building.finish(parts, room)?;
         let part = |done: Done| Ok(PartText { rows: done.rows, seal: serde_json::from_slice(&done.note)? });
         let parts =
             parts.into_iter().map(part).collect::<Result<_, serde_json::Error>>().map_err(ServerError::failed)?;
-        let seal = IndexSeal { version: VERSION, postings, parts };
+        let seal = IndexSeal { version: VERSION, batch, postings, parts };
         std::fs::write(folder.join(SEAL), serde_json::to_vec(&seal).expect("a seal is JSON"))?;
         Ok(merged)
     }

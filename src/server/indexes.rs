@@ -23,12 +23,20 @@ use crate::staging::private_folder;
 pub const SEAL: &str = "index.json";
 const PARTIAL: &str = "partial";
 /// The layout of the files; another is rebuilt.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+
+/// What every version of the seal says.
+#[derive(Deserialize)]
+struct Layout {
+    version: u32,
+}
 
 /// Written last: an index without it is none.
 #[derive(Serialize, Deserialize)]
 pub struct IndexSeal {
     pub version: u32,
+    /// Whose it is: in another one's place it would answer wrongly.
+    pub batch: BatchId,
     pub postings: ContentHash,
     pub parts: Vec<PartText>,
 }
@@ -55,7 +63,12 @@ pub struct Indexes {
 impl Indexes {
     pub fn open_folder(folder: PathBuf) -> Outcome<Self> {
         private_folder(&folder)?;
-        Ok(Self { folder, ready: RwLock::default() })
+        Ok(Self::beside(folder))
+    }
+
+    /// Those of a server that may be running, or may never have run.
+    pub fn beside(folder: PathBuf) -> Self {
+        Self { folder, ready: RwLock::default() }
     }
 
     pub fn folder(&self, batch: BatchId) -> PathBuf {
@@ -85,9 +98,14 @@ impl Indexes {
         let folder = self.folder(batch);
         let damaged = |what: &str| ServerError::Failed(format!("the index of batch {batch} {what}"));
         let seal = std::fs::read(folder.join(SEAL)).map_err(|e| damaged(&format!("is not there: {e}")))?;
-        let seal: IndexSeal = serde_json::from_slice(&seal).map_err(|_| damaged("has a damaged seal"))?;
-        if seal.version != VERSION {
-            return Err(damaged(&format!("has layout {}, this program knows {VERSION}", seal.version)));
+        let unread = |_| damaged("has a damaged seal");
+        let Layout { version } = serde_json::from_slice(&seal).map_err(unread)?;
+        if version != VERSION {
+            return Err(damaged(&format!("has layout {version}, this program knows {VERSION}")));
+        }
+        let seal: IndexSeal = serde_json::from_slice(&seal).map_err(unread)?;
+        if seal.batch != batch {
+            return Err(damaged("is of another batch"));
         }
         let file = |name: &str, hash: ContentHash| {
             let bytes = Bytes::map(&folder.join(name))?;
@@ -103,6 +121,9 @@ impl Indexes {
             rows.into_iter().map(RowTable::new).collect::<Option<_>>().ok_or_else(|| damaged("does not read"))?;
         let index = Index::new(rows, postings);
         let index = index.ok_or_else(|| damaged("does not read"))?;
+        if u64::from(index.rows()) != header.records {
+            return Err(damaged("has another number of records than its batch"));
+        }
         let seals = seal.parts.iter().map(|part| part_seal(&part.seal)).collect::<Option<_>>();
         let seals = seals.ok_or_else(|| damaged("has no part seals"))?;
         let deletes = header.base.map(|_| header.deletes.as_slice());
@@ -130,7 +151,11 @@ impl Indexes {
     /// Batches whose index is in the folder, or in the making.
     pub fn all_here(&self) -> io::Result<Vec<BatchId>> {
         let mut batches = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(batches),
+            entries => entries?,
+        };
+        for entry in entries {
             let path = entry?.path();
             batches.extend(path.file_stem().and_then(|name| name.to_str()?.parse::<BatchId>().ok()));
         }
@@ -203,7 +228,7 @@ mod tests {
             let hash = ContentHash::of(&file);
             let seal = PartSealText { salt: Blob(vec![0; 16]), encapsulations: vec![] };
             let parts = vec![PartText { rows: hash, seal }];
-            let whole = IndexSeal { version: VERSION, postings: hash, parts };
+            let whole = IndexSeal { version: VERSION, batch: BATCH, postings: hash, parts };
             prop_assert!(opened(&serde_json::to_vec(&whole).unwrap(), &file).is_err());
         }
     }

@@ -35,7 +35,7 @@ impl Log {
         Ok(Self { key, origin, remembered, written: AtomicU64::default() })
     }
 
-    /// Whether the database still holds what this server has signed; begins the log where there is none.
+    /// Begins the log where there is none; one that holds less than this server has signed is refused.
     pub async fn open(
         &self,
         store: &Store,
@@ -44,12 +44,13 @@ impl Log {
         now: Timestamp,
     ) -> Outcome {
         let opened = Event::Opened { manifest: manifest.id(), retention };
-        store.open_log(opened, now).await.map_err(Failure::refused)?;
+        store.open_log(opened, now).await.map_err(Failure::try_again)?;
         self.holds_what_was_signed(store).await?;
         self.remember(store).await
     }
 
-    async fn holds_what_was_signed(&self, store: &Store) -> Outcome {
+    /// Whether the database still holds what this server has signed.
+    pub async fn holds_what_was_signed(&self, store: &Store) -> Outcome {
         let text = match std::fs::read_to_string(&self.remembered) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -60,7 +61,7 @@ impl Log {
         let known = known.map_err(|e| Failure::refused(format!("{file}: {e}")))?;
         let rolled_back = "an older copy of it was put back. Put the newest one back; where it is lost, move this file \
                            away, and tell the auditor and every party: their receipts will not fit any more";
-        match store.root_at(known.size).await.map_err(Failure::refused)? {
+        match store.root_at(known.size).await.map_err(Failure::try_again)? {
             Some(root) if root == known.root => Ok(()),
             Some(_) => Err(Failure::refused(format!(
                 "{file}: the database's log is not the one that this server has signed: it differs in its first {} entries",
@@ -89,12 +90,12 @@ impl Log {
     /// Signs what there is and writes it down, in the database for its readers and beside it: a database that is put back
     /// to an older state is noticed at the next start.
     pub async fn remember(&self, store: &Store) -> Outcome {
-        let tree = store.extract(0, None).await.map_err(Failure::refused)?.tree;
+        let tree = store.extract(0, None).await.map_err(Failure::try_again)?.tree;
         if self.written.load(Ordering::Relaxed) == tree.size {
             return Ok(());
         }
         let signed = self.sign(tree);
-        store.keep_checkpoint(tree.size, signed.as_str()).await.map_err(Failure::refused)?;
+        store.keep_checkpoint(tree.size, signed.as_str()).await.map_err(Failure::try_again)?;
         replace_private(&self.remembered, signed.as_str().as_bytes())?;
         // what failed is tried again
         self.written.store(tree.size, Ordering::Relaxed);

@@ -4,11 +4,12 @@
 //! done; `indexer` derives indexes from committed parts; `run` matches commissions; `release` is the one rule of what may
 //! go out; `worker` does queued jobs, beside other servers; `tidy` takes away what has served its time; `epochs` are
 //! projects side by side; `certificates` follows their files, and `serving` says them to the log; `upkeep` is the operator's,
-//! with `backup`, `doctor` and `gc`.
+//! with `check`, `backup`, `doctor` and `gc`.
 
 mod background;
 mod backup;
 mod certificates;
+mod check;
 pub mod command;
 mod descriptors;
 mod doctor;
@@ -30,6 +31,7 @@ mod run;
 mod serving;
 mod shred;
 mod store;
+mod telling;
 mod tickets;
 mod tidy;
 mod upkeep;
@@ -37,6 +39,7 @@ mod worker;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +58,6 @@ use crate::staging::{private_folder, write_private};
 use background::Background;
 pub use certificates::CertificateFiles;
 use epochs::Epochs;
-use error::ServerError;
 use indexes::Indexes;
 use log::Log;
 use parts::Parts;
@@ -181,23 +183,25 @@ impl Linkage {
     ) -> Outcome<Arc<Self>> {
         project.manifest.schema.remarks().iter().for_each(|remark| tracing::warn!("The project's schema: {remark}"));
         let Places { data, database, parts, parts_config } = places;
-        private_folder(data)?;
+        own_folder(data)?;
         remember_manifest(data, &project)?;
         let log = Log::load(log_key, &project.manifest, data)?;
-        let store = Store::open(database, &holder(data)?).await.map_err(|e| unreachable(database, &e))?;
+        let opened = Parts::open(parts, parts_config.as_deref())?;
+        opened.look(parts).await?;
+        let store = Store::open(database, &holder(data)?).await?;
         goes_on_with(&store, database).await?;
         belongs_to(&store, database, &project).await?;
-        store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::refused)?;
+        store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::try_again)?;
         if let Some(terms) = &terms {
-            store.inherit(terms).await.map_err(Failure::refused)?;
+            store.inherit(terms).await.map_err(Failure::try_again)?;
         }
         log.open(&store, &project.manifest, terms, machine.clock.now()).await?;
-        let erased = store.is_erased().await.map_err(Failure::refused)?;
+        let erased = store.is_erased().await.map_err(Failure::try_again)?;
         Ok(Arc::new(Self {
             machine: Arc::clone(machine),
             store,
             log,
-            parts: Parts::open(parts, parts_config.as_deref())?,
+            parts: opened,
             indexes: Indexes::open_folder(data.join("index"))?,
             project,
             tickets: Tickets::default(),
@@ -212,7 +216,7 @@ impl Linkage {
         let mut tasks = Vec::new();
         if role.works() {
             if !self.is_erased() {
-                worker::recover(self).await.map_err(Failure::refused)?;
+                worker::recover(self).await.map_err(Failure::try_again)?;
                 tasks = worker::start(self);
             }
             tasks.push(tokio::spawn(tidy::keep_tidy(Arc::clone(self))));
@@ -230,7 +234,7 @@ impl Linkage {
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
     descriptors::raise_limit();
     let project = Project::load(&config.manifest)?;
-    private_folder(&config.places.data)?;
+    own_folder(&config.places.data)?;
     let _lock = lock(&config.places.data)?;
     let machine = Machine {
         room: Room::default(),
@@ -259,17 +263,40 @@ async fn remember(linkage: Arc<Linkage>) {
     }
 }
 
-fn unreachable(database: &Database, why: &ServerError) -> Failure {
-    Failure::try_again(format!("{database}: {why}"))
+/// The server's folder, made if need be: this user's alone.
+fn own_folder(data: &Path) -> Outcome {
+    private_folder(data)?;
+    must_be_private(data)
 }
+
+fn must_be_private(data: &Path) -> Outcome {
+    let folder = std::fs::metadata(data).map_err(|e| Failure::file("read", data, &e))?;
+    let name = data.display();
+    if !folder.is_dir() {
+        return Err(Failure::refused(format!("{name}: this is no folder")));
+    }
+    if folder.mode() & 0o077 != 0 {
+        return Err(Failure::refused(format!("{name}: others may enter this folder"))
+            .hint(format!("name a folder of the server's own; if it is: chmod 700 {name}")));
+    }
+    Ok(())
+}
+
+const LOCK: &str = "lock";
 
 /// One server a folder.
 fn lock(data: &Path) -> Outcome<File> {
-    let path = data.join("lock");
+    let path = data.join(LOCK);
     let file = File::create(&path).map_err(|e| Failure::file("write", &path, &e))?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Failure::refused(format!("{}: another server runs on this folder", data.display())))?;
     Ok(file)
+}
+
+/// Whether a server runs on the folder. The question takes a moment, in which none can start.
+fn is_locked(data: &Path) -> bool {
+    let file = File::open(data.join(LOCK)).ok();
+    file.is_some_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// The name by which this server claims jobs: its data folder's, for good.
@@ -288,7 +315,7 @@ fn holder(data: &Path) -> Outcome<String> {
 
 /// A later program may have brought the database further; whether this one may go on with it, the database says.
 async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
-    let Some(version) = store.beyond().await.map_err(Failure::refused)? else { return Ok(()) };
+    let Some(version) = store.beyond().await.map_err(Failure::try_again)? else { return Ok(()) };
     let known = store::newest();
     Err(Failure::refused(format!(
         "{database}: a later program has brought it to version {version}, this one knows {known}"
@@ -298,26 +325,39 @@ async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
 
 /// A database belongs to one manifest for good, whichever server asks.
 async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Outcome {
+    let known = store.belongs_to(project.manifest.id()).await.map_err(Failure::try_again)?;
+    refuse_another(database, known, project)
+}
+
+fn refuse_another(database: &Database, known: ManifestId, project: &Project) -> Outcome {
     let id = project.manifest.id();
-    let known = store.belongs_to(id).await.map_err(Failure::refused)?;
-    if known == id.to_string() {
+    if known == id {
         return Ok(());
     }
     Err(Failure::refused(format!("{database}: holds the data of manifest {known}, not of {id}"))
         .hint("another manifest needs another database"))
 }
 
+const OF_MANIFEST: &str = "manifest.id";
+
 /// A data folder belongs to one manifest for good.
 fn remember_manifest(data: &Path, project: &Project) -> Outcome {
-    let path = data.join("manifest.id");
-    let id = project.manifest.id().to_string();
+    if is_of(data, project)? {
+        return Ok(());
+    }
+    write_private(&data.join(OF_MANIFEST), project.manifest.id().to_string().as_bytes())
+}
+
+/// Whether the folder says that it belongs to this manifest; an error where it belongs to another.
+fn is_of(data: &Path, project: &Project) -> Outcome<bool> {
+    let (path, id) = (data.join(OF_MANIFEST), project.manifest.id().to_string());
     match std::fs::read_to_string(&path) {
-        Ok(known) if known == id => Ok(()),
+        Ok(known) if known == id => Ok(true),
         Ok(known) => {
             Err(Failure::refused(format!("{}: holds the data of manifest {known}, not of {id}", data.display()))
                 .hint("another manifest needs another folder, or becomes the next epoch of this one: `hedui operator propose open-epoch`"))
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => write_private(&path, id.as_bytes()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Failure::file("read", &path, &e)),
     }
 }

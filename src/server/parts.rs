@@ -14,14 +14,15 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart,
+    BackoffConfig, Certificate, ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, RetryConfig,
+    WriteMultipart,
 };
 use url::{Host, Url};
 
 use super::error::{ServerError, ServerResult};
 use super::shred::ShredKey;
 use super::store::EPOCHS;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::keyfile;
 use crate::staging::private_folder;
 
@@ -33,6 +34,8 @@ const PIECES: usize = 4;
 const SILENCE: Duration = Duration::from_secs(20);
 /// For so long it is asked again. Together with a last silence less than a request may take: the agency hears of it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For so long a server that starts waits for its bucket's answer.
+const LOOK: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Reading a part may take this long whatever its length,
 const READING: Duration = Duration::from_secs(60);
@@ -100,16 +103,27 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// `config` says how a bucket is reached and by whose credentials, as far as the environment does not.
+    /// Opens a server's place for parts; a folder is made if need be.
     pub fn open(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
+        if let PartsAt::Folder(folder) = at {
+            private_folder(folder)?;
+        }
+        Self::beside(at, config)
+    }
+
+    /// Opens the place as it is. `config` says how a bucket is reached and by whose credentials, as far as the environment does
+    /// not.
+    pub fn beside(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
         let (store, in_pieces): (Box<dyn ObjectStore>, bool) = match at {
             PartsAt::Folder(folder) => {
-                private_folder(folder)?;
+                if !folder.is_dir() {
+                    return Err(Failure::refused(format!("{at}: there is no folder of parts here")));
+                }
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?;
                 (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), false)
             }
             PartsAt::Bucket { bucket, prefix } => {
-                let store = client(bucket, config)?.build().map_err(Failure::refused)?;
+                let store = client(at, config)?.with_bucket_name(bucket).build().map_err(Failure::refused)?;
                 (Box::new(PrefixStore::new(store, prefix.as_str())), true)
             }
         };
@@ -124,23 +138,39 @@ impl Parts {
             None => bytes,
         };
         if self.in_pieces && bytes.len() > PIECE {
-            let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&location).await?, PIECE);
-            for at in (0..bytes.len()).step_by(PIECE) {
-                upload.wait_for_capacity(PIECES - 1).await?;
-                upload.put(bytes.slice(at..bytes.len().min(at + PIECE)));
-            }
-            upload.finish().await?;
+            in_pieces(self.store.put_multipart(&location).await?, &bytes).await?;
         } else {
             self.store.put(&location, bytes.into()).await?;
         }
         Ok(())
     }
 
-    /// Whether the place answers, and lets this program in.
-    pub async fn ping(&self) -> ServerResult<()> {
+    /// At the start: a bucket that lets nobody in is refused, one that is away may come.
+    pub async fn look(&self, at: &PartsAt) -> Outcome {
+        match tokio::time::timeout(LOOK, self.ping(at)).await {
+            Ok(Err(why)) if why.exit == Exit::Refused => Err(why),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => {
+                tracing::warn!("The bucket does not answer as it should: {}", why.message);
+                Ok(())
+            }
+            Err(_) => {
+                tracing::warn!("The bucket does not answer as it should: nothing was heard for {} s", LOOK.as_secs());
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the place answers, and lets this program in; `at` is what it is called.
+    pub async fn ping(&self, at: &PartsAt) -> Outcome {
+        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
         match self.store.head(&object_store::path::Path::from("is-it-there")).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            answer => Ok(answer.map(drop)?),
+            Ok(_) | Err(NotFound { .. }) => Ok(()),
+            Err(PermissionDenied { .. } | Unauthenticated { .. }) => Err(Failure::refused(format!(
+                "{at}: the bucket lets nobody in with this key"
+            ))
+            .hint("look at access_key_id and secret_access_key, and whether the key may read, write, list and delete")),
+            Err(why) => Err(Failure::try_again(format!("{at}: {}", ServerError::from(why)))),
         }
     }
 
@@ -212,6 +242,21 @@ impl Parts {
     }
 }
 
+/// Uploads all pieces. After a failure none of them stays: nobody sees them, and they would be paid for.
+async fn in_pieces(upload: Box<dyn MultipartUpload>, bytes: &Bytes) -> object_store::Result<()> {
+    let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+    for at in (0..bytes.len()).step_by(PIECE) {
+        if let Err(why) = upload.wait_for_capacity(PIECES - 1).await {
+            // the failure itself is what matters
+            let _ = upload.abort().await;
+            return Err(why);
+        }
+        upload.put(bytes.slice(at..bytes.len().min(at + PIECE)));
+    }
+    // where this fails, it gives up what was uploaded
+    upload.finish().await.map(drop)
+}
+
 /// What a part is sealed by, and called in errors.
 pub fn name(batch: BatchId, number: u32) -> String {
     format!("part {number} of batch {batch}")
@@ -250,11 +295,29 @@ fn location(batch: BatchId, number: u32) -> object_store::path::Path {
     format!("{batch}/{number:05}.parquet").into()
 }
 
-/// A client of a bucket: by the environment (`AWS_ACCESS_KEY_ID` and so on), and over that by a file.
-fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
+/// The variables of the environment that stand in for what the file leaves out, and what each of them is called there.
+const VARIABLES: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
+    ("AWS_SESSION_TOKEN", "session_token"),
+    ("AWS_REGION", "region"),
+    ("AWS_ENDPOINT_URL", "endpoint"),
+];
+
+fn setting(name: &str) -> AmazonS3ConfigKey {
+    name.parse().expect("names that object_store knows")
+}
+
+/// A client of a bucket: by the environment, and over that by a file. One without a pair of keys would ask the machine for them.
+fn client(at: &PartsAt, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
     // reqwest takes the process's provider; that there is one already is fine
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::from_env();
+    let mut builder = AmazonS3Builder::new();
+    for (variable, name) in VARIABLES {
+        if let Ok(value) = std::env::var(variable) {
+            builder = builder.with_config(setting(name), value);
+        }
+    }
     // a large part may take its time, a silence may not
     let options = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
     let mut options = options.with_connect_timeout(Duration::from_secs(5));
@@ -281,10 +344,7 @@ fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
                 | "session_token"
                 | "region"
                 | "endpoint"
-                | "virtual_hosted_style_request" => {
-                    let key = name.parse::<AmazonS3ConfigKey>().expect("names that object_store knows");
-                    builder = builder.with_config(key, value);
-                }
+                | "virtual_hosted_style_request" => builder = builder.with_config(setting(&name), value),
                 _ => {
                     return Err(wrong(&format!("`{name}` is no setting of a bucket")).hint(
                         "access_key_id, secret_access_key, session_token, region, endpoint, virtual_hosted_style_request, ca",
@@ -300,7 +360,13 @@ fn client(bucket: &str, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
         }
         options = options.with_allow_http(true);
     }
-    Ok(builder.with_client_options(options).with_bucket_name(bucket))
+    let has = |name: &str| builder.get_config_value(&setting(name)).is_some();
+    if !has("access_key_id") || !has("secret_access_key") {
+        return Err(Failure::refused(format!("{at}: there is no key to the bucket")).hint(
+            "access_key_id and secret_access_key stand in the file that `--parts-config` names, or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ));
+    }
+    Ok(builder.with_client_options(options))
 }
 
 fn is_loopback(url: &str) -> bool {
@@ -314,6 +380,12 @@ fn is_loopback(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::future::BoxFuture;
+    use object_store::{PutPayload, PutResult, UploadPart};
+
     use super::*;
     use crate::staging::write_private;
 
@@ -327,6 +399,38 @@ mod tests {
         }
     }
 
+    /// An upload whose pieces cannot be stored; it counts how often it was given up.
+    #[derive(Debug, Default)]
+    struct Failing(Arc<AtomicU32>);
+
+    impl MultipartUpload for Failing {
+        fn put_part(&mut self, _data: PutPayload) -> UploadPart {
+            Box::pin(async {
+                Err(object_store::Error::NotImplemented { operation: "a test".into(), implementer: "it".into() })
+            })
+        }
+
+        fn complete<'s: 'f, 'f>(&'s mut self) -> BoxFuture<'f, object_store::Result<PutResult>> {
+            panic!("a piece is missing");
+        }
+
+        fn abort<'s: 'f, 'f>(&'s mut self) -> BoxFuture<'f, object_store::Result<()>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_fails_is_given_up() {
+        // few pieces fail at the end, many before it
+        for pieces in [2, PIECES + 2] {
+            let given_up = Arc::new(AtomicU32::new(0));
+            let upload = Box::new(Failing(Arc::clone(&given_up)));
+            assert!(in_pieces(upload, &Bytes::from(vec![0; pieces * PIECE])).await.is_err());
+            assert_eq!(given_up.load(Ordering::Relaxed), 1, "{pieces} pieces");
+        }
+    }
+
     #[test]
     fn settings_are_read_from_a_private_file_and_never_shown() {
         let folder = tempfile::tempdir().unwrap();
@@ -334,7 +438,7 @@ mod tests {
         let said = |text: &str| {
             let _ = std::fs::remove_file(&path);
             write_private(&path, text.as_bytes()).unwrap();
-            client("parts", Some(&path)).map(drop).unwrap_err().message
+            client(&"s3://parts".parse().unwrap(), Some(&path)).map(drop).unwrap_err().message
         };
         assert!(said("secret_access_key = hunter2").contains("not TOML"));
         assert!(said("secret = \"hunter2\"").contains("`secret` is no setting"));
@@ -345,6 +449,8 @@ mod tests {
         }
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, "region = \"x\"").unwrap();
-        assert!(client("parts", Some(&path)).unwrap_err().message.contains("readable by others"));
+        assert!(
+            client(&"s3://parts".parse().unwrap(), Some(&path)).unwrap_err().message.contains("readable by others")
+        );
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::error::{ServerError, ServerResult};
 use super::store::Removal;
+use super::telling::Telling;
 use super::{Linkage, indexer, worker};
 use crate::clock::Evenness;
 
@@ -16,8 +17,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const TERMS: Duration = Duration::from_secs(15);
 /// What could not be compacted is tried again after so long: whoever waits for the table waits behind it.
 const PAUSE: Duration = Duration::from_secs(30);
-/// What fails each time is told so often.
-const TELL: Duration = Duration::from_secs(60);
 /// Between the words of a worker that it is there.
 const BEAT: Duration = Duration::from_secs(30);
 
@@ -30,7 +29,7 @@ struct Tidier {
     beaten: Option<Instant>,
     /// There may be something that was stored before there were keys.
     old: bool,
-    told: Option<(String, Instant)>,
+    telling: Telling,
 }
 
 /// Goes on as long as the server does. Several servers may: what is gone already is no error.
@@ -43,26 +42,19 @@ pub async fn keep_tidy(linkage: Arc<Linkage>) {
         failed: None,
         beaten: None,
         old: true,
-        told: None,
+        telling: Telling::default(),
     };
     loop {
-        if let Err(why) = tidier.round().await {
-            tidier.tell(why.to_string());
+        if let Err(why) = tidier.round().await
+            && tidier.telling.is_due(&why.to_string(), Instant::now())
+        {
+            tracing::error!("What is to be gone is not all gone yet: {why}");
         }
         let _ = tokio::time::timeout(LOOK, tidier.linkage.wake.tidy.notified()).await;
     }
 }
 
 impl Tidier {
-    /// Once a minute, or where it is another reason.
-    fn tell(&mut self, why: String) {
-        let known = self.told.as_ref().is_some_and(|(known, at)| *known == why && at.elapsed() < TELL);
-        if !known {
-            tracing::error!("What is to be gone is not all gone yet: {why}");
-            self.told = Some((why, Instant::now()));
-        }
-    }
-
     async fn round(&mut self) -> ServerResult<()> {
         let terms = self.looked_at_terms.is_none_or(|last| last.elapsed() >= TERMS);
         if terms {

@@ -1,4 +1,4 @@
-//! What an operator does beside a running server, or before one runs.
+//! What an operator does beside a running server.
 
 use std::path::{Path, PathBuf};
 
@@ -7,56 +7,30 @@ use hedui_protocol::log::Event;
 use jiff::Timestamp;
 
 use super::doctor::Patient;
-use super::log::{self, Log};
-use super::parts::{Parts, PartsAt};
-use super::project::Project;
-use super::revocations::Standing;
+use super::log;
+use super::parts::Parts;
 use super::store::{Database, Store, newest};
-use super::{Config, Places, backup, gc, lock, unreachable};
+use super::{Places, backup, gc, lock, own_folder};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
 use crate::staging::private_folder;
 use crate::terminal;
 
-/// Whether a server could run so: everything that it needs is there and lets it in. Changes nothing.
-pub async fn check(config: &Config) -> Outcome {
-    let project = Project::load(&config.manifest)?;
-    if let Some(list) = config.certificates.load()?.revocations
-        && list.standing(Timestamp::now()) == Standing::Ended
-    {
-        let (path, ends) = (list.path.display(), list.ends);
-        return Err(Failure::refused(format!(
-            "{path}: the revocation list ended at {ends}: its authority's clients would be refused"
-        ))
-        .hint("have the authority write its list anew"));
-    }
-    Log::load(&config.log_key, &project.manifest, &config.places.data)?;
-    let Places { data, database, parts, parts_config } = &config.places;
-    // a file that is not there yet is made at the start
-    if !matches!(database, Database::Sqlite(path) if !path.exists()) {
-        let store = Store::connect(database, "").await.map_err(|e| unreachable(database, &e))?;
-        store.ping().await.map_err(|e| unreachable(database, &e))?;
-    }
-    if let PartsAt::Bucket { .. } = parts {
-        let bucket = Parts::open(parts, parts_config.as_deref())?;
-        bucket.ping().await.map_err(|e| Failure::try_again(format!("{parts}: {e}")))?;
-    }
-    let (signed, id) = (project.signed_by().len(), project.manifest.id());
-    println!("manifest {id}, signed by {signed} parties; {database}; parts in {parts}; indexes in {}", data.display());
-    Ok(())
-}
-
 /// The stores of servers that may be running, as they are.
 async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
+    let store = database(places).await?;
+    Ok((store, Parts::beside(&places.parts, places.parts_config.as_deref())?))
+}
+
+/// The database of servers that may be running, as it is.
+async fn database(places: &Places) -> Outcome<Store> {
     if let Database::Sqlite(path) = &places.database
         && !path.exists()
     {
         return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
     }
-    let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
     // no migration: a server of another version may be using it
-    let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
-    Ok((store, parts))
+    Store::connect(&places.database, "").await
 }
 
 /// An epoch's stores, and whose they are; none for the first one.
@@ -115,12 +89,17 @@ async fn knows_all(store: &Store, database: &Database) -> Outcome {
         .hint("use the later program"))
 }
 
+fn no_server_yet(database: &Database) -> Failure {
+    Failure::refused(format!("{database}: no server has run on this database yet"))
+}
+
 pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
     let all = Beside::all(places).await?;
     let mut sources = Vec::new();
     for Beside { places, store, parts, .. } in &all {
         knows_all(store, &places.database).await?;
         let manifest = store.manifest().await.map_err(Failure::refused)?;
+        let manifest = manifest.ok_or_else(|| no_server_yet(&places.database))?;
         sources.push(backup::Source { manifest, store, parts });
     }
     backup::backup(&sources, out, now).await?;
@@ -137,6 +116,9 @@ pub async fn examine(
     repair: bool,
     now: Timestamp,
 ) -> Outcome {
+    if !places.data.is_dir() {
+        return Err(Failure::refused(format!("{}: there is no server's folder here", places.data.display())));
+    }
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
     let mut wrong = Ok(());
     for (number, beside) in Beside::all(places).await?.iter().enumerate() {
@@ -163,10 +145,9 @@ pub async fn collect(places: &Places, dry_run: bool, now: Timestamp) -> Outcome 
 
 /// Writes the log into a folder, or goes on with one.
 pub async fn export_log(places: &Places, out: &Path) -> Outcome {
-    let (store, _) = beside(places).await?;
+    let store = database(places).await?;
     let terms = store.terms().await.map_err(Failure::refused)?;
-    let (manifest, signatures) = terms
-        .ok_or_else(|| Failure::refused(format!("{}: no server has run on this database yet", places.database)))?;
+    let (manifest, signatures) = terms.ok_or_else(|| no_server_yet(&places.database))?;
     let book = Logbook::begin(out, &manifest, &signatures)?;
     let known = book.entries()?;
     let mut have = known.len() as u64;
@@ -189,9 +170,10 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
 }
 
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
-    private_folder(&places.data)?;
+    let backups = backup::restorable(from, keys, now)?;
+    own_folder(&places.data)?;
     let _lock = lock(&places.data)?;
-    for backup in backup::restorable(from, keys, now)? {
+    for backup in backups {
         let places = backup.epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
         private_folder(&places.data)?;
         let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::messages::BatchState;
@@ -17,6 +17,7 @@ use super::error::{ServerError, ServerResult};
 use super::indexer::{self, Built};
 use super::run::Ready;
 use super::store::{CommissionOutcome, Job, JobKind, LONGEST};
+use super::telling::Telling;
 
 /// Seconds that a job is a worker's before another may take it.
 pub const LEASE: i64 = 20;
@@ -79,10 +80,12 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let sweep = tokio::spawn(work(Arc::clone(linkage), JobKind::Sweep, TOGETHER));
     let followed = Arc::clone(linkage);
     let following = tokio::spawn(async move {
-        let mut refused = HashSet::new();
+        let (mut refused, mut telling) = (HashSet::new(), Telling::default());
         loop {
             tokio::time::sleep(IDLE).await;
-            if let Err(why) = follow(&followed, &mut refused).await {
+            if let Err(why) = follow(&followed, &mut refused).await
+                && telling.is_due(&why.to_string(), Instant::now())
+            {
                 tracing::error!("An index that another server built could not be built here: {why}");
             }
         }

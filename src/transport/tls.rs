@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use x509_parser::prelude::parse_x509_certificate;
 
 use crate::failure::{Failure, Outcome};
 
@@ -49,12 +50,21 @@ impl Identity {
             None => demand,
         };
         let clients = demand.build().map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
+        let chain = self.chain()?;
+        let is_servers = chain.first().is_some_and(serves);
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("ring speaks TLS 1.3")
             .with_client_cert_verifier(Arc::clone(&clients))
-            .with_single_cert(self.chain()?, self.private_key()?)
+            .with_single_cert(chain, self.private_key()?)
             .map_err(|e| self.unusable(&e))?;
+        if !is_servers {
+            let own = self.certificate.display();
+            return Err(Failure::refused(format!(
+                "{own}: this is no server's certificate, every client would refuse it"
+            ))
+            .hint("its extended key usage is to be serverAuth, as `hedui pki issue --role server` makes it"));
+        }
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(ServerSide { config: Arc::new(config), clients })
     }
@@ -98,7 +108,15 @@ impl Identity {
     }
 }
 
-fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
+/// Whether a certificate may be a server's: it says so, or does not say whose it may be.
+fn serves(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return false };
+    let usage = certificate.extended_key_usage();
+    usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.server_auth || usage.value.any))
+}
+
+/// The certificates of a file.
+pub fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
     let refuse = || Failure::refused(format!("{}: no certificate in PEM form", path.display()));
     let pem = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| refuse())?;

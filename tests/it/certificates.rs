@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,16 +145,33 @@ fn authority(project: &Project, folder: &str) -> Issuer<'static, KeyPair> {
     Issuer::from_ca_cert_pem(&text("ca.crt"), KeyPair::from_pem(&text("ca.key")).unwrap()).unwrap()
 }
 
+/// A certificate and key of the bank's for this use, which holds from and until so many seconds from now.
+pub fn issued(project: &Project, name: &str, usage: ExtendedKeyUsagePurpose, holds: Range<i64>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::OrganizationName, "Org bank");
+    params.distinguished_name.push(DnType::OrganizationalUnitName, "agency");
+    params.extended_key_usages = vec![usage];
+    params.not_before = from_now(holds.start).into();
+    params.not_after = from_now(holds.end).into();
+    let certificate = params.signed_by(&key, &authority(project, "pki")).unwrap();
+    std::fs::write(file(project, &format!("{name}.crt")), certificate.pem()).unwrap();
+    let path = file(project, &format!("{name}.key"));
+    // for its mode
+    std::fs::copy(file(project, "bank.key"), &path).unwrap();
+    std::fs::write(path, key.serialize_pem()).unwrap();
+}
+
+fn from_now(seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance }
+}
+
 /// A list that revokes nobody, and ends so many seconds from now.
 fn list(authority: &Issuer<'static, KeyPair>, seconds: i64) -> String {
-    let now = SystemTime::now();
-    let ends = match seconds {
-        0.. => now + Duration::from_secs(seconds.unsigned_abs()),
-        _ => now - Duration::from_secs(seconds.unsigned_abs()),
-    };
     let params = CertificateRevocationListParams {
-        this_update: (now - Duration::from_secs(86_400)).into(),
-        next_update: ends.into(),
+        this_update: from_now(-86_400).into(),
+        next_update: from_now(seconds).into(),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
         revoked_certs: vec![],
@@ -326,18 +344,7 @@ fn a_list_that_has_ended_refuses_everybody_until_a_newer_one_stands_there() {
 #[test]
 fn a_connection_whose_certificate_has_ended_is_not_answered() {
     let project = Project::new();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::OrganizationName, "Org bank");
-    params.distinguished_name.push(DnType::OrganizationalUnitName, "agency");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    params.not_before = (SystemTime::now() - Duration::from_secs(60)).into();
-    params.not_after = (SystemTime::now() + Duration::from_secs(6)).into();
-    let short = params.signed_by(&key, &authority(&project, "pki")).unwrap();
-    std::fs::write(file(&project, "short.crt"), short.pem()).unwrap();
-    // for its mode
-    std::fs::copy(file(&project, "bank.key"), file(&project, "short.key")).unwrap();
-    std::fs::write(file(&project, "short.key"), key.serialize_pem()).unwrap();
+    issued(&project, "short", ExtendedKeyUsagePurpose::ClientAuth, -60..6);
     let server = project.server();
     let scene = Scene { project, server, runtime: Runtime::new().unwrap() };
     let short = scene.client("short");

@@ -132,7 +132,7 @@ fn a_damaged_index_is_noticed_and_built_anew() {
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
     let older = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8(std::mem::take(bytes)).unwrap();
-        *bytes = text.replace("\"version\":2", "\"version\":1").into_bytes();
+        *bytes = text.replace("\"version\":3", "\"version\":1").into_bytes();
     };
     let damages: [Damage; 6] = [
         ("postings", &flipped, "`postings` has another checksum"),
@@ -140,7 +140,7 @@ fn a_damaged_index_is_noticed_and_built_anew() {
         ("rows-00000", &flipped, "`rows-00000` has another checksum"),
         ("rows-00000", &cut, "`rows-00000` has another checksum"),
         ("index.json", &cut, "has a damaged seal"),
-        ("index.json", &older, "has layout 1, this program knows 2"),
+        ("index.json", &older, "has layout 1, this program knows 3"),
     ];
     for (file, damage, words) in damages {
         let mut bytes = std::fs::read(index.join(file)).unwrap();

@@ -1,5 +1,6 @@
 //! `docs/CONFIGURATION.md` is made from the types of the command line, and is what they say now.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -12,8 +13,14 @@ const HEAD: &str = "# Configuration of the linkage server
 Everything that the server is told stands on its command line; secrets stand in files that it names. This page is made from
 the program's own types by `HEDUI_WRITE=1 cargo test --test it reference`; a test keeps it so. What to do with it: [OPERATING.md](OPERATING.md).
 
-Two variables of the environment: `HEDUI_LOG` sets what the log tells (`warn,hedui=info`). `PGPASSFILE` names the file with the database's password;
-`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` stand in for what `--parts-config` leaves out.
+Of the environment it reads:
+
+| variable | what |
+|---|---|
+| `HEDUI_LOG` | what the log tells: `warn,hedui=info` |
+| `PGPASSFILE` | the file with the database's password; without it `~/.pgpass` |
+| `PGHOST`, `PGPORT`, `PGUSER`, `PGSSLMODE`, `PGSSLROOTCERT` and their like, as libpq has them | what `--database` leaves out |
+| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` | what `--parts-config` leaves out. No other of these names is read, and no machine asked for a key |
 ";
 
 fn page() -> String {
@@ -84,6 +91,18 @@ fn the_page_of_the_configuration_is_what_the_types_say() {
     assert!(page.contains("| `--log-key FILE` | required |") && page.contains("`worker` (Index and match)"), "{page}");
 }
 
+#[test]
+fn the_buckets_variables_are_those_that_the_page_names() {
+    let named = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        words.filter(|word| word.starts_with("AWS_")).map(str::to_owned).collect()
+    };
+    let read = named(&crate::harness::repository("src/server/parts.rs"));
+    assert_eq!(named(HEAD), read);
+    assert_eq!(read.len(), 5);
+    assert!(named(&crate::harness::repository("docs/OPERATING.md")).is_subset(&read));
+}
+
 /// The files that a page tells to install name options that there are.
 #[test]
 fn the_unit_and_the_container_name_options_that_there_are() {
@@ -105,4 +124,14 @@ fn the_unit_and_the_container_name_options_that_there_are() {
             assert!(known.iter().any(|known| known == option), "{file}: {option}");
         }
     }
+}
+
+/// What `run` refuses it refuses each time; what is away may come.
+#[test]
+fn the_unit_starts_again_only_what_may_help() {
+    let unit = crate::harness::repository("docs/deploy/hedui-server.service");
+    let says = |line: &str| unit.lines().any(|said| said == line);
+    assert!(says("Restart=on-failure") && says("RestartPreventExitStatus=1 2") && says("StartLimitIntervalSec=0"));
+    // of a command before the start that fails, `RestartPreventExitStatus` says nothing: it would be tried for ever
+    assert!(!unit.contains("ExecStartPre="));
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::acts::{both, operators};
 use crate::bucket::{Bucket, SECRET};
-use crate::harness::{Project, Said, Server, Stores, hedui, run, signal, tls, until};
+use crate::harness::{Project, Said, Server, Stores, hedui, run, signal, tls, until, within};
 use crate::journey::files;
 
 fn stores(project: &Project) -> &Stores {
@@ -127,11 +127,15 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
     let fine = Said::of(&check.arg("--check").output().unwrap()).done().stdout;
     assert!(fine.contains("signed by 4 parties; PostgreSQL at localhost; parts in s3://parts/city"), "{fine}");
     assert!(!project.path("checked").exists());
-    let mut check = Server::command(&project, "checked", "127.0.0.1:0");
-    let config = project.text("bucket.toml");
-    let wrong = std::fs::read_to_string(&config).unwrap().replace(SECRET, "another");
-    std::fs::write(&config, wrong).unwrap();
-    Said::of(&check.arg("--check").output().unwrap()).refused(75, "s3://parts/city");
+    for check in [true, false] {
+        let mut server = Server::command(&project, "third", "127.0.0.1:0");
+        server.args(["--role", "worker"]).args(check.then_some("--check"));
+        let config = project.text("bucket.toml");
+        let wrong = std::fs::read_to_string(&config).unwrap().replace(SECRET, "hunter2");
+        std::fs::write(&config, wrong).unwrap();
+        let said = within(Duration::from_secs(20), server).refused(1, "s3://parts/city: the bucket lets nobody in");
+        assert!(said.stderr.contains("hint: ") && !said.stderr.contains("hunter2"), "{}", said.stderr);
+    }
     let nobody = "postgres://hedui@127.0.0.1:1/hedui";
     let since = Instant::now();
     let mut command = hedui();
@@ -146,8 +150,92 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
         &project.text("log.key"),
     ]);
     command.args(tls(&project, "server"));
-    Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1");
+    Said::of(&command.output().unwrap()).refused(75, "PostgreSQL at 127.0.0.1: connection refused");
     assert!(since.elapsed() < Duration::from_secs(40));
+}
+
+#[test]
+fn a_database_that_lets_nobody_in_is_not_asked_again() {
+    let project = Project::new().on_shared_stores();
+    let stated = &stores(&project).database;
+    let start = |database: &str| {
+        let command = Server::command(&project, "server", "127.0.0.1:0");
+        let mut server = hedui();
+        server.args(command.get_args().map(|argument| argument.to_str().unwrap().replace(stated, database)));
+        server
+    };
+    let passwords = project.write("passwords", "*:*:*:hedui:another\n");
+    std::fs::set_permissions(&passwords, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mut server = start(stated);
+    server.env("PGPASSFILE", passwords);
+    let said = within(Duration::from_secs(8), server).refused(1, "password authentication failed");
+    assert!(said.stderr.contains("hint: the password stands in"), "{}", said.stderr);
+    let server = start(&stated.replace("localhost/hedui?", "localhost/nodb?"));
+    let said = within(Duration::from_secs(8), server).refused(1, "database \"nodb\" does not exist");
+    assert!(said.stderr.contains("hint: make it first"), "{}", said.stderr);
+}
+
+#[test]
+fn a_bucket_without_credentials_is_told_at_once() {
+    let project = Project::new();
+    for check in [true, false] {
+        let mut server = Server::command(&project, "server", "127.0.0.1:0");
+        server.args(["--parts", "s3://x/y"]);
+        // a key alone is no pair; of the variables that others read, this program reads none
+        server.env("AWS_ACCESS_KEY_ID", "hedui").env("AWS_SKIP_SIGNATURE", "true");
+        server.args(check.then_some("--check"));
+        let said = within(Duration::from_secs(8), server).refused(1, "s3://x/y: there is no key to the bucket");
+        assert!(said.stderr.contains("hint: ") && said.stderr.contains("AWS_SECRET_ACCESS_KEY"), "{}", said.stderr);
+    }
+    let mut demo = hedui();
+    demo.args(["demo", "--people", "200", "--out", &project.text("demo"), "--parts", "s3://x/y"]);
+    within(Duration::from_secs(60), demo).refused(1, "there is no key to the bucket");
+}
+
+#[test]
+fn a_worker_whose_part_is_missing_says_so_once_in_a_while() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    let mut server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    server.signal("TERM");
+    let below = |folder: &str| std::fs::read_dir(project.path(folder)).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_dir_all(below("server/parts")).unwrap();
+    std::fs::write(below("server/index").join("postings"), "x").unwrap();
+    let server = project.server();
+    std::thread::sleep(Duration::from_secs(4));
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    for words in ["could not be built here", "Building an index anew"] {
+        let told = log.lines().filter(|line| line.contains(words)).count();
+        assert!((1..=2).contains(&told), "{words}, {told} times: {log}");
+    }
+}
+
+#[test]
+fn what_the_server_keeps_is_its_own_users_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::new();
+    let mode = |name: &str| std::fs::metadata(project.path(name)).unwrap().permissions().mode() & 0o777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(project.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(project.path("server")).unwrap();
+    for open in [0o755, 0o710, 0o701] {
+        set("server", open);
+        let refused = within(Duration::from_secs(8), Server::command(&project, "server", "127.0.0.1:0"));
+        let said = refused.refused(1, "server: others may enter this folder");
+        assert!(said.stderr.contains(&format!("chmod 700 {}", project.text("server"))), "{}", said.stderr);
+    }
+    set("server", 0o700);
+    let database = ["server/hedui.sqlite", "server/hedui.sqlite-wal", "server/hedui.sqlite-shm"];
+    let mut server = project.server();
+    assert_eq!(database.map(mode), [0o600; 3]);
+    // what an earlier version has left open
+    server.kill();
+    database.iter().for_each(|name| set(name, 0o644));
+    let _server = project.server();
+    assert_eq!(database.map(mode), [0o600; 3]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::connection;
 use super::crowd::{Crowd, Most, Stranger};
 use super::tally::Tally;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, io_words};
 use crate::server::certificates::Current;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -46,11 +46,14 @@ struct Told {
     too_many: Tally,
 }
 
+pub fn cannot_listen(address: SocketAddr, why: &std::io::Error) -> Failure {
+    Failure::refused(format!("cannot listen on {address}: {}", io_words(why)))
+}
+
 impl TlsListener {
     pub async fn bind(address: SocketAddr, certificates: Current, most: Most) -> Outcome<Self> {
-        let refuse = |e: std::io::Error| Failure::refused(format!("cannot listen on {address}: {e}"));
-        let listener = TcpListener::bind(address).await.map_err(refuse)?;
-        let address = listener.local_addr().map_err(refuse)?;
+        let listener = TcpListener::bind(address).await.map_err(|e| cannot_listen(address, &e))?;
+        let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
         let door = Door { certificates, crowd: Crowd::new(most), told: Arc::default() };
         Ok(Self { address, listener, door })
     }

@@ -24,6 +24,7 @@ mod tally;
 mod trust;
 mod wait;
 
+pub use listener::cannot_listen;
 pub use rate::Rate;
 
 use std::sync::Arc;

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
+use super::Store;
 use super::acts::Erasure;
-use super::{SQLITE, Store};
+use super::connection::SQLITE;
 use crate::server::error::{ServerError, ServerResult};
 
 /// Columns of which nothing may outlive its row.

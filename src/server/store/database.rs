@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hedui_protocol::ids::ManifestId;
@@ -52,13 +52,32 @@ impl Database {
 
     /// As sqlx wants it.
     pub(super) fn url(&self) -> String {
+        self.opened("rw")
+    }
+
+    /// As sqlx wants it for one who only looks. Where there is no journal, none is made.
+    pub(super) fn url_to_look(&self) -> String {
+        match self {
+            Self::Sqlite(path) if !beside(path, "-wal").exists() => self.opened("ro&immutable=1"),
+            _ => self.opened("ro"),
+        }
+    }
+
+    fn opened(&self, mode: &str) -> String {
         match self {
             Self::Sqlite(path) => {
-                format!("sqlite://{}?mode=rwc", percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC))
+                format!("sqlite://{}?mode={mode}", percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC))
             }
             Self::Postgres(url) => url.to_string(),
         }
     }
+}
+
+/// What SQLite keeps beside a database, by its ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// A PostgreSQL. Its URL stands on a command line: a password in it would be everybody's.
@@ -135,6 +154,6 @@ mod tests {
     #[test]
     fn a_path_of_any_letters_is_one_file() {
         let url = Database::Sqlite(PathBuf::from("/var/核对 ?#%/x.sqlite")).url();
-        assert!(url.starts_with("sqlite://%2Fvar%2F") && url.ends_with("%2Fx%2Esqlite?mode=rwc"), "{url}");
+        assert!(url.starts_with("sqlite://%2Fvar%2F") && url.ends_with("%2Fx%2Esqlite?mode=rw"), "{url}");
     }
 }

@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::{Database, Store, Tx, newest};
+use crate::failure::{Failure, Outcome};
 use crate::server::error::{ServerError, ServerResult};
 
 /// Every table, those that others refer to first.
@@ -72,17 +73,22 @@ impl Store {
     }
 
     /// Opens a database with nothing in it, with the tables of the migrations up to `version`.
-    pub async fn open_empty(database: &Database, version: i64) -> ServerResult<Self> {
+    pub async fn open_empty(database: &Database, version: i64) -> Outcome<Self> {
         if version > newest() {
             let known = newest();
-            return Err(ServerError::Failed(format!("the backup is of version {version}, this program knows {known}")));
+            return Err(Failure::refused(format!("the backup is of version {version}, this program knows {known}")));
         }
-        let store = Self::connect(database, "restore").await?;
-        store.make_schema().await?;
-        store.migrate(version).await?;
+        let store = Self::make(database, "restore").await?;
+        store.prepare_empty(version).await.map_err(|why| Failure::refused(format!("{database}: {why}")))?;
+        Ok(store)
+    }
+
+    async fn prepare_empty(&self, version: i64) -> ServerResult<()> {
+        self.make_schema().await?;
+        self.migrate(version).await?;
         for table in TABLES {
             let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1")));
-            match row.fetch_optional(&store.pool).await {
+            match row.fetch_optional(&self.pool).await {
                 Ok(None) => {}
                 Ok(Some(_)) => return Err(ServerError::Failed("the database is not empty".into())),
                 // an earlier version had not all tables
@@ -90,7 +96,7 @@ impl Store {
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(store)
+        Ok(())
     }
 
     /// Fills an empty database, all or nothing, and brings it up to date.

@@ -6,6 +6,7 @@ mod acts;
 mod batches;
 mod commissions;
 mod compaction;
+mod connection;
 mod database;
 mod dump;
 mod erasing;
@@ -17,11 +18,8 @@ mod terms;
 mod tests;
 mod versions;
 
-use std::time::Duration;
-
 use hedui_protocol::ids::ManifestId;
 use jiff::Timestamp;
-use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use acts::{Approval, NextEpoch};
@@ -36,6 +34,7 @@ pub use matches::{AnswerRow, MatchRow, Outcome as CommissionOutcome, Pending, Re
 pub use versions::newest;
 
 use super::error::{ServerError, ServerResult};
+use crate::failure::{Failure, Outcome};
 
 #[derive(Clone)]
 pub struct Store {
@@ -47,17 +46,6 @@ pub struct Store {
 
 type Tx = Transaction<'static, Any>;
 
-/// Connections to the database; in SQLite all but one of them read.
-const CONNECTIONS: u32 = 8;
-
-/// How long a database may be away before a request fails.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How SQLite is used: what was acknowledged survives a power cut, and what was deleted is overwritten.
-const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
-    PRAGMA secure_delete = ON;";
-/// A server that is paused, or cannot be reached, while it has its turn to write loses it: the others go on.
-const POSTGRES: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_user_timeout = '15s'; \
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;";
 /// PostgreSQL lets one transaction write at a time, as SQLite does: the number is ours among its advisory locks.
 const WRITE_TURN: &str = "SELECT pg_advisory_xact_lock(4847442)";
 const WRITE_TURN_OF_A_SESSION: &str = "SELECT pg_advisory_lock(4847442)";
@@ -66,12 +54,24 @@ const END_OF_A_SESSIONS_TURN: &str = "SELECT pg_advisory_unlock(4847442)";
 impl Store {
     /// Opens the database, makes it if it is SQLite's and not there, and brings its tables up to date. A later program may have
     /// brought it further: see [`Store::beyond`].
-    pub async fn open(database: &Database, holder: &str) -> ServerResult<Self> {
-        let store = Self::connect(database, holder).await?;
-        store.make_schema().await?;
-        store.bring_up_to_date().await?;
-        store.sample_nothing().await?;
+    pub async fn open(database: &Database, holder: &str) -> Outcome<Self> {
+        let store = Self::make(database, holder).await?;
+        store.prepare().await.map_err(|why| Failure::try_again(format!("{database}: {why}")))?;
         Ok(store)
+    }
+
+    async fn prepare(&self) -> ServerResult<()> {
+        self.make_schema().await?;
+        self.bring_up_to_date().await?;
+        self.sample_nothing().await
+    }
+
+    /// Opens the database; makes it, without tables, if it is SQLite's and not there.
+    async fn make(database: &Database, holder: &str) -> Outcome<Self> {
+        if let Database::Sqlite(path) = database {
+            connection::keep_private(path)?;
+        }
+        Self::connect(database, holder).await
     }
 
     /// The schema of an epoch's tables, which migrations do not make.
@@ -85,15 +85,17 @@ impl Store {
     }
 
     /// Opens the database as it is.
-    pub async fn connect(database: &Database, holder: &str) -> ServerResult<Self> {
-        sqlx::any::install_default_drivers();
-        let sqlite = database.is_sqlite();
-        let pool = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
-            move |connection, _| {
-                Box::pin(async move { connection.execute(if sqlite { SQLITE } else { POSTGRES }).await.map(drop) })
-            },
-        );
-        let pool = pool.connect(&database.url()).await?;
+    pub async fn connect(database: &Database, holder: &str) -> Outcome<Self> {
+        Self::by(database, &database.url(), holder, connection::SQLITE).await
+    }
+
+    /// Opens the database as it is, to read: nothing of it changes, nor is anything made beside it.
+    pub async fn look(database: &Database) -> Outcome<Self> {
+        Self::by(database, &database.url_to_look(), "", connection::SQLITE_LOOK).await
+    }
+
+    async fn by(database: &Database, url: &str, holder: &str, settings: &'static str) -> Outcome<Self> {
+        let pool = connection::pool(database, url, settings).await?;
         Ok(Self { pool, database: database.clone(), holder: holder.to_owned() })
     }
 
@@ -108,25 +110,22 @@ impl Store {
     }
 
     /// A database belongs to one manifest for good. The one that it belongs to.
-    pub async fn belongs_to(&self, manifest: ManifestId) -> ServerResult<String> {
+    pub async fn belongs_to(&self, manifest: ManifestId) -> ServerResult<ManifestId> {
         let mut tx = self.write().await?;
         let known: Option<String> = sqlx::query_scalar("SELECT manifest FROM project").fetch_optional(&mut *tx).await?;
-        let id = match known {
-            Some(known) => known,
-            None => {
-                let id = manifest.to_string();
-                sqlx::query("INSERT INTO project (manifest) VALUES ($1)").bind(&id).execute(&mut *tx).await?;
-                id
-            }
-        };
+        if known.is_none() {
+            let own = sqlx::query("INSERT INTO project (manifest) VALUES ($1)").bind(manifest.to_string());
+            own.execute(&mut *tx).await?;
+        }
         tx.commit().await?;
-        Ok(id)
+        known.map_or(Ok(manifest), |known| known.parse().map_err(ServerError::failed))
     }
 
-    /// The manifest that the database belongs to.
-    pub async fn manifest(&self) -> ServerResult<ManifestId> {
-        let known: String = sqlx::query_scalar("SELECT manifest FROM project").fetch_one(&self.pool).await?;
-        known.parse().map_err(ServerError::failed)
+    /// The manifest that the database belongs to; none before a server has run on it.
+    pub async fn manifest(&self) -> ServerResult<Option<ManifestId>> {
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT manifest FROM project").fetch_optional(&self.pool).await?;
+        known.map(|known| known.parse().map_err(ServerError::failed)).transpose()
     }
 
     /// Keeps the manifest and its signatures, as the files are: who reads the log later needs no other source.
@@ -156,10 +155,24 @@ impl Store {
         Timestamp::from_second(now).map(Some).map_err(ServerError::failed)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers what is asked of it every day.
     pub async fn ping(&self) -> ServerResult<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT manifest FROM project").fetch_one(&self.pool).await?;
+        sqlx::query("SELECT entry FROM log_entries ORDER BY number DESC LIMIT 1").fetch_one(&self.pool).await?;
         Ok(())
+    }
+
+    /// What is damaged in the file; PostgreSQL sees to its own.
+    pub async fn damage(&self) -> ServerResult<Option<String>> {
+        if !self.database.is_sqlite() {
+            return Ok(None);
+        }
+        let found = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.pool).await;
+        match found {
+            Ok(found) => Ok(Some(found).filter(|found: &String| found != "ok").map(|found| found.replace('\n', " "))),
+            Err(sqlx::Error::Database(why)) if connection::is_of_damage(&*why) => Ok(Some(why.message().to_owned())),
+            Err(why) => Err(why.into()),
+        }
     }
 }
 

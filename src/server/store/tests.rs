@@ -534,13 +534,13 @@ async fn an_office_asks_about_so_many_people_a_day(database: Database) {
 async fn a_database_belongs_to_one_manifest(database: Database) {
     let (store, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
     let (ours, another) = (ManifestId([1; 32]), ManifestId([2; 32]));
-    assert_eq!(store.belongs_to(ours).await.unwrap(), ours.to_string());
-    assert_eq!(other.belongs_to(another).await.unwrap(), ours.to_string());
+    assert_eq!(store.belongs_to(ours).await.unwrap(), ours);
+    assert_eq!(other.belongs_to(another).await.unwrap(), ours);
 }
 
 /// A database as the first version left it, with something in every table.
 async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
-    let old = Store::connect(&database, "one").await.unwrap();
+    let old = Store::make(&database, "one").await.unwrap();
     old.migrate(1).await.unwrap();
     let pool = &old.pool;
     let (header, signed) = header("bank");

@@ -18,6 +18,16 @@ pub fn newest() -> i64 {
 }
 
 impl Store {
+    /// Whether no program has made its tables yet.
+    pub async fn is_new(&self) -> ServerResult<bool> {
+        let catalog = match self.database.is_sqlite() {
+            true => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            false => "SELECT COUNT(to_regclass('_sqlx_migrations'))",
+        };
+        let tables: i64 = sqlx::query_scalar(catalog).fetch_one(&self.pool).await?;
+        Ok(tables == 0)
+    }
+
     /// The last migration that the database has had.
     pub async fn version(&self) -> ServerResult<i64> {
         Ok(sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&self.pool).await?)
