@@ -92,7 +92,7 @@ impl<'p> Inside<'p> {
         self.agency("submit", agency, &self.project.text(folder), 20).done();
     }
 
-    fn ends(&mut self) {
+    pub fn ends(&mut self) {
         if let Some((thread, end)) = self.running.take() {
             let _ = end.send(());
             let _ = thread.join();
