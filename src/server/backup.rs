@@ -10,6 +10,8 @@
 mod keys;
 mod lines;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -231,22 +233,24 @@ impl Restorable {
         if ContentHash(*hash.finalize().as_bytes()) != seal.rows_hash {
             return Err(damaged("the rows are damaged: their hash differs"));
         }
-        let keys = match keys {
+        let mut keys = match keys {
             Some(keys) => {
                 let (beside, name) = (keys.parent().unwrap_or(Path::new("")), keys.file_name().unwrap_or_default());
                 Keys::read(&of_epoch(beside).join(name), &seal)?
             }
             None => Keys::read(&folder.join(KEYS), &seal)?,
         };
+        for line in lines(&path)? {
+            if let Line::Plain(row) = line.map_err(Failure::refused)? {
+                keys.see_done(&row);
+            }
+        }
         Ok(Self { epoch, folder, seal, keys })
     }
 
     /// The rows; one whose key is gone is none.
     fn rows(&self) -> Outcome<impl Iterator<Item = ServerResult<DumpedRow>>> {
-        let path = self.folder.join(ROWS);
-        let file = File::open(&path).map_err(|e| Failure::file("read", &path, &e))?;
-        Ok(BufReader::new(file).split(b'\n').enumerate().filter_map(|(number, line)| {
-            let line = line.map_err(ServerError::from).and_then(|line| Line::parse(&line));
+        Ok(lines(&self.folder.join(ROWS))?.enumerate().filter_map(|(number, line)| {
             line.and_then(|line| line.open(&self.keys, &self.seal.id, number as u64)).transpose()
         }))
     }
@@ -292,6 +296,12 @@ impl Restorable {
         terminal::note(format!("{database}: {kept} rows and {count} parts of {taken_at}{erased}"));
         Ok(())
     }
+}
+
+fn lines(path: &Path) -> Outcome<impl Iterator<Item = ServerResult<Line>> + use<>> {
+    let file = File::open(path).map_err(|e| Failure::file("read", path, &e))?;
+    let lines = BufReader::new(file).split(b'\n');
+    Ok(lines.map(|line| line.map_err(ServerError::from).and_then(|line| Line::parse(&line))))
 }
 
 fn damaged_part(path: &Path) -> Failure {
