@@ -62,7 +62,7 @@ pub use parts::PartsAt;
 use project::Project;
 use room::Room;
 pub use store::Database;
-use store::{EPOCHS, Store};
+use store::{EPOCHS, RESTORING, Store};
 use tickets::Tickets;
 use worker::Wake;
 
@@ -301,6 +301,10 @@ async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Ou
     let known = store.belongs_to(id).await.map_err(Failure::refused)?;
     if known == id.to_string() {
         return Ok(());
+    }
+    if known == RESTORING {
+        return Err(Failure::refused(format!("{database}: a restore was cut short here"))
+            .hint("empty the database and the place of the parts, and begin again: `hedui server restore`"));
     }
     Err(Failure::refused(format!("{database}: holds the data of manifest {known}, not of {id}"))
         .hint("another manifest needs another database"))

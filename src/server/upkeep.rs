@@ -191,13 +191,5 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
     private_folder(&places.data)?;
     let _lock = lock(&places.data)?;
-    for backup in backup::restorable(from, keys, now)? {
-        let places = backup.epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
-        private_folder(&places.data)?;
-        let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-        backup.restore(&places.database, &parts).await?;
-        let beside = Beside::open(backup.epoch, places).await?;
-        beside.note("put a backup back".to_owned(), now).await?;
-    }
-    Ok(())
+    backup::restore(from, keys, places, now).await
 }

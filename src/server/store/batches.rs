@@ -51,8 +51,13 @@ pub struct HeldBatch {
 impl HeldBatch {
     /// Whether anybody may still want its parts: it is being filled, indexed or matched against.
     pub fn is_needed(&self) -> bool {
-        !matches!(self.state, BatchState::Replaced | BatchState::Refused)
+        is_needed(&self.state)
     }
+}
+
+/// Of the batch in this state: nobody wants the parts of one that was replaced or refused.
+pub fn is_needed(state: &BatchState) -> bool {
+    !matches!(state, BatchState::Replaced | BatchState::Refused)
 }
 
 impl Store {
@@ -388,6 +393,6 @@ pub fn header_of(bytes: Vec<u8>) -> ServerResult<BatchHeader> {
     BatchHeader::parse(&signed.bytes).map_err(ServerError::failed)
 }
 
-fn state_of(word: &str) -> ServerResult<BatchState> {
+pub fn state_of(word: &str) -> ServerResult<BatchState> {
     serde_json::from_value(serde_json::Value::from(word)).map_err(ServerError::failed)
 }

@@ -25,10 +25,10 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use acts::{Approval, NextEpoch};
-pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
+pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of, is_needed, state_of};
 pub use commissions::{Filed, FiledState, Filing};
 pub use database::{Database, EPOCHS};
-pub use dump::{DumpedRow, StaysErased, Value};
+pub use dump::{DumpedRow, RESTORING, StaysErased, Value};
 pub use erasing::Removal;
 pub use jobs::{Job, JobKind, LONGEST};
 pub use log::Leaf;
