@@ -11,7 +11,7 @@ use super::log::{self, Log};
 use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::revocations::Standing;
-use super::store::{Database, Store, newest};
+use super::store::{Database, NextEpoch, Store, newest};
 use super::{Config, Places, backup, gc, lock, unreachable};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
@@ -67,29 +67,69 @@ struct Beside {
     parts: Parts,
 }
 
+/// An epoch that was opened by operators and could not be looked into.
+struct Closed {
+    manifest: ManifestId,
+    /// None: it has no database yet.
+    why: Option<Failure>,
+}
+
 impl Beside {
     async fn open(epoch: Option<ManifestId>, places: Places) -> Outcome<Self> {
         let (store, parts) = beside(&places).await?;
         Ok(Self { epoch, places, store, parts })
     }
 
-    /// The first epoch and those that came after it, as far as a server has opened them.
+    /// The first epoch and those that came after it. One that no server has opened yet is told of; any other that cannot be
+    /// read is an error: it would be left out unnoticed.
     async fn all(places: &Places) -> Outcome<Vec<Self>> {
-        let mut all = vec![Self::open(None, places.clone()).await?];
+        let (all, closed) = Self::known(places).await?;
+        for Closed { manifest, why } in closed {
+            match why {
+                None => terminal::note(format!("the epoch of manifest {manifest} has no database yet")),
+                Some(why) => return Err(why),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The first epoch and those that came after it, and apart from them what could not be looked into.
+    async fn known(places: &Places) -> Outcome<(Vec<Self>, Vec<Closed>)> {
+        let (mut all, mut closed) = (vec![Self::open(None, places.clone()).await?], Vec::new());
         let mut number = 0;
         while number < all.len() {
-            for next in all[number].store.next_epochs().await.map_err(Failure::refused)? {
-                if all.iter().any(|known| known.epoch == Some(next.manifest)) {
+            for NextEpoch { manifest, .. } in all[number].store.next_epochs().await.map_err(Failure::refused)? {
+                let is_known = all.iter().any(|known| known.epoch == Some(manifest))
+                    || closed.iter().any(|closed: &Closed| closed.manifest == manifest);
+                if is_known {
                     continue;
                 }
-                match Self::open(Some(next.manifest), places.of_epoch(next.manifest)).await {
-                    Ok(epoch) if epoch.store.version().await.is_ok() => all.push(epoch),
-                    _ => terminal::note(format!("the epoch of manifest {} is not open yet", next.manifest)),
+                match Self::open_next(manifest, places.of_epoch(manifest)).await {
+                    Ok(Some(epoch)) => all.push(epoch),
+                    Ok(None) => closed.push(Closed { manifest, why: None }),
+                    Err(why) => closed.push(Closed { manifest, why: Some(why) }),
                 }
             }
             number += 1;
         }
-        Ok(all)
+        Ok((all, closed))
+    }
+
+    /// None where it has no database yet.
+    async fn open_next(manifest: ManifestId, places: Places) -> Outcome<Option<Self>> {
+        let of_it = |why: &dyn std::fmt::Display| format!("the epoch of manifest {manifest}: {why}");
+        let there = Store::is_there(&places.database).await;
+        if !there.map_err(|e| Failure::try_again(of_it(&e)))? {
+            return Ok(None);
+        }
+        let epoch = Self::open(Some(manifest), places).await;
+        let epoch = epoch.map_err(|failure| Failure { message: of_it(&failure.message), ..failure })?;
+        // that it answers is not enough: it has to be this one
+        let holds = epoch.store.manifest().await.map_err(|e| Failure::refused(of_it(&e)))?;
+        match holds == manifest {
+            true => Ok(Some(epoch)),
+            false => Err(Failure::refused(of_it(&format!("its database holds the data of manifest {holds}")))),
+        }
     }
 
     /// Says which epoch it is about, where there are several.
@@ -138,15 +178,23 @@ pub async fn examine(
     now: Timestamp,
 ) -> Outcome {
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
+    let (all, closed) = Beside::known(places).await?;
     let mut wrong = Ok(());
-    for (number, beside) in Beside::all(places).await?.iter().enumerate() {
+    for (number, beside) in all.iter().enumerate() {
         beside.tell();
         let Beside { places, store, parts, .. } = beside;
         // files are looked at once
         let (certificates, crls) = if number == 0 { (certificates, crls) } else { (&[][..], &[][..]) };
         wrong = wrong.and(Patient { places, store, parts, certificates, crls, repair }.examine(now).await);
     }
-    wrong
+    for Closed { manifest, why } in &closed {
+        let why = why.as_ref().map_or("no server has opened it", |failure| failure.message.as_str());
+        println!("WRONG  epoch        of manifest {manifest}: {why}");
+    }
+    match closed.is_empty() {
+        true => wrong,
+        false => wrong.and(Err(Failure::refused("an epoch that operators have opened is not open"))),
+    }
 }
 
 pub async fn collect(places: &Places, dry_run: bool, now: Timestamp) -> Outcome {

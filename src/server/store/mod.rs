@@ -81,6 +81,17 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is such a database: SQLite's file, or an epoch's schema.
+    pub async fn is_there(database: &Database) -> ServerResult<bool> {
+        if let Database::Sqlite(path) = database {
+            return Ok(path.try_exists()?);
+        }
+        let Some(schema) = database.schema() else { return Ok(true) };
+        let store = Self::connect(database, "").await?;
+        let known = sqlx::query("SELECT 1 AS one FROM pg_namespace WHERE nspname = $1").bind(schema);
+        Ok(known.fetch_optional(&store.pool).await?.is_some())
+    }
+
     /// Opens the database as it is.
     pub async fn connect(database: &Database, holder: &str) -> ServerResult<Self> {
         sqlx::any::install_default_drivers();
