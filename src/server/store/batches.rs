@@ -41,9 +41,6 @@ pub struct HeldBatch {
     pub batch: BatchId,
     pub header: BatchHeader,
     pub state: BatchState,
-    pub created_at: Timestamp,
-    /// When it was replaced or refused.
-    pub ended_at: Option<Timestamp>,
     /// Parts that have arrived and were not collected.
     pub parts: Vec<u32>,
 }
@@ -335,7 +332,7 @@ impl Store {
             let number = u32::try_from(row.get::<i64, _>("number")).map_err(ServerError::failed)?;
             parts.entry(row.get("batch")).or_default().push(number);
         }
-        let batches = "SELECT batch, header, state, created_at, ended_at FROM batches ORDER BY created_at, batch";
+        let batches = "SELECT batch, header, state FROM batches ORDER BY created_at, batch";
         let held = |row: &AnyRow| {
             let batch: String = row.get("batch");
             Ok(HeldBatch {
@@ -343,39 +340,9 @@ impl Store {
                 batch: batch.parse().map_err(ServerError::failed)?,
                 header: header_of(row.get("header"))?,
                 state: state_of(row.get("state"))?,
-                created_at: Timestamp::from_second(row.get("created_at")).map_err(ServerError::failed)?,
-                ended_at: row
-                    .get::<Option<i64>, _>("ended_at")
-                    .map(Timestamp::from_second)
-                    .transpose()
-                    .map_err(ServerError::failed)?,
             })
         };
         sqlx::query(batches).fetch_all(&self.pool).await?.iter().map(held).collect()
-    }
-
-    /// Forgets the parts of a batch that ended, or was begun, by then, and of one that was never committed the batch too; false
-    /// where it is needed by now.
-    pub async fn forget_parts(&self, batch: BatchId, begun: Timestamp, ended: Timestamp) -> ServerResult<bool> {
-        let batch = batch.to_string();
-        let mut tx = self.write().await?;
-        let state: Option<String> = sqlx::query_scalar(
-            "SELECT state FROM batches WHERE batch = $1
-             AND (state IN ('replaced', 'refused') AND ended_at <= $3 OR state = 'open' AND created_at <= $2)",
-        )
-        .bind(&batch)
-        .bind(begun.as_second())
-        .bind(ended.as_second())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(state) = state else { return Ok(false) };
-        sqlx::query("DELETE FROM parts WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        sqlx::query("UPDATE batches SET shred_key = NULL WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        if state == "open" {
-            sqlx::query("DELETE FROM batches WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
     }
 
     /// Batches by state, for the metrics.
