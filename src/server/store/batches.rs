@@ -127,8 +127,8 @@ impl Store {
         header.map(|bytes| serde_json::from_slice(&bytes).map_err(ServerError::failed)).transpose()
     }
 
-    /// Notes that a part is stored, unless its batch was erased meanwhile. Noting it again changes nothing.
-    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<()> {
+    /// Notes that a part is stored; false where its batch was erased meanwhile. Noting it again changes nothing.
+    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<bool> {
         let note = "INSERT INTO parts (batch, number, stored_at)
             SELECT batch, $2, $3 FROM batches WHERE batch = $1 ON CONFLICT DO NOTHING";
         let mut tx = self.write().await?;
@@ -138,8 +138,10 @@ impl Store {
             .bind(now.as_second())
             .execute(&mut *tx)
             .await?;
+        let noted = sqlx::query("SELECT number FROM parts WHERE batch = $1 AND number = $2");
+        let noted = noted.bind(batch.to_string()).bind(i64::from(number)).fetch_optional(&mut *tx).await?.is_some();
         tx.commit().await?;
-        Ok(())
+        Ok(noted)
     }
 
     /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing. A delta must continue the
