@@ -231,6 +231,13 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     let report = project.report("H2");
     assert_eq!(report["members"][0]["agencies"][1]["records"][0]["band"], "probable", "{report}");
 
+    // half of it is nothing to go on with
+    let batch = std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().file_name();
+    std::fs::create_dir_all(project.path("cut/parts").join(batch).join("00000.parquet/taken")).unwrap();
+    assert_eq!(server_verb(&["restore", &second], places(&project, "cut", false)).code, Some(1));
+    let start = Server::command(&project, "cut", "127.0.0.1:0").output().unwrap();
+    Said::of(&start).refused(1, "a restore was cut short here");
+
     // what is damaged is not put back
     let part =
         std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().path().join("00000.parquet");
