@@ -295,6 +295,11 @@ async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
     .hint("run the later program; there is no way back but a backup"))
 }
 
+fn half_restored(database: &Database) -> Failure {
+    Failure::refused(format!("{database}: a restore was cut short here"))
+        .hint("empty the database and the place of the parts, and begin again: `hedui server restore`")
+}
+
 /// A database belongs to one manifest for good, whichever server asks.
 async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Outcome {
     let id = project.manifest.id();
@@ -303,8 +308,7 @@ async fn belongs_to(store: &Store, database: &Database, project: &Project) -> Ou
         return Ok(());
     }
     if known == RESTORING {
-        return Err(Failure::refused(format!("{database}: a restore was cut short here"))
-            .hint("empty the database and the place of the parts, and begin again: `hedui server restore`"));
+        return Err(half_restored(database));
     }
     Err(Failure::refused(format!("{database}: holds the data of manifest {known}, not of {id}"))
         .hint("another manifest needs another database"))

@@ -12,7 +12,7 @@ use super::parts::{Parts, PartsAt};
 use super::project::Project;
 use super::revocations::Standing;
 use super::store::{Database, NextEpoch, Store, newest};
-use super::{Config, Places, backup, gc, lock, unreachable};
+use super::{Config, Places, backup, gc, half_restored, lock, unreachable};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
 use crate::staging::private_folder;
@@ -56,6 +56,9 @@ async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
     let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
     // no migration: a server of another version may be using it
     let store = Store::connect(&places.database, "").await.map_err(|e| unreachable(&places.database, &e))?;
+    if store.is_restoring().await {
+        return Err(half_restored(&places.database));
+    }
     Ok((store, parts))
 }
 

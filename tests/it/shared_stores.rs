@@ -237,6 +237,7 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     assert_eq!(server_verb(&["restore", &second], places(&project, "cut", false)).code, Some(1));
     let start = Server::command(&project, "cut", "127.0.0.1:0").output().unwrap();
     Said::of(&start).refused(1, "a restore was cut short here");
+    server_verb(&["doctor"], places(&project, "cut", false)).refused(1, "a restore was cut short here");
 
     // what is damaged is not put back
     let part =

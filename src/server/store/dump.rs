@@ -101,7 +101,8 @@ impl Store {
         Ok(store)
     }
 
-    async fn is_restoring(&self) -> bool {
+    /// Whether a restore has begun to fill it, and not ended.
+    pub async fn is_restoring(&self) -> bool {
         let known = sqlx::query("SELECT manifest FROM project WHERE manifest = $1").bind(RESTORING);
         known.fetch_optional(&self.pool).await.is_ok_and(|row| row.is_some())
     }
