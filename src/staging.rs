@@ -25,7 +25,7 @@ impl Staging {
         }
         let name =
             target.file_name().ok_or_else(|| Failure::usage(format!("{}: not a folder name", target.display())))?;
-        let partial = target.with_file_name(format!(".{}.partial", name.to_string_lossy()));
+        let partial = target.with_file_name(partial_name(&name.to_string_lossy()));
         if partial.exists() {
             // left by a process that was killed: it holds nothing that was ever promised
             std::fs::remove_dir_all(&partial).map_err(|e| Failure::file("remove", &partial, &e))?;
@@ -54,6 +54,16 @@ impl Drop for Staging {
         // after `finish` there is nothing left to remove; on failure the failure itself is what matters
         let _ = std::fs::remove_dir_all(&self.partial);
     }
+}
+
+fn partial_name(name: &str) -> String {
+    format!(".{name}.partial")
+}
+
+/// Whether a path is called like something in the making.
+pub fn is_partial(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(".partial")
 }
 
 /// A file in the making, beside its final place; readable by its owner only.
@@ -128,7 +138,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
 /// As [`write_private`], replacing the file in one step: it holds the old bytes or the new.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> Outcome {
     let name = path.file_name().map_or_else(Default::default, |name| name.to_string_lossy());
-    let partial = path.with_file_name(format!(".{name}.partial"));
+    let partial = path.with_file_name(partial_name(&name));
     write_private(&partial, bytes)?;
     std::fs::rename(&partial, path).map_err(|e| Failure::file("write", path, &e))
 }

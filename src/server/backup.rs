@@ -10,14 +10,15 @@
 mod keys;
 mod lines;
 mod prune;
+mod restore;
+#[cfg(test)]
+pub mod tests;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::{BatchId, ContentHash, ManifestId};
 use hedui_protocol::part::{BatchHeader, PartInfo};
 use jiff::{SignedDuration, Timestamp};
@@ -27,13 +28,14 @@ use self::keys::Keys;
 use self::lines::Line;
 use super::error::{ServerError, ServerResult};
 use super::parts::{Parts, name};
-use super::store::{Database, DumpedRow, EPOCHS, Store, Value, header_of};
+use super::store::{DumpedRow, EPOCHS, Store, Value, header_of, is_needed, state_of};
 use crate::failure::{Failure, Outcome};
 use crate::random;
 use crate::staging::{Staging, private_folder, write_private};
 use crate::terminal;
 
 pub use prune::prune;
+pub use restore::{backups, restore};
 
 const SEAL: &str = "backup.json";
 const ROWS: &str = "database.jsonl";
@@ -75,31 +77,36 @@ impl Seal {
     }
 }
 
-/// The rows that were seen, and the parts among them that a batch's header names and the database has noted.
+/// Parts that somebody may want: their batch's header names them, and the database has noted them.
 #[derive(Default)]
 struct Noted {
-    rows: u64,
     headers: HashMap<BatchId, BatchHeader>,
     parts: Vec<(BatchId, u32)>,
 }
 
 impl Noted {
-    fn see(&mut self, row: &DumpedRow) -> ServerResult<()> {
-        self.rows += 1;
+    /// Whether the row is to be kept. Of a set that nobody needs the parts are not, as when its term is over.
+    fn see(&mut self, row: &DumpedRow) -> ServerResult<bool> {
         let text = |name: &str| match row.row.get(name) {
-            Some(Value::Text(text)) => text.parse::<BatchId>().map_err(ServerError::failed),
+            Some(Value::Text(text)) => Ok(text.as_str()),
             _ => Err(ServerError::Failed(format!("a row of `{}` has no {name}", row.table))),
         };
+        let batch = || text("batch")?.parse::<BatchId>().map_err(ServerError::failed);
         match (row.table.as_str(), row.row.get("header"), row.row.get("number")) {
             ("batches", Some(Value::Bytes { base64 }), _) => {
-                self.headers.insert(text("batch")?, header_of(base64.0.clone())?);
+                if is_needed(&state_of(text("state")?)?) {
+                    self.headers.insert(batch()?, header_of(base64.0.clone())?);
+                }
+                Ok(true)
             }
             ("parts", _, Some(Value::Number(number))) => {
-                self.parts.push((text("batch")?, u32::try_from(*number).map_err(ServerError::failed)?));
+                let part = (batch()?, u32::try_from(*number).map_err(ServerError::failed)?);
+                let wanted = self.headers.contains_key(&part.0);
+                self.parts.extend(wanted.then_some(part));
+                Ok(wanted)
             }
-            _ => {}
+            _ => Ok(true),
         }
-        Ok(())
     }
 
     /// Each part with what its header says of it.
@@ -122,193 +129,128 @@ pub struct Source<'s> {
 /// Takes a backup of all epochs, the first one first, into a new folder: whole, or not at all.
 pub async fn backup(sources: &[Source<'_>], out: &Path, now: Timestamp) -> Outcome {
     let staging = Staging::new(out)?;
-    let (first, later) = sources.split_first().expect("there is a first epoch");
-    for source in later {
-        let folder = staging.path(EPOCHS).join(source.manifest.to_string());
-        let seal = copy(source, Vec::new(), &folder, now).await?;
+    let ends_at = now + shortest_term(sources).await?;
+    let later = sources.iter().skip(1).map(|source| source.manifest);
+    let (mut epochs, mut copies) = (later.collect::<Vec<_>>(), Vec::new());
+    for source in sources {
+        // what is erased from now on may be in it
+        source.store.note_backup(ends_at).await.map_err(Failure::refused)?;
+        let folder = match copies.is_empty() {
+            true => staging.path(""),
+            false => staging.path(EPOCHS).join(source.manifest.to_string()),
+        };
+        let copied = copy(source, &folder).await?;
+        let seal = Seal {
+            taken_at: now,
+            ends_at: Some(ends_at),
+            id: copied.id,
+            manifest: Some(source.manifest),
+            epochs: std::mem::take(&mut epochs),
+            version: source.store.version().await.map_err(Failure::refused)?,
+            rows: copied.count,
+            rows_hash: copied.hash,
+            parts: copied.noted.parts.len() as u64,
+        };
+        copies.push((folder, copied.keys, seal));
+    }
+    // what is cut short before this is noise
+    for (folder, keys, _) in &copies {
+        write_private(&folder.join(KEYS), &keys.to_bytes(now))?;
+    }
+    for (folder, _, seal) in copies.iter().rev() {
         write_private(&folder.join(SEAL), &seal.to_bytes())?;
     }
-    let epochs = later.iter().map(|source| source.manifest).collect();
-    let seal = copy(first, epochs, &staging.path(""), now).await?;
-    staging.write(SEAL, &seal.to_bytes())?;
     staging.finish()?;
-    let ends_at = seal.ends_at.unwrap_or(now);
-    terminal::note(format!(
-        "{}: {} rows and {} parts, to be kept until {ends_at}",
-        out.display(),
-        seal.rows,
-        seal.parts
-    ));
+    let (_, _, Seal { rows, parts, .. }) = &copies[0];
+    terminal::note(format!("{}: {rows} rows and {parts} parts, to be kept until {ends_at}", out.display()));
     Ok(())
 }
 
-/// Copies an epoch into a folder; its seal, which is still to be written.
-async fn copy(source: &Source<'_>, epochs: Vec<ManifestId>, folder: &Path, now: Timestamp) -> Outcome<Seal> {
-    let Source { manifest, store, parts } = source;
-    private_folder(folder)?;
-    let Retention { backups, .. } = store.retention().await.map_err(Failure::refused)?;
-    let ends_at = now + SignedDuration::from_hours(24 * i64::from(backups));
-    // what is erased from now on may be in it
-    store.note_backup(ends_at).await.map_err(Failure::refused)?;
-    let id = format!("{:032x}", u128::from_be_bytes(random::bytes()?));
-    let path = folder.join(ROWS);
-    let failed = |e: std::io::Error| Failure::file("write", &path, &e);
-    write_private(&path, b"")?;
-    let mut file = BufWriter::new(File::options().append(true).open(&path).map_err(failed)?);
-    let (mut hash, mut noted, mut keys) = (blake3::Hasher::new(), Noted::default(), Keys::default());
-    let dumped = store.dump(|mut row| {
-        let number = noted.rows;
-        noted.see(&row)?;
-        keys.take(&mut row)?;
-        let mut line = Line::of(row, &keys, &id, number)?.to_bytes();
-        line.push(b'\n');
-        hash.update(&line);
-        Ok(file.write_all(&line)?)
-    });
-    dumped.await.map_err(Failure::refused)?;
-    let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
-    file.sync_all().map_err(failed)?;
-    write_private(&folder.join(KEYS), &keys.to_bytes(now))?;
-    let progress = terminal::bar(noted.parts.len() as u64, "copying parts");
-    for part in noted.each() {
+/// The folder is kept or removed as one.
+async fn shortest_term(sources: &[Source<'_>]) -> Outcome<SignedDuration> {
+    let mut shortest = u16::MAX;
+    for source in sources {
+        shortest = shortest.min(source.store.retention().await.map_err(Failure::refused)?.backups);
+    }
+    Ok(SignedDuration::from_hours(24 * i64::from(shortest)))
+}
+
+/// Copies an epoch into a folder, all but its keys.
+async fn copy(source: &Source<'_>, folder: &Path) -> Outcome<Rows> {
+    let parts = folder.join("parts");
+    loop {
+        private_folder(&parts)?;
+        let rows = Rows::write(source.store, &folder.join(ROWS)).await?;
+        if copy_parts(source, &rows, &parts).await? {
+            return Ok(rows);
+        }
+        terminal::note("a set went while its parts were copied: beginning again without it");
+        std::fs::remove_dir_all(&parts).map_err(|e| Failure::file("remove", &parts, &e))?;
+    }
+}
+
+/// The rows of an epoch as they were at one moment, in a file.
+struct Rows {
+    /// Names what is sealed in it.
+    id: String,
+    count: u64,
+    hash: ContentHash,
+    noted: Noted,
+    keys: Keys,
+}
+
+impl Rows {
+    async fn write(store: &Store, path: &Path) -> Outcome<Self> {
+        let id = format!("{:032x}", u128::from_be_bytes(random::bytes()?));
+        let failed = |e: std::io::Error| Failure::file("write", path, &e);
+        write_private(path, b"")?;
+        let mut file = BufWriter::new(File::options().append(true).open(path).map_err(failed)?);
+        let (mut hash, mut count, mut noted, mut keys) =
+            (blake3::Hasher::new(), 0u64, Noted::default(), Keys::default());
+        let dumped = store.dump(|mut row| {
+            if !noted.see(&row)? {
+                return Ok(());
+            }
+            keys.take(&mut row)?;
+            let mut line = Line::of(row, &keys, &id, count)?.to_bytes();
+            line.push(b'\n');
+            hash.update(&line);
+            count += 1;
+            Ok(file.write_all(&line)?)
+        });
+        dumped.await.map_err(Failure::refused)?;
+        let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        Ok(Self { id, count, hash: ContentHash(*hash.finalize().as_bytes()), noted, keys })
+    }
+}
+
+/// Copies the parts that rows name, under their keys; false where one is not to be had because nobody needs its set any more.
+async fn copy_parts(source: &Source<'_>, rows: &Rows, folder: &Path) -> Outcome<bool> {
+    let progress = terminal::bar(rows.noted.parts.len() as u64, "copying parts");
+    for part in rows.noted.each() {
         let (batch, info) = part.map_err(Failure::refused)?;
-        let key = keys.of(&batch.to_string());
-        let mut bytes = Vec::from(parts.get(batch, info, key).await.map_err(Failure::refused)?);
+        let key = rows.keys.of(&batch.to_string());
+        let mut bytes = match source.parts.get(batch, info, key).await {
+            Ok(bytes) => Vec::from(bytes),
+            Err(why) => {
+                let now = source.store.batch(batch).await.map_err(Failure::refused)?;
+                match now.is_some_and(|(_, status)| is_needed(&status.state)) {
+                    true => return Err(Failure::refused(why)),
+                    false => return Ok(false),
+                }
+            }
+        };
         if let Some(key) = key {
             key.seal(&name(batch, info.number), &mut bytes).map_err(Failure::refused)?;
         }
-        let to = part_path(&folder.join("parts"), batch, info.number);
+        let to = part_path(folder, batch, info.number);
         private_folder(to.parent().expect("a part lies in its batch's folder"))?;
         write_private(&to, &bytes)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
-    Ok(Seal {
-        taken_at: now,
-        ends_at: Some(ends_at),
-        id,
-        manifest: Some(*manifest),
-        epochs,
-        version: store.version().await.map_err(Failure::refused)?,
-        rows: noted.rows,
-        rows_hash: ContentHash(*hash.finalize().as_bytes()),
-        parts: noted.parts.len() as u64,
-    })
-}
-
-/// A backup of one epoch that can be put back.
-pub struct Restorable {
-    /// None: the first one.
-    pub epoch: Option<ManifestId>,
-    folder: PathBuf,
-    seal: Seal,
-    keys: Keys,
-}
-
-/// Looks over a backup and its keys, before anything is put back. `keys`: those of a later one, so that what was erased
-/// meanwhile stays so.
-pub fn restorable(from: &Path, keys: Option<&Path>, now: Timestamp) -> Outcome<Vec<Restorable>> {
-    let first = Seal::read(from)?;
-    let epochs = std::iter::once(None).chain(first.epochs.iter().copied().map(Some));
-    epochs.map(|epoch| Restorable::open(from, keys, epoch, now)).collect()
-}
-
-impl Restorable {
-    fn open(from: &Path, keys: Option<&Path>, epoch: Option<ManifestId>, now: Timestamp) -> Outcome<Self> {
-        let of_epoch = |folder: &Path| match epoch {
-            Some(manifest) => folder.join(EPOCHS).join(manifest.to_string()),
-            None => folder.to_owned(),
-        };
-        let folder = of_epoch(from);
-        let damaged = |what: &str| Failure::refused(format!("{}: {what}", folder.display()));
-        let seal = Seal::read(&folder)?;
-        if let Some(ends_at) = seal.ends_at.filter(|ends_at| *ends_at <= now) {
-            return Err(damaged(&format!("its term was over at {ends_at}: what it holds was to be gone by then"))
-                .hint("`hedui server prune` removes such backups"));
-        }
-        let path = folder.join(ROWS);
-        let unreadable = |e: std::io::Error| Failure::file("read", &path, &e);
-        let mut hash = blake3::Hasher::new();
-        hash.update_reader(File::open(&path).map_err(unreadable)?).map_err(unreadable)?;
-        if ContentHash(*hash.finalize().as_bytes()) != seal.rows_hash {
-            return Err(damaged("the rows are damaged: their hash differs"));
-        }
-        let keys = match keys {
-            Some(keys) => {
-                let (beside, name) = (keys.parent().unwrap_or(Path::new("")), keys.file_name().unwrap_or_default());
-                Keys::read(&of_epoch(beside).join(name), &seal)?
-            }
-            None => Keys::read(&folder.join(KEYS), &seal)?,
-        };
-        let backup = Self { epoch, folder, seal, keys };
-        let noted = backup.noted()?;
-        let progress = terminal::bar(noted.parts.len() as u64, "looking parts over");
-        for part in noted.each() {
-            let (batch, info) = part.map_err(Failure::refused)?;
-            backup.part(batch, info)?;
-            progress.inc(1);
-        }
-        progress.finish_and_clear();
-        Ok(backup)
-    }
-
-    fn noted(&self) -> Outcome<Noted> {
-        let mut noted = Noted::default();
-        for row in self.rows()? {
-            noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
-        }
-        Ok(noted)
-    }
-
-    /// A part as it was stored; an error where it is missing or another.
-    fn part(&self, batch: BatchId, info: &PartInfo) -> Outcome<Vec<u8>> {
-        let path = part_path(&self.folder.join("parts"), batch, info.number);
-        let bytes = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
-        let damaged =
-            || Failure::refused(format!("{}: the part is damaged: it is not the one that was stored", path.display()));
-        let bytes = match self.keys.of(&batch.to_string()) {
-            // of before there were keys
-            Some(_) if ContentHash::of(&bytes) == info.hash => bytes,
-            Some(key) => key.open(&name(batch, info.number), bytes).map_err(|_| damaged())?,
-            None => bytes,
-        };
-        if ContentHash::of(&bytes) == info.hash { Ok(bytes) } else { Err(damaged()) }
-    }
-
-    /// The rows; one whose key is gone is none.
-    fn rows(&self) -> Outcome<impl Iterator<Item = ServerResult<DumpedRow>>> {
-        let path = self.folder.join(ROWS);
-        let file = File::open(&path).map_err(|e| Failure::file("read", &path, &e))?;
-        Ok(BufReader::new(file).split(b'\n').enumerate().filter_map(|(number, line)| {
-            let line = line.map_err(ServerError::from).and_then(|line| Line::parse(&line));
-            line.and_then(|line| line.open(&self.keys, &self.seal.id, number as u64)).transpose()
-        }))
-    }
-
-    /// Puts it into an empty database and a place for parts.
-    pub async fn restore(&self, database: &Database, parts: &Parts) -> Outcome {
-        let noted = self.noted()?;
-        let refused = |e| Failure::refused(format!("{database}: {e}"));
-        let store = Store::open_empty(database, self.seal.version).await?;
-        let progress = terminal::bar(noted.parts.len() as u64, "putting parts back");
-        for part in noted.each() {
-            let (batch, info) = part.map_err(Failure::refused)?;
-            let (bytes, key) = (self.part(batch, info)?, self.keys.of(&batch.to_string()));
-            parts.put(batch, info.number, Bytes::from(bytes), key).await.map_err(Failure::refused)?;
-            progress.inc(1);
-        }
-        progress.finish_and_clear();
-        // the database last: a server that finds a batch finds its parts
-        store.fill(self.rows()?, self.keys.stays_erased()).await.map_err(refused)?;
-        let kept = noted.rows;
-        let erased = match self.seal.rows - kept {
-            0 => String::new(),
-            gone => format!("; {gone} rows were erased since, and stay so"),
-        };
-        let (count, taken_at) = (noted.parts.len(), self.seal.taken_at);
-        terminal::note(format!("{database}: {kept} rows and {count} parts of {taken_at}{erased}"));
-        Ok(())
-    }
+    Ok(true)
 }
 
 fn part_path(parts: &Path, batch: BatchId, number: u32) -> PathBuf {

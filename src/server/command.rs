@@ -23,9 +23,9 @@ pub enum Verb {
     Restore(Restore),
     /// Look everything over and name what is wrong; exit 0 if nothing is
     Doctor(Doctor),
-    /// Remove backups whose term is over, and the keys of all but the newest: what was erased since is then noise in them
+    /// Remove backups whose term is over but for the newest, and the keys of all others: what was erased since is then noise in them
     Prune(Prune),
-    /// Remove parts of batches that have served their term, and files that belong to no part
+    /// Remove files that no batch needs: of what has ended by its term, and what belongs to no part
     Gc(Gc),
 }
 

@@ -1,6 +1,7 @@
 //! The epochs that a server serves side by side: the one that it was started with, and those that operators opened from it.
 //! Each has a database, parts, indexes and a log of its own: one may be erased whole while the next one answers.
 
+use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::ManifestId;
 use tokio::task::JoinHandle;
 
+use super::error::ServerResult;
 use super::project::Project;
 use super::store::NextEpoch;
 use super::{Config, Linkage, Machine, Places};
@@ -51,6 +53,16 @@ impl Epochs {
     pub fn all(&self) -> Vec<Arc<Linkage>> {
         let open = self.open.read().expect("no holder of the lock panics");
         open.iter().map(|epoch| Arc::clone(&epoch.linkage)).collect()
+    }
+
+    /// How many epochs operators have opened that this server does not serve.
+    pub async fn not_open(&self) -> ServerResult<usize> {
+        let mut waiting = HashSet::new();
+        for linkage in self.all() {
+            let next = linkage.store.next_epochs().await?;
+            waiting.extend(next.iter().map(|next| next.manifest).filter(|manifest| self.of(*manifest).is_none()));
+        }
+        Ok(waiting.len())
     }
 
     /// Opens what operators open, as they do.

@@ -1,10 +1,9 @@
-//! Removes parts of batches that have served their term, and files that belong to no part.
+//! Removes files that no batch needs: of what has ended by its term, and what belongs to no part. What has not ended is not
+//! ended here: that stands in the log, and is the workers' (`tidy`).
 
 use std::collections::HashSet;
 
-use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::BatchId;
-use hedui_protocol::messages::BatchState;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::ServerResult;
@@ -15,19 +14,12 @@ use crate::terminal;
 /// What was written later may belong to a part whose note is still to come.
 const SETTLED: SignedDuration = SignedDuration::from_hours(24);
 
-/// Collects what has served its term, and counts files.
+/// Removes them, and counts.
 pub async fn collect(store: &Store, parts: &Parts, dry_run: bool, now: Timestamp) -> ServerResult<usize> {
-    let terms = Terms::of(&store.retention().await?, now);
-    let (mut waste, mut held) = sorted(store, terms).await?;
-    let batches = waste.iter().filter(|batch| !batch.parts.is_empty()).count();
-    if !dry_run {
-        // first in the books: what nobody may ask for any more can go; one that was committed meanwhile is needed now
-        for batch in &waste {
-            store.forget_parts(batch.batch, terms.begun, terms.ended).await?;
-        }
-        (waste, held) = sorted(store, terms).await?;
-    }
-    let gone = waste.iter().map(|batch| batch.batch).collect();
+    let held = store.held_batches().await?;
+    let ended = held.iter().filter(|held| !held.is_needed()).map(|held| held.batch);
+    let removals = store.removals().await?;
+    let gone = ended.chain(removals.iter().map(|removal| removal.batch)).collect();
     let objects = orphans(parts, &held, &gone, now).await?;
     if !dry_run {
         for object in &objects {
@@ -35,34 +27,11 @@ pub async fn collect(store: &Store, parts: &Parts, dry_run: bool, now: Timestamp
         }
     }
     let did = if dry_run { "would remove" } else { "removed" };
-    terminal::note(format!("{did} {} files, with the parts of {batches} batches", objects.len()));
+    terminal::note(format!("{did} {} files that no batch needs", objects.len()));
     Ok(objects.len())
 }
 
-/// What was begun, or replaced or refused, before these moments is not kept any more.
-#[derive(Clone, Copy)]
-struct Terms {
-    begun: Timestamp,
-    ended: Timestamp,
-}
-
-impl Terms {
-    fn of(retention: &Retention, now: Timestamp) -> Self {
-        let before = |days: u16| now - SignedDuration::from_hours(24 * i64::from(days));
-        Self { begun: before(retention.open_batches), ended: before(retention.replaced_batches) }
-    }
-}
-
-/// Batches that have served their term, and the others.
-async fn sorted(store: &Store, terms: Terms) -> ServerResult<(Vec<HeldBatch>, Vec<HeldBatch>)> {
-    let is_waste = |batch: &HeldBatch| match batch.state {
-        BatchState::Open => batch.created_at <= terms.begun,
-        _ => !batch.is_needed() && batch.ended_at.is_some_and(|ended_at| ended_at <= terms.ended),
-    };
-    Ok(store.held_batches().await?.into_iter().partition(is_waste))
-}
-
-/// Files that belong to no part of a batch that is needed, and have settled.
+/// Files that belong to no part, and have settled; no part of the batches that are `gone` is still to come.
 pub async fn orphans(
     parts: &Parts,
     held: &[HeldBatch],
@@ -72,9 +41,32 @@ pub async fn orphans(
     let noted: HashSet<(BatchId, u32)> =
         held.iter().flat_map(|held| held.parts.iter().map(|number| (held.batch, *number))).collect();
     let is_orphan = |object: &Object| match object.part {
-        Some(part) if gone.contains(&part.0) => true,
         Some(part) if noted.contains(&part) => false,
+        Some(part) if gone.contains(&part.0) => true,
         _ => object.written_at < now - SETTLED,
     };
     Ok(parts.list().await?.into_iter().filter(is_orphan).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::backup::tests::Place;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_term_has_not_ended_stays_whatever_the_clock_says() {
+        let place = Place::new(1).await;
+        let (replaced, _) = (place.indexed(1).await, place.indexed(2).await);
+        let (open, _) = place.begun(3).await;
+        let (store, parts) = (&place.store, &place.parts);
+        let ahead = Timestamp::now() + SignedDuration::from_hours(9999 * 24);
+        assert_eq!(collect(store, parts, false, ahead).await.unwrap(), 0);
+        assert!(place.part(replaced).exists() && place.part(open).exists());
+
+        // once it has ended, with an entry of the log, its files may go at once
+        store.expire(ahead).await.unwrap();
+        assert_eq!(collect(store, parts, true, Timestamp::now()).await.unwrap(), 2);
+        assert_eq!(collect(store, parts, false, Timestamp::now()).await.unwrap(), 2);
+        assert!(!place.part(replaced).exists() && !place.part(open).exists());
+    }
 }

@@ -1,15 +1,19 @@
-//! Parts as they arrive: checked row by row before they are stored.
+//! Parts as they arrive: checked row by row, then stored.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 use hedui_protocol::encodings::{Encodings, Shape};
-use hedui_protocol::ids::ContentHash;
+use hedui_protocol::ids::{BatchId, ContentHash};
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{PartInfo, StoredRecord, WRAP_BYTES, locked_bytes};
 use hedui_protocol::problem::ProblemKind;
+use jiff::Timestamp;
 
 use super::error::{ServerResult, refuse};
+use super::parts::Parts;
+use super::shred::ShredKey;
+use super::store::Store;
 use crate::parts::PartReader;
 
 /// Largest part.
@@ -23,6 +27,24 @@ pub fn check_part(manifest: &Manifest, agency: &Agency, info: &PartInfo, bytes: 
     }
     let check = PartCheck::new(manifest, agency);
     check.part(info, bytes).or_else(|wrong| refuse(ProblemKind::Malformed, format!("part {number}: {wrong}")))
+}
+
+/// Stores a part that was checked, under its batch's key; false where the batch was erased meanwhile, and nothing stays.
+pub async fn store_part(
+    store: &Store,
+    parts: &Parts,
+    (batch, number): (BatchId, u32),
+    bytes: Bytes,
+    key: Option<&ShredKey>,
+    now: Timestamp,
+) -> ServerResult<bool> {
+    parts.put(batch, number, bytes, key).await?;
+    let noted = store.note_part(batch, number, now).await?;
+    if !noted {
+        // its files may have been removed before this one came
+        parts.remove_part(batch, number).await?;
+    }
+    Ok(noted)
 }
 
 /// What every part of one agency must keep to.
@@ -88,5 +110,29 @@ impl<'c> PartCheck<'c> {
             return Ok(());
         }
         Err("a wrap belongs to no token of an identifying pass, or stands there twice".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::backup::tests::Place;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_comes_after_its_batch_was_removed_does_not_stay() {
+        let place = Place::new(1).await;
+        let (batch, header) = place.begun(1).await;
+        let (store, parts, key) = (&place.store, &place.parts, place.store.shred_key(batch).await.unwrap());
+        let now = Timestamp::now();
+        let come = async || {
+            let bytes = Bytes::from(vec![1; 64]);
+            store_part(store, parts, (batch, 0), bytes, key.as_ref(), now).await.unwrap()
+        };
+        assert!(come().await && come().await, "sent again");
+        assert!(place.part(batch).exists());
+        store.expire(now).await.unwrap();
+        parts.remove_batch(batch, header.parts.len() as u32).await.unwrap();
+        assert!(!come().await);
+        assert!(!place.part(batch).exists());
     }
 }

@@ -315,12 +315,20 @@ fn holder(data: &Path) -> Outcome<String> {
 
 /// A later program may have brought the database further; whether this one may go on with it, the database says.
 async fn goes_on_with(store: &Store, database: &Database) -> Outcome {
+    if store.is_restoring().await {
+        return Err(half_restored(database));
+    }
     let Some(version) = store.beyond().await.map_err(Failure::try_again)? else { return Ok(()) };
     let known = store::newest();
     Err(Failure::refused(format!(
         "{database}: a later program has brought it to version {version}, this one knows {known}"
     ))
     .hint("run the later program; there is no way back but a backup"))
+}
+
+fn half_restored(database: &Database) -> Failure {
+    Failure::refused(format!("{database}: a restore was cut short here"))
+        .hint("empty the database and the place of the parts, and begin again: `hedui server restore`")
 }
 
 /// A database belongs to one manifest for good, whichever server asks.

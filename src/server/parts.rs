@@ -100,6 +100,8 @@ pub struct Parts {
     store: Box<dyn ObjectStore>,
     /// A part larger than a piece goes there in pieces.
     in_pieces: bool,
+    /// Where they are files of this machine's.
+    folder: Option<PathBuf>,
 }
 
 impl Parts {
@@ -114,20 +116,20 @@ impl Parts {
     /// Opens the place as it is. `config` says how a bucket is reached and by whose credentials, as far as the environment does
     /// not.
     pub fn beside(at: &PartsAt, config: Option<&Path>) -> Outcome<Self> {
-        let (store, in_pieces): (Box<dyn ObjectStore>, bool) = match at {
+        let (store, folder): (Box<dyn ObjectStore>, _) = match at {
             PartsAt::Folder(folder) => {
                 if !folder.is_dir() {
                     return Err(Failure::refused(format!("{at}: there is no folder of parts here")));
                 }
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(Failure::refused)?;
-                (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), false)
+                (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), Some(folder.clone()))
             }
             PartsAt::Bucket { bucket, prefix } => {
                 let store = client(at, config)?.with_bucket_name(bucket).build().map_err(Failure::refused)?;
-                (Box::new(PrefixStore::new(store, prefix.as_str())), true)
+                (Box::new(PrefixStore::new(store, prefix.as_str())), None)
             }
         };
-        Ok(Self { store, in_pieces })
+        Ok(Self { store, in_pieces: folder.is_none(), folder })
     }
 
     /// Whole or not at all, under its batch's key; storing the same part again changes nothing.
@@ -184,21 +186,37 @@ impl Parts {
         let objects = own.map_ok(|meta| {
             let seconds = meta.last_modified.timestamp();
             let part = part_at(&meta.location);
-            Object { location: meta.location, written_at: Timestamp::from_second(seconds).unwrap_or_default(), part }
+            let written_at = Timestamp::from_second(seconds).unwrap_or_default();
+            Object { location: Location::Stored(meta.location), written_at, part }
         });
-        Ok(objects.try_collect().await?)
+        let mut objects: Vec<Object> = objects.try_collect().await?;
+        if let Some(folder) = &self.folder {
+            objects.extend(unfinished(folder)?);
+        }
+        Ok(objects)
     }
 
-    /// Removes a batch's parts; those that are not there are gone already.
+    /// Removes a batch's parts, and whatever a killed process has left beside them; what is not there is gone already.
     pub async fn remove_batch(&self, batch: BatchId, parts: u32) -> ServerResult<()> {
+        if let Some(folder) = &self.folder {
+            let of_batch = folder.join(batch.to_string());
+            return gone(tokio::fs::remove_dir_all(of_batch).await);
+        }
         for number in 0..parts {
-            self.remove_at(&location(batch, number)).await?;
+            self.remove_part(batch, number).await?;
         }
         Ok(())
     }
 
+    pub async fn remove_part(&self, batch: BatchId, number: u32) -> ServerResult<()> {
+        self.remove_at(&location(batch, number)).await
+    }
+
     pub async fn remove(&self, object: &Object) -> ServerResult<()> {
-        self.remove_at(&object.location).await
+        match &object.location {
+            Location::Stored(location) => self.remove_at(location).await,
+            Location::Unfinished(path) => gone(tokio::fs::remove_file(path).await),
+        }
     }
 
     async fn remove_at(&self, location: &object_store::path::Path) -> ServerResult<()> {
@@ -271,9 +289,40 @@ async fn sealed(bytes: Bytes, key: ShredKey, name: String) -> ServerResult<Bytes
     sealing.await.map_err(ServerError::failed)?
 }
 
+fn gone(removed: std::io::Result<()>) -> ServerResult<()> {
+    match removed {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed?),
+    }
+}
+
+/// What is being written, or a killed process was writing: files that their store does not list, `NAME#1`.
+fn unfinished(folder: &Path) -> ServerResult<Vec<Object>> {
+    let mut found = Vec::new();
+    for of_batch in std::fs::read_dir(folder)? {
+        let of_batch = of_batch?.path();
+        if !of_batch.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(of_batch)? {
+            let file = file?;
+            if file.file_name().to_string_lossy().contains('#') {
+                let written_at = Timestamp::try_from(file.metadata()?.modified()?).map_err(ServerError::failed)?;
+                found.push(Object { location: Location::Unfinished(file.path()), written_at, part: None });
+            }
+        }
+    }
+    Ok(found)
+}
+
+enum Location {
+    Stored(object_store::path::Path),
+    Unfinished(PathBuf),
+}
+
 /// Something that is stored.
 pub struct Object {
-    location: object_store::path::Path,
+    location: Location,
     pub written_at: Timestamp,
     /// Which part it is by its name.
     pub part: Option<(BatchId, u32)>,
@@ -281,7 +330,10 @@ pub struct Object {
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.location.fmt(f)
+        match &self.location {
+            Location::Stored(location) => location.fmt(f),
+            Location::Unfinished(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -452,5 +504,26 @@ mod tests {
         assert!(
             client(&"s3://parts".parse().unwrap(), Some(&path)).unwrap_err().message.contains("readable by others")
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_was_writing_is_found_and_goes_with_its_batch() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = Parts::open(&PartsAt::Folder(folder.path().to_owned()), None).unwrap();
+        let batches = [BatchId([1; 32]), BatchId([2; 32])];
+        for batch in batches {
+            parts.put(batch, 0, Bytes::from_static(b"x"), None).await.unwrap();
+            std::fs::write(folder.path().join(batch.to_string()).join("00001.parquet#1"), "x").unwrap();
+        }
+        parts.remove_batch(batches[0], 2).await.unwrap();
+        parts.remove_batch(batches[0], 2).await.unwrap();
+        assert!(!folder.path().join(batches[0].to_string()).exists());
+        let listed = parts.list().await.unwrap();
+        assert_eq!(listed.len(), 2);
+        for object in &listed {
+            parts.remove(object).await.unwrap();
+        }
+        assert!(parts.list().await.unwrap().is_empty());
+        assert!(!folder.path().join(batches[1].to_string()).join("00001.parquet#1").exists());
     }
 }

@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use super::doctor::Patient;
 use super::log;
 use super::parts::Parts;
-use super::store::{Database, Store, newest};
-use super::{Places, backup, gc, lock, own_folder};
+use super::store::{Database, NextEpoch, Store, newest};
+use super::{Places, backup, gc, half_restored, lock, own_folder};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
-use crate::staging::private_folder;
 use crate::terminal;
 
 /// The stores of servers that may be running, as they are.
@@ -30,7 +29,11 @@ async fn database(places: &Places) -> Outcome<Store> {
         return Err(Failure::refused(format!("{}: there is no server's database here", path.display())));
     }
     // no migration: a server of another version may be using it
-    Store::connect(&places.database, "").await
+    let store = Store::connect(&places.database, "").await?;
+    if store.is_restoring().await {
+        return Err(half_restored(&places.database));
+    }
+    Ok(store)
 }
 
 /// An epoch's stores, and whose they are; none for the first one.
@@ -41,29 +44,69 @@ struct Beside {
     parts: Parts,
 }
 
+/// An epoch that was opened by operators and could not be looked into.
+struct Closed {
+    manifest: ManifestId,
+    /// None: it has no database yet.
+    why: Option<Failure>,
+}
+
 impl Beside {
     async fn open(epoch: Option<ManifestId>, places: Places) -> Outcome<Self> {
         let (store, parts) = beside(&places).await?;
         Ok(Self { epoch, places, store, parts })
     }
 
-    /// The first epoch and those that came after it, as far as a server has opened them.
+    /// The first epoch and those that came after it. One that no server has opened yet is told of; any other that cannot be
+    /// read is an error: it would be left out unnoticed.
     async fn all(places: &Places) -> Outcome<Vec<Self>> {
-        let mut all = vec![Self::open(None, places.clone()).await?];
+        let (all, closed) = Self::known(places).await?;
+        for Closed { manifest, why } in closed {
+            match why {
+                None => terminal::note(format!("the epoch of manifest {manifest} has no database yet")),
+                Some(why) => return Err(why),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The first epoch and those that came after it, and apart from them what could not be looked into.
+    async fn known(places: &Places) -> Outcome<(Vec<Self>, Vec<Closed>)> {
+        let (mut all, mut closed) = (vec![Self::open(None, places.clone()).await?], Vec::new());
         let mut number = 0;
         while number < all.len() {
-            for next in all[number].store.next_epochs().await.map_err(Failure::refused)? {
-                if all.iter().any(|known| known.epoch == Some(next.manifest)) {
+            for NextEpoch { manifest, .. } in all[number].store.next_epochs().await.map_err(Failure::refused)? {
+                let is_known = all.iter().any(|known| known.epoch == Some(manifest))
+                    || closed.iter().any(|closed: &Closed| closed.manifest == manifest);
+                if is_known {
                     continue;
                 }
-                match Self::open(Some(next.manifest), places.of_epoch(next.manifest)).await {
-                    Ok(epoch) if epoch.store.version().await.is_ok() => all.push(epoch),
-                    _ => terminal::note(format!("the epoch of manifest {} is not open yet", next.manifest)),
+                match Self::open_next(manifest, places.of_epoch(manifest)).await {
+                    Ok(Some(epoch)) => all.push(epoch),
+                    Ok(None) => closed.push(Closed { manifest, why: None }),
+                    Err(why) => closed.push(Closed { manifest, why: Some(why) }),
                 }
             }
             number += 1;
         }
-        Ok(all)
+        Ok((all, closed))
+    }
+
+    /// None where it has no database yet.
+    async fn open_next(manifest: ManifestId, places: Places) -> Outcome<Option<Self>> {
+        let of_it = |why: &dyn std::fmt::Display| format!("the epoch of manifest {manifest}: {why}");
+        let failed = |failure: Failure| Failure { message: of_it(&failure.message), ..failure };
+        if !Store::is_there(&places.database).await.map_err(failed)? {
+            return Ok(None);
+        }
+        let epoch = Self::open(Some(manifest), places).await.map_err(failed)?;
+        // that it answers is not enough: it has to be this one
+        let holds = epoch.store.manifest().await.map_err(|e| Failure::refused(of_it(&e)))?;
+        match holds {
+            Some(holds) if holds == manifest => Ok(Some(epoch)),
+            Some(holds) => Err(Failure::refused(of_it(&format!("its database holds the data of manifest {holds}")))),
+            None => Err(Failure::refused(of_it(&"its database is nobody's yet"))),
+        }
     }
 
     /// Says which epoch it is about, where there are several.
@@ -120,15 +163,23 @@ pub async fn examine(
         return Err(Failure::refused(format!("{}: there is no server's folder here", places.data.display())));
     }
     let _lock = repair.then(|| lock(&places.data)).transpose()?;
+    let (all, closed) = Beside::known(places).await?;
     let mut wrong = Ok(());
-    for (number, beside) in Beside::all(places).await?.iter().enumerate() {
+    for (number, beside) in all.iter().enumerate() {
         beside.tell();
         let Beside { places, store, parts, .. } = beside;
         // files are looked at once
         let (certificates, crls) = if number == 0 { (certificates, crls) } else { (&[][..], &[][..]) };
         wrong = wrong.and(Patient { places, store, parts, certificates, crls, repair }.examine(now).await);
     }
-    wrong
+    for Closed { manifest, why } in &closed {
+        let why = why.as_ref().map_or("no server has opened it", |failure| failure.message.as_str());
+        println!("WRONG  epoch        of manifest {manifest}: {why}");
+    }
+    match closed.is_empty() {
+        true => wrong,
+        false => wrong.and(Err(Failure::refused("an epoch that operators have opened is not open"))),
+    }
 }
 
 pub async fn collect(places: &Places, dry_run: bool, now: Timestamp) -> Outcome {
@@ -170,16 +221,8 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
 }
 
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {
-    let backups = backup::restorable(from, keys, now)?;
+    let backups = backup::backups(from, keys, now)?;
     own_folder(&places.data)?;
     let _lock = lock(&places.data)?;
-    for backup in backups {
-        let places = backup.epoch.map_or_else(|| places.clone(), |manifest| places.of_epoch(manifest));
-        private_folder(&places.data)?;
-        let parts = Parts::open(&places.parts, places.parts_config.as_deref())?;
-        backup.restore(&places.database, &parts).await?;
-        let beside = Beside::open(backup.epoch, places).await?;
-        beside.note("put a backup back".to_owned(), now).await?;
-    }
-    Ok(())
+    backup::restore(backups, places, now).await
 }

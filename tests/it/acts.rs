@@ -14,6 +14,7 @@ on_both_stores! {
     what_was_erased_stays_so_when_an_older_backup_is_put_back,
     an_erasure_that_is_cut_short_goes_on,
     an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt,
+    an_epoch_that_cannot_be_read_is_not_left_out,
 }
 
 /// Two people of one operator, and a certificate that the first one has renewed.
@@ -459,6 +460,62 @@ fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project)
     let verified = audited(&project, "log-ended").done();
     assert!(verified.stdout.contains("tickets and batch headers"), "{}", verified.stdout);
     run(&["audit", "verify", &project.text("log-ended"), "--against", &file]).done();
+}
+
+fn an_epoch_that_cannot_be_read_is_not_left_out(project: Project) {
+    operators(&project);
+    let mut server = project.server();
+    next_manifest(&project, &server);
+    both(&project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
+    until(|| by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0));
+    server.signal("TERM");
+    let id = run(&["manifest", "show", "--manifest", &project.text("next.toml")]).done().stdout;
+    let id = id.split_whitespace().nth(1).unwrap();
+    let (schema, folder) = (format!("epoch_{id:.16}"), project.path("server/epochs").join(id));
+    let file = folder.join("hedui.sqlite");
+    let sql = |statement: &str| project.stores.as_ref().map(|stores| stores.postgres.sql("hedui", statement));
+    let verb = |verb: &[&str]| {
+        let mut command = hedui();
+        command.arg("server").args(verb).args(["--data", &project.text("server")]).args(project.store_arguments());
+        Said::of(&command.output().unwrap())
+    };
+    let whole = std::fs::read(&file).unwrap_or_default();
+    if sql(&format!("ALTER TABLE {schema}.project RENAME TO elsewhere")).is_none() {
+        std::fs::write(&file, "x".repeat(whole.len())).unwrap();
+    }
+    let backup = ["backup", "--out", &project.text("backup")];
+    for told in [verb(&backup), verb(&["gc"])] {
+        assert_ne!(told.code, Some(0));
+        assert!(told.stderr.contains(&format!("the epoch of manifest {id}")), "{}", told.stderr);
+    }
+    assert!(!project.path("backup").exists());
+    let told = verb(&["doctor"]);
+    assert!(told.stdout.contains(&format!("WRONG  epoch        of manifest {id}")), "{}", told.stdout);
+    told.refused(1, "is not open");
+
+    // the others are served, and an operator sees that one is not
+    let mut server = project.server();
+    let page = |path: &str| {
+        let client = crate::access::client(&project, "operator");
+        let url = format!("{}{path}", server.operator);
+        let asked = async { client.get(url).send().await.unwrap().text().await.unwrap() };
+        tokio::runtime::Runtime::new().unwrap().block_on(asked)
+    };
+    assert_eq!(page("/readyz"), "ready\n");
+    assert!(page("/metrics").contains("\nhedui_epochs_not_open 1\n"), "{}", page("/metrics"));
+    if sql(&format!("ALTER TABLE {schema}.elsewhere RENAME TO project")).is_none() {
+        std::fs::write(&file, &whole).unwrap();
+    }
+    until(|| page("/metrics").contains("\nhedui_epochs_not_open 0\n"));
+    server.signal("TERM");
+
+    // one that no server has opened yet has nothing to be kept
+    if sql(&format!("DROP SCHEMA {schema} CASCADE")).is_none() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    let told = verb(&backup).done();
+    assert!(told.stderr.contains("has no database yet"), "{}", told.stderr);
+    assert!(verb(&["doctor"]).stdout.contains("no server has opened it"));
 }
 
 #[test]

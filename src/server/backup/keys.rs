@@ -21,8 +21,7 @@ const COLUMN: &str = "shred_key";
 #[derive(Default)]
 pub struct Keys {
     keys: HashMap<String, ShredKey>,
-    /// Agencies that were erased, and when.
-    agencies: Vec<(String, Timestamp)>,
+    agencies: Vec<ErasedAgency>,
     erased: StaysErased,
     /// The file that is not there.
     missing: Option<PathBuf>,
@@ -30,11 +29,31 @@ pub struct Keys {
     of_plain_rows: bool,
 }
 
+/// An agency, and the number of the act that erased it.
+#[derive(Clone, Serialize, Deserialize)]
+struct ErasedAgency {
+    agency: String,
+    act: i64,
+}
+
+impl ErasedAgency {
+    /// If the row is of an approved act that erased one.
+    fn by(row: &DumpedRow) -> Option<Self> {
+        match (row.table.as_str(), row.row.get("act"), row.row.get("approved_at"), row.row.get("deed")) {
+            ("acts", Some(Value::Number(act)), Some(_), Some(Value::Text(deed))) => match serde_json::from_str(deed) {
+                Ok(Deed::EraseAgency { agency }) => Some(Self { agency, act: *act }),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 /// The first line of the file; then a key a line.
 #[derive(Serialize, Deserialize)]
 struct Head {
     taken_at: Timestamp,
-    erased_agencies: Vec<(String, Timestamp)>,
+    erased_agencies: Vec<ErasedAgency>,
     #[serde(flatten)]
     erased: StaysErased,
 }
@@ -69,7 +88,15 @@ impl Keys {
     }
 
     pub fn is_of_an_erased_agency(&self, row: &DumpedRow) -> bool {
-        matches!(row.row.get("agency"), Some(Value::Text(name)) if self.agencies.iter().any(|(agency, _)| agency == name))
+        matches!(row.row.get("agency"), Some(Value::Text(name)) if self.agencies.iter().any(|erased| erased.agency == *name))
+    }
+
+    /// A row of the backup's own. An act that was approved by then took away what there was, and what has come after it stays:
+    /// whether it was, its number says, not the clocks.
+    pub fn see_done(&mut self, row: &DumpedRow) {
+        if let Some(done) = ErasedAgency::by(row) {
+            self.agencies.retain(|erased| erased.act != done.act);
+        }
     }
 
     /// What is to stay erased though it was not when the rows were written.
@@ -90,13 +117,7 @@ impl Keys {
         match row.table.as_str() {
             "commissions" if text("state") == "erased" => self.erased.commissions.push(row.clone()),
             "project" => self.erased.erased_at = number("erased_at"),
-            "acts" => {
-                if let (Some(at), Ok(Deed::EraseAgency { agency })) =
-                    (number("approved_at"), serde_json::from_str(&text("deed")))
-                {
-                    self.agencies.push((agency, Timestamp::from_second(at).map_err(ServerError::failed)?));
-                }
-            }
+            "acts" => self.agencies.extend(ErasedAgency::by(row)),
             _ => {}
         }
         if let Some(Value::Bytes { base64 }) = row.row.remove(COLUMN)
@@ -141,9 +162,13 @@ impl Keys {
             let KeyLine { of, key } = serde_json::from_str(line).map_err(|_| damaged(number))?;
             keys.insert(of, ShredKey::of(&key.0).map_err(|_| damaged(number))?);
         }
-        let mut agencies = head.erased_agencies;
-        agencies.retain(|(_, at)| *at >= seal.taken_at);
-        Ok(Self { keys, agencies, erased: head.erased, missing: None, of_plain_rows: seal.id.is_empty() })
+        Ok(Self {
+            keys,
+            agencies: head.erased_agencies,
+            erased: head.erased,
+            missing: None,
+            of_plain_rows: seal.id.is_empty(),
+        })
     }
 
     /// Whether the file is there.

@@ -23,7 +23,7 @@ use super::receipts::Logged;
 use super::wait::Wait;
 use crate::server::Linkage;
 use crate::server::error::ServerError;
-use crate::server::ingest::{PART_BYTES, check_part};
+use crate::server::ingest::{PART_BYTES, check_part, store_part};
 use crate::server::store::{Commit, Leaf, MOST_DELTAS};
 
 pub fn routes() -> Router<Arc<Linkage>> {
@@ -103,8 +103,10 @@ async fn put_part(
     linkage.background.run(check).await?;
     if status.state == BatchState::Open && status.missing.contains(&number) {
         let key = linkage.store.shred_key(batch).await?;
-        linkage.parts.put(batch, number, bytes, key.as_ref()).await?;
-        linkage.store.note_part(batch, number, linkage.clock.now()).await?;
+        let Linkage { store, parts, .. } = &**linkage;
+        if !store_part(store, parts, (batch, number), bytes, key.as_ref(), linkage.clock.now()).await? {
+            return Err(not_found());
+        }
         tracing::info!("Stored part {number} of batch {batch} of `{agency}`");
     }
     Ok(Json(Stored { stored: 1 }))

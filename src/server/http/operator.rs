@@ -49,7 +49,7 @@ async fn paced(epochs: State<Arc<Epochs>>, request: Request, next: Next) -> Resp
     }
 }
 
-/// `GET /readyz`: the database answers.
+/// `GET /readyz`: the database answers. An epoch that is not open takes the others out of no balancer: `/metrics` has it.
 async fn get_ready(epochs: State<Arc<Epochs>>, _operator: Operator) -> Result<&'static str, Problem> {
     for linkage in epochs.all() {
         linkage.store.ping().await?;
@@ -88,5 +88,8 @@ async fn get_metrics(epochs: State<Arc<Epochs>>, _operator: Operator) -> Result<
             writeln!(text, "{name}{{{label}=\"{value}\"}} {count}").expect("a String takes everything");
         }
     }
+    let (name, help) = ("hedui_epochs_not_open", "Epochs that operators have opened and this server does not serve.");
+    let count = epochs.not_open().await?;
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {count}").expect("a String takes everything");
     Ok(text)
 }

@@ -41,9 +41,6 @@ pub struct HeldBatch {
     pub batch: BatchId,
     pub header: BatchHeader,
     pub state: BatchState,
-    pub created_at: Timestamp,
-    /// When it was replaced or refused.
-    pub ended_at: Option<Timestamp>,
     /// Parts that have arrived and were not collected.
     pub parts: Vec<u32>,
 }
@@ -51,8 +48,13 @@ pub struct HeldBatch {
 impl HeldBatch {
     /// Whether anybody may still want its parts: it is being filled, indexed or matched against.
     pub fn is_needed(&self) -> bool {
-        !matches!(self.state, BatchState::Replaced | BatchState::Refused)
+        is_needed(&self.state)
     }
+}
+
+/// Of the batch in this state: nobody wants the parts of one that was replaced or refused.
+pub fn is_needed(state: &BatchState) -> bool {
+    !matches!(state, BatchState::Replaced | BatchState::Refused)
 }
 
 impl Store {
@@ -125,8 +127,8 @@ impl Store {
         header.map(|bytes| serde_json::from_slice(&bytes).map_err(ServerError::failed)).transpose()
     }
 
-    /// Notes that a part is stored, unless its batch was erased meanwhile. Noting it again changes nothing.
-    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<()> {
+    /// Notes that a part is stored; false where its batch was erased meanwhile. Noting it again changes nothing.
+    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<bool> {
         let note = "INSERT INTO parts (batch, number, stored_at)
             SELECT batch, $2, $3 FROM batches WHERE batch = $1 ON CONFLICT DO NOTHING";
         let mut tx = self.write().await?;
@@ -136,8 +138,10 @@ impl Store {
             .bind(now.as_second())
             .execute(&mut *tx)
             .await?;
+        let noted = sqlx::query("SELECT number FROM parts WHERE batch = $1 AND number = $2");
+        let noted = noted.bind(batch.to_string()).bind(i64::from(number)).fetch_optional(&mut *tx).await?.is_some();
         tx.commit().await?;
-        Ok(())
+        Ok(noted)
     }
 
     /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing. A delta must continue the
@@ -337,7 +341,7 @@ impl Store {
             let number = u32::try_from(row.get::<i64, _>("number")).map_err(ServerError::failed)?;
             parts.entry(row.get("batch")).or_default().push(number);
         }
-        let batches = "SELECT batch, header, state, created_at, ended_at FROM batches ORDER BY created_at, batch";
+        let batches = "SELECT batch, header, state FROM batches ORDER BY created_at, batch";
         let held = |row: &AnyRow| {
             let batch: String = row.get("batch");
             Ok(HeldBatch {
@@ -345,39 +349,9 @@ impl Store {
                 batch: batch.parse().map_err(ServerError::failed)?,
                 header: header_of(row.get("header"))?,
                 state: state_of(row.get("state"))?,
-                created_at: Timestamp::from_second(row.get("created_at")).map_err(ServerError::failed)?,
-                ended_at: row
-                    .get::<Option<i64>, _>("ended_at")
-                    .map(Timestamp::from_second)
-                    .transpose()
-                    .map_err(ServerError::failed)?,
             })
         };
         sqlx::query(batches).fetch_all(&self.pool).await?.iter().map(held).collect()
-    }
-
-    /// Forgets the parts of a batch that ended, or was begun, by then, and of one that was never committed the batch too; false
-    /// where it is needed by now.
-    pub async fn forget_parts(&self, batch: BatchId, begun: Timestamp, ended: Timestamp) -> ServerResult<bool> {
-        let batch = batch.to_string();
-        let mut tx = self.write().await?;
-        let state: Option<String> = sqlx::query_scalar(
-            "SELECT state FROM batches WHERE batch = $1
-             AND (state IN ('replaced', 'refused') AND ended_at <= $3 OR state = 'open' AND created_at <= $2)",
-        )
-        .bind(&batch)
-        .bind(begun.as_second())
-        .bind(ended.as_second())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(state) = state else { return Ok(false) };
-        sqlx::query("DELETE FROM parts WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        sqlx::query("UPDATE batches SET shred_key = NULL WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        if state == "open" {
-            sqlx::query("DELETE FROM batches WHERE batch = $1").bind(&batch).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
     }
 
     /// Batches by state, for the metrics.
@@ -395,6 +369,6 @@ pub fn header_of(bytes: Vec<u8>) -> ServerResult<BatchHeader> {
     BatchHeader::parse(&signed.bytes).map_err(ServerError::failed)
 }
 
-fn state_of(word: &str) -> ServerResult<BatchState> {
+pub fn state_of(word: &str) -> ServerResult<BatchState> {
     serde_json::from_value(serde_json::Value::from(word)).map_err(ServerError::failed)
 }

@@ -30,6 +30,9 @@ pub(super) const TABLES: [&str; 14] = [
     "log_hashes",
 ];
 
+/// Stands for the manifest of a database that is being filled: no server goes on with it.
+const RESTORING: &str = "restoring";
+
 /// A row of a table; what is null is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpedRow {
@@ -90,6 +93,11 @@ impl Store {
             let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1")));
             match row.fetch_optional(&self.pool).await {
                 Ok(None) => {}
+                Ok(Some(_)) if self.is_restoring().await => {
+                    return Err(ServerError::Failed(
+                        "a restore was cut short here: begin again with an empty database and no parts".into(),
+                    ));
+                }
                 Ok(Some(_)) => return Err(ServerError::Failed("the database is not empty".into())),
                 // an earlier version had not all tables
                 Err(sqlx::Error::Database(_)) => {}
@@ -99,15 +107,33 @@ impl Store {
         Ok(())
     }
 
-    /// Fills an empty database, all or nothing, and brings it up to date.
+    /// Whether a restore has begun to fill it, and not ended.
+    pub async fn is_restoring(&self) -> bool {
+        let known = sqlx::query("SELECT manifest FROM project WHERE manifest = $1").bind(RESTORING);
+        known.fetch_optional(&self.pool).await.is_ok_and(|row| row.is_some())
+    }
+
+    /// From now until it is filled, this empty database is nobody's.
+    pub async fn begin_restoring(&self) -> ServerResult<()> {
+        sqlx::query("INSERT INTO project (manifest) VALUES ($1)").bind(RESTORING).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Fills an empty database and brings it up to date. Whose it is comes last: before that no server goes on with it.
     pub async fn fill(
         &self,
         rows: impl Iterator<Item = ServerResult<DumpedRow>>,
         erased: &StaysErased,
     ) -> ServerResult<()> {
-        let mut tx = self.write().await?;
+        let (mut tx, mut project) = (self.write().await?, Vec::new());
         for row in rows {
-            insert(&mut tx, row?).await?;
+            let row = row?;
+            match row.table.as_str() {
+                "project" => project.push(row),
+                // none of them is here, so no receipt is to count it as away
+                "workers" => {}
+                _ => insert(&mut tx, row).await?,
+            }
         }
         tx.commit().await?;
         // what was erased has the columns of now
@@ -115,6 +141,10 @@ impl Store {
         let mut tx = self.write().await?;
         for row in &erased.commissions {
             insert(&mut tx, row.clone()).await?;
+        }
+        sqlx::query("DELETE FROM project").execute(&mut *tx).await?;
+        for row in project {
+            insert(&mut tx, row).await?;
         }
         if let Some(at) = erased.erased_at {
             let erased = "UPDATE project SET erased_at = $1 WHERE erased_at IS NULL";

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
 pub use acts::{Approval, NextEpoch};
-pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of};
+pub use batches::{AgencySet, Commit, HeldBatch, MOST_DELTAS, header_of, is_needed, state_of};
 pub use commissions::{Filed, FiledState, Filing};
 pub use database::{Database, EPOCHS};
 pub use dump::{DumpedRow, StaysErased, Value};
@@ -82,6 +82,18 @@ impl Store {
             sqlx::query(sqlx::AssertSqlSafe(make)).execute(&self.pool).await?;
         }
         Ok(())
+    }
+
+    /// Whether there is such a database: SQLite's file, or an epoch's schema.
+    pub async fn is_there(database: &Database) -> Outcome<bool> {
+        if let Database::Sqlite(path) = database {
+            return path.try_exists().map_err(|e| Failure::file("read", path, &e));
+        }
+        let Some(schema) = database.schema() else { return Ok(true) };
+        let store = Self::connect(database, "").await?;
+        let known = sqlx::query("SELECT 1 AS one FROM pg_namespace WHERE nspname = $1").bind(schema);
+        let known = known.fetch_optional(&store.pool).await;
+        known.map(|row| row.is_some()).map_err(|e| Failure::try_again(ServerError::from(e)))
     }
 
     /// Opens the database as it is.
