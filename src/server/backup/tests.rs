@@ -1,5 +1,8 @@
 //! Backups of small databases, and what is put back of them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use bytes::Bytes;
 use hedui_protocol::acts::{Deed, Retention};
 use hedui_protocol::basis::Basis;
@@ -89,6 +92,8 @@ fn places(folder: &Path) -> Places {
 /// What is put back of a backup of one epoch.
 async fn restored(backup: &Path, now: Timestamp) -> Place {
     let folder = tempfile::tempdir().unwrap();
+    // a server's own
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
     upkeep::restore(backup, None, &places(folder.path()), now).await.unwrap();
     let Places { database, parts, .. } = places(folder.path());
     let store = Store::open(&database, "one").await.unwrap();
