@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hedui_protocol::ids::BatchId;
+use hedui_protocol::part::BatchHeader;
 use jiff::Timestamp;
 
 use super::error::{ServerError, ServerResult};
@@ -29,6 +31,11 @@ struct Tidier {
     beaten: Option<Instant>,
     /// There may be something that was stored before there were keys.
     old: bool,
+    /// Of that, the batch that was last tried.
+    sealing: Option<BatchId>,
+    /// One could not be sealed: the others are, and it is tried again later.
+    unsealable: bool,
+    seal_again: Option<Instant>,
     telling: Telling,
 }
 
@@ -42,6 +49,9 @@ pub async fn keep_tidy(linkage: Arc<Linkage>) {
         failed: None,
         beaten: None,
         old: true,
+        sealing: None,
+        unsealable: false,
+        seal_again: None,
         telling: Telling::default(),
     };
     loop {
@@ -97,14 +107,24 @@ impl Tidier {
     /// Gives a key to what was stored before there were keys, and seals it.
     async fn old(&mut self) -> ServerResult<()> {
         let Linkage { store, parts, .. } = &*self.linkage;
-        if !self.old {
+        if !self.old || self.seal_again.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
         let given = store.give_keys().await?;
-        let Some((batch, header)) = store.unsealed().await? else {
-            self.old = given;
+        let Some((batch, header)) = store.unsealed(self.sealing.take()).await? else {
+            let failed = std::mem::take(&mut self.unsealable);
+            self.old = given || failed;
+            self.seal_again = failed.then(|| Instant::now() + PAUSE);
             return Ok(());
         };
+        self.sealing = Some(batch);
+        let sealed = self.seal(batch, &header).await;
+        self.unsealable |= sealed.is_err();
+        sealed
+    }
+
+    async fn seal(&self, batch: BatchId, header: &BatchHeader) -> ServerResult<()> {
+        let Linkage { store, parts, .. } = &*self.linkage;
         let key = store.shred_key(batch).await?;
         for part in &header.parts {
             let bytes = match parts.get(batch, part, key.as_ref()).await {
@@ -119,14 +139,19 @@ impl Tidier {
             };
             parts.put(batch, part.number, bytes, key.as_ref()).await?;
         }
-        store.sealed(batch).await
+        if !store.sealed(batch).await? {
+            // erased meanwhile: its files may have been removed before these came
+            parts.remove_batch(batch, u32::try_from(header.parts.len()).map_err(ServerError::failed)?).await?;
+        }
+        Ok(())
     }
 
     /// Removes the files of what was erased or has ended, here and where the parts are.
     async fn files(&mut self, thorough: bool, started: Timestamp) -> ServerResult<()> {
         let Linkage { store, parts, indexes, .. } = &*self.linkage;
-        let waiting = store.files_are_awaited().await?;
+        // first: what is erased from now on is followed next time
         let so_far = store.erased_so_far().await?;
+        let waiting = store.files_are_awaited().await?;
         let removals = store.removals().await?;
         if thorough || waiting || !removals.is_empty() {
             for batch in indexes.all_here()? {

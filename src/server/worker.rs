@@ -225,6 +225,8 @@ async fn index(linkage: &Arc<Linkage>, job: &Job) -> ServerResult<()> {
 async fn refuse(linkage: &Linkage, job: &Job, batch: BatchId, agency: &str, reason: &str) -> ServerResult<()> {
     linkage.store.batch_refused(job, batch, agency, reason, linkage.clock.now()).await?;
     tracing::warn!("Refused batch {batch} of `{agency}`: {reason}");
+    // a delta's own index may be there
+    linkage.indexes.remove_others()?;
     linkage.wake.tell();
     Ok(())
 }

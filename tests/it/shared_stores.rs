@@ -1,5 +1,7 @@
 //! Several servers on one PostgreSQL and one bucket, and what happens when these fail.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use crate::acts::{both, operators};
@@ -322,7 +324,8 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     // half of it is nothing to go on with
     let batch = std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().file_name();
     std::fs::create_dir_all(project.path("cut/parts").join(batch).join("00000.parquet/taken")).unwrap();
-    assert_eq!(server_verb(&["restore", &second], places(&project, "cut", false)).code, Some(1));
+    std::fs::set_permissions(project.path("cut"), Permissions::from_mode(0o700)).unwrap();
+    server_verb(&["restore", &second], places(&project, "cut", false)).refused(1, "00000.parquet");
     let start = Server::command(&project, "cut", "127.0.0.1:0").output().unwrap();
     Said::of(&start).refused(1, "a restore was cut short here");
     server_verb(&["doctor"], places(&project, "cut", false)).refused(1, "a restore was cut short here");

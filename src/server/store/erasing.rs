@@ -169,10 +169,12 @@ impl Store {
         Ok(given)
     }
 
-    /// A batch whose parts are not sealed yet, though it has a key.
-    pub async fn unsealed(&self) -> ServerResult<Option<(BatchId, BatchHeader)>> {
-        let row = sqlx::query("SELECT batch, header FROM batches WHERE sealed = 0 AND shred_key IS NOT NULL LIMIT 1");
-        let row = row.fetch_optional(&self.pool).await?;
+    /// A batch whose parts are not sealed yet, though it has a key; the next one after another.
+    pub async fn unsealed(&self, after: Option<BatchId>) -> ServerResult<Option<(BatchId, BatchHeader)>> {
+        let unsealed = "SELECT batch, header FROM batches WHERE sealed = 0 AND shred_key IS NOT NULL AND batch > $1
+            ORDER BY batch LIMIT 1";
+        let after = after.map(|batch| batch.to_string()).unwrap_or_default();
+        let row = sqlx::query(unsealed).bind(after).fetch_optional(&self.pool).await?;
         let batch = |row: AnyRow| {
             let batch = row.get::<&str, _>("batch").parse().map_err(ServerError::failed)?;
             Ok((batch, header_of(row.get("header"))?))
@@ -180,10 +182,10 @@ impl Store {
         row.map(batch).transpose()
     }
 
-    /// They are now.
-    pub async fn sealed(&self, batch: BatchId) -> ServerResult<()> {
-        let sealed = sqlx::query("UPDATE batches SET sealed = 1 WHERE batch = $1").bind(batch.to_string());
-        sealed.execute(&self.pool).await?;
-        Ok(())
+    /// They are now; false where the batch was erased meanwhile.
+    pub async fn sealed(&self, batch: BatchId) -> ServerResult<bool> {
+        let sealed = "UPDATE batches SET sealed = 1 WHERE batch = $1 AND shred_key IS NOT NULL";
+        let sealed = sqlx::query(sealed).bind(batch.to_string());
+        Ok(sealed.execute(&self.pool).await?.rows_affected() == 1)
     }
 }

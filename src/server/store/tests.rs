@@ -1,5 +1,7 @@
 //! The contract of the store, on a real database.
 
+use std::time::Duration;
+
 use hedui_protocol::basis::Basis;
 use hedui_protocol::decision::Band;
 use hedui_protocol::ids::{BatchId, CommissionId, ContentHash, KeyCheck, ManifestId, RecordId, SubjectId};
@@ -190,6 +192,7 @@ async fn later(database: &Database, description: &str) {
 }
 
 mod acts;
+mod earlier;
 
 contract! {
     a_batch_is_created_filled_committed_and_replaced,
@@ -209,8 +212,9 @@ contract! {
     an_index_that_is_late_is_told_until_it_is_there;
     of_this_version:
     a_database_that_is_brought_further_is_gone_on_with_if_it_says_so,
-    what_an_earlier_version_wrote_is_brought_up_to_date,
     every_table_is_dumped,
+    a_turn_that_is_not_used_ends,
+    compacting_makes_nobody_wait_who_writes,
 }
 
 async fn store(database: &Database) -> Store {
@@ -538,50 +542,6 @@ async fn a_database_belongs_to_one_manifest(database: Database) {
     assert_eq!(other.belongs_to(another).await.unwrap(), ours);
 }
 
-/// A database as the first version left it, with something in every table.
-async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
-    let old = Store::make(&database, "one").await.unwrap();
-    old.migrate(1).await.unwrap();
-    let pool = &old.pool;
-    let (header, signed) = header("bank");
-    let (batch, id) = (BatchId([1; 32]).to_string(), CommissionId([9; 32]).to_string());
-    let bind = |statement: &'static str| sqlx::query(statement);
-    bind("INSERT INTO batches (batch, agency, header, state, created_at, committed_at, place) VALUES ($1, 'bank', $2, 'committed', 1, 1, 1)")
-        .bind(&batch).bind(serde_json::to_vec(&signed).unwrap()).execute(pool).await.unwrap();
-    bind("INSERT INTO parts (batch, number, stored_at) VALUES ($1, 0, 1), ($1, 1, 1)")
-        .bind(&batch)
-        .execute(pool)
-        .await
-        .unwrap();
-    bind("INSERT INTO commissions (commission, office, ticket, ticket_signature, encodings, state, filed_at) VALUES ($1, 'office', $2, $3, $4, 'matched', 1)")
-        .bind(&id).bind(b"ticket".to_vec()).bind(String::from(signed.signature)).bind(b"[]".to_vec()).execute(pool).await.unwrap();
-    bind("INSERT INTO matched_against (commission, agency, batch) VALUES ($1, 'bank', $2)")
-        .bind(&id)
-        .bind(&batch)
-        .execute(pool)
-        .await
-        .unwrap();
-    bind("INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot) VALUES ($1, $2, 'bank', $3, 0, 'probable', 'pending', 100, $4)")
-        .bind(&id).bind(SubjectId([1; 16]).to_string()).bind(RecordId([2; 16]).to_string()).bind(vec![1u8, 2, 3]).execute(pool).await.unwrap();
-    bind("INSERT INTO jobs (kind, target, state, lease_until, attempts, place) VALUES ('index', $1, 'running', 60, 1, 1)").bind(&batch).execute(pool).await.unwrap();
-    assert_eq!(old.version().await.unwrap(), 1);
-    pool.close().await;
-
-    let store = store(&database).await;
-    assert_eq!(
-        store.batch(BatchId([1; 32])).await.unwrap().unwrap(),
-        (header, BatchStatus { batch: BatchId([1; 32]), state: BatchState::Committed, missing: vec![], reason: None })
-    );
-    assert_eq!(store.ticket(CommissionId([9; 32])).await.unwrap().bytes, b"ticket");
-    assert_eq!(
-        store.matched_against(CommissionId([9; 32])).await.unwrap(),
-        [("bank".to_owned(), Some(BatchId([1; 32])))]
-    );
-    assert_eq!(store.matches(CommissionId([9; 32]), &[SubjectId([1; 16])]).await.unwrap(), [found(Release::Pending)]);
-    let job = store.claim(JobKind::Index, 1, 60, at(60)).await.unwrap().remove(0);
-    assert!(store.batch_indexed(&job, BatchId([1; 32]), "bank", at(9)).await.unwrap());
-}
-
 async fn every_table_is_dumped(database: Database) {
     let store = store(&database).await;
     let catalog = match database {
@@ -594,6 +554,41 @@ async fn every_table_is_dumped(database: Database) {
     let mut dumped = dump::TABLES;
     dumped.sort_unstable();
     assert_eq!(ours, dumped);
+}
+
+fn administered() -> Event {
+    Event::Administered { act: "nothing".into() }
+}
+
+/// As of a server that is paused while it has its turn to write. SQLite has one server alone.
+async fn a_turn_that_is_not_used_ends(database: Database) {
+    let (paused, other) = (store(&database).await, Store::open(&database, "other").await.unwrap());
+    if database.is_sqlite() {
+        return;
+    }
+    let mut turn = paused.write().await.unwrap();
+    sqlx::query("SELECT 1 AS one").fetch_one(&mut *turn).await.unwrap();
+    let noted = tokio::time::timeout(Duration::from_secs(60), other.note(administered(), at(1))).await;
+    noted.expect("it waits for ever").unwrap();
+    assert!(turn.commit().await.is_err(), "who comes back has lost it");
+    paused.note(administered(), at(2)).await.unwrap();
+}
+
+/// While somebody reads what is there, deleted rows cannot go.
+async fn compacting_makes_nobody_wait_who_writes(database: Database) {
+    let (store, reading) = (store(&database).await, Store::open(&database, "reading").await.unwrap());
+    let mut reader = reading.pool.begin().await.unwrap();
+    sqlx::query("SELECT commission FROM matches").fetch_all(&mut *reader).await.unwrap();
+    store.note(administered(), at(1)).await.unwrap();
+    let write = tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        store.note(administered(), at(1)).await
+    });
+    let (compacted, noted) = tokio::join!(store.compact(), write);
+    assert!(compacted.is_err());
+    noted.expect("it waits for the reader").unwrap();
+    reader.rollback().await.unwrap();
+    store.compact().await.unwrap();
 }
 
 fn found(release: Release) -> MatchRow {

@@ -311,10 +311,21 @@ async fn what_was_stored_before_there_were_keys_gets_them(database: Database) {
     assert!(store.give_keys().await.unwrap());
     assert!(!store.give_keys().await.unwrap(), "once");
     assert!(store.shred_key(batch).await.unwrap().is_some());
-    assert_eq!(store.unsealed().await.unwrap().unwrap().0, batch);
-    store.sealed(batch).await.unwrap();
-    assert!(store.unsealed().await.unwrap().is_none());
-    assert_eq!(store.expire(at(7 * DAY + 100)).await.unwrap()[0].commissions, [ask.id()], "its end is its ticket's");
+    let other = indexed(&store, 2).await;
+    sqlx::query("UPDATE batches SET sealed = 0").execute(&store.pool).await.unwrap();
+    assert_eq!(store.unsealed(None).await.unwrap().unwrap().0, batch);
+    assert_eq!(
+        store.unsealed(Some(batch)).await.unwrap().unwrap().0,
+        other,
+        "one that cannot be sealed holds up no other"
+    );
+    for batch in [batch, other] {
+        assert!(store.sealed(batch).await.unwrap());
+    }
+    assert!(store.unsealed(None).await.unwrap().is_none());
+    assert!(!store.sealed(BatchId([3; 32])).await.unwrap(), "it was erased");
+    let ended = store.expire(at(7 * DAY + 100)).await.unwrap();
+    assert!(ended.iter().any(|ended| ended.commissions == [ask.id()]), "its end is its ticket's: {ended:?}");
 }
 
 async fn what_goes_out_is_of_the_commission_as_it_is_then(database: Database) {
