@@ -1,9 +1,9 @@
 //! The epochs that a server serves side by side: the one that it was started with, and those that operators opened from it.
 //! Each has a database, parts, indexes and a log of its own: one may be erased whole while the next one answers.
 
-use std::collections::HashSet;
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
 
 use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::ManifestId;
@@ -17,12 +17,16 @@ use crate::failure::{Failure, Outcome};
 
 /// Another server of the database may have opened one.
 const LOOK: Duration = Duration::from_secs(1);
+/// One that could not be opened is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(10);
 
 pub struct Epochs {
     machine: Arc<Machine>,
     config: Config,
     /// The first is the one that the server was started with.
     open: RwLock<Vec<Epoch>>,
+    /// When each that could not be opened is tried again.
+    failing: Mutex<HashMap<ManifestId, Instant>>,
 }
 
 struct Epoch {
@@ -33,7 +37,8 @@ struct Epoch {
 impl Epochs {
     /// Opens the first epoch, and those that have come after it.
     pub async fn open(machine: Arc<Machine>, first: Project, config: &Config) -> Outcome<Arc<Self>> {
-        let epochs = Arc::new(Self { machine, config: config.clone(), open: RwLock::default() });
+        let epochs =
+            Arc::new(Self { machine, config: config.clone(), open: RwLock::default(), failing: Mutex::default() });
         epochs.add(first, &config.places, None).await?;
         epochs.look().await;
         Ok(epochs)
@@ -85,14 +90,20 @@ impl Epochs {
                 }
             };
             for NextEpoch { manifest, terms, signatures } in next {
-                if self.of(manifest).is_some() {
+                if self.of(manifest).is_some() || self.is_too_early_for(manifest) {
                     continue;
                 }
                 if let Err(failure) = self.open_next(&linkage, manifest, terms, signatures).await {
                     tracing::error!("An epoch could not be opened: {}", failure.message);
+                    self.failing.lock().expect("no holder of the lock panics").insert(manifest, Instant::now() + AGAIN);
                 }
             }
         }
+    }
+
+    fn is_too_early_for(&self, manifest: ManifestId) -> bool {
+        let failing = self.failing.lock().expect("no holder of the lock panics");
+        failing.get(&manifest).is_some_and(|again| Instant::now() < *again)
     }
 
     async fn open_next(&self, before: &Linkage, manifest: ManifestId, terms: Vec<u8>, signatures: Vec<u8>) -> Outcome {

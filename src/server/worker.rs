@@ -1,7 +1,7 @@
 //! The tasks that do queued work: one builds indexes, one matches commissions that somebody waits for, one those that are large
 //! or stand. Any may die; a lease ends, and the work is taken up again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl Wake {
 /// Opens the indexes of a server that starts again; a damaged one is built anew.
 pub async fn recover(linkage: &Arc<Linkage>) -> ServerResult<()> {
     // one that cannot be built, or not yet, is no reason not to serve the others
-    match tokio::time::timeout(START, follow(linkage, &mut HashSet::new())).await {
+    match tokio::time::timeout(START, follow(linkage, &mut Following::default())).await {
         Ok(Ok(())) => linkage.indexes.remove_others()?,
         Ok(Err(why)) => tracing::error!("An index that another server built could not be built here: {why}"),
         Err(_) => {}
@@ -80,10 +80,10 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     let sweep = tokio::spawn(work(Arc::clone(linkage), JobKind::Sweep, TOGETHER));
     let followed = Arc::clone(linkage);
     let following = tokio::spawn(async move {
-        let (mut refused, mut telling) = (HashSet::new(), Telling::default());
+        let (mut state, mut telling) = (Following::default(), Telling::default());
         loop {
             tokio::time::sleep(IDLE).await;
-            if let Err(why) = follow(&followed, &mut refused).await
+            if let Err(why) = follow(&followed, &mut state).await
                 && telling.is_due(&why.to_string(), Instant::now())
             {
                 tracing::error!("An index that another server built could not be built here: {why}");
@@ -93,14 +93,34 @@ pub fn start(linkage: &Arc<Linkage>) -> Vec<JoinHandle<()>> {
     vec![index, commission, sweep, following]
 }
 
+/// Sets that have no index here, though they have one in the books.
+#[derive(Default)]
+struct Following {
+    refused: HashSet<BatchId>,
+    /// How often building failed, and when it is tried again.
+    failing: HashMap<BatchId, (i64, Instant)>,
+}
+
+impl Following {
+    fn is_to_be_tried(&self, batch: BatchId) -> bool {
+        !self.refused.contains(&batch) && self.failing.get(&batch).is_none_or(|(_, again)| Instant::now() >= *again)
+    }
+
+    fn failed(&mut self, batch: BatchId) {
+        let (attempts, again) = self.failing.entry(batch).or_insert((0, Instant::now()));
+        *attempts += 1;
+        *again = Instant::now() + Duration::from_secs((RETRY * *attempts).min(LONGEST).cast_unsigned());
+    }
+}
+
 /// Brings this server's indexes to what the books say: another server may have indexed a set.
-async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> ServerResult<()> {
+async fn follow(linkage: &Arc<Linkage>, state: &mut Following) -> ServerResult<()> {
     let _alone = linkage.indexing.lock().await;
     let indexed = linkage.store.indexed_batches().await?;
     let (mut changed, mut failed) = (linkage.indexes.keep(&indexed), Ok(()));
     for (agency, batch) in indexed {
         let here = linkage.indexes.of(&agency).is_some_and(|index| index.batch == batch);
-        if here || refused.contains(&batch) {
+        if here || !state.is_to_be_tried(batch) {
             continue;
         }
         let Some((header, _)) = linkage.store.batch(batch).await? else { continue };
@@ -108,14 +128,16 @@ async fn follow(linkage: &Arc<Linkage>, refused: &mut HashSet<BatchId>) -> Serve
             Ok(Built::Ready(ready)) => linkage.indexes.switch(&agency, ready),
             Ok(Built::Refused(reason)) => {
                 tracing::error!("Batch {batch} of `{agency}` has no index: {reason}");
-                refused.insert(batch);
+                state.refused.insert(batch);
             }
             // the others' are not held up
             Err(why) => {
+                state.failed(batch);
                 failed = Err(why);
                 continue;
             }
         }
+        state.failing.remove(&batch);
         changed = true;
     }
     if changed {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::erasing::TOGETHER;
 use super::{JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 use crate::server::shred::ShredKey;
@@ -166,16 +167,25 @@ impl Store {
         Ok(standing.bind(agency).bind(now.as_second()).fetch_all(&mut **tx).await?)
     }
 
-    /// Forgets what commissions that have ended were matched by, or were to be.
+    /// Forgets what commissions that have ended were matched by, or were to be; some at a time, each once.
     pub async fn forget_ended(&self, now: Timestamp) -> ServerResult<()> {
-        let parts = "DELETE FROM encodings WHERE commission IN
-            (SELECT commission FROM commissions WHERE expires_at > 0 AND expires_at <= $1)";
-        let own = "UPDATE commissions SET encodings = $2 WHERE expires_at > 0 AND expires_at <= $1 AND encodings <> $2";
-        let mut tx = self.write().await?;
-        sqlx::query(parts).bind(now.as_second()).execute(&mut *tx).await?;
-        sqlx::query(own).bind(now.as_second()).bind(super::matches::FORGOTTEN).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(())
+        let ended =
+            "SELECT commission FROM commissions WHERE ended = 0 AND expires_at > 0 AND expires_at <= $1 LIMIT $2";
+        loop {
+            let ended = sqlx::query_scalar::<_, String>(ended).bind(now.as_second()).bind(TOGETHER);
+            let ended = ended.fetch_all(&self.pool).await?;
+            if ended.is_empty() {
+                return Ok(());
+            }
+            let mut tx = self.write().await?;
+            for commission in &ended {
+                let parts = sqlx::query("DELETE FROM encodings WHERE commission = $1").bind(commission);
+                parts.execute(&mut *tx).await?;
+                let own = "UPDATE commissions SET encodings = $2, ended = 1 WHERE commission = $1 AND ended = 0";
+                sqlx::query(own).bind(commission).bind(super::matches::FORGOTTEN).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+        }
     }
 
     /// The ticket that a commission was filed with.

@@ -30,12 +30,12 @@ impl Store {
         let mut counts = Counts::default();
         for commission in commissions {
             let id = commission.to_string();
-            counts.answers += Self::forget_answers(tx, &id).await?;
+            counts.answers += Self::forget_answers(tx, &id).await?.unwrap_or(0);
             sqlx::query("DELETE FROM encodings WHERE commission = $1").bind(&id).execute(&mut **tx).await?;
             Self::cancel(tx, JobKind::Commission, &id).await?;
             Self::cancel(tx, JobKind::Sweep, &id).await?;
             let erase = "UPDATE commissions SET state = 'erased', standing = 0, ticket = $2, ticket_signature = '', encodings = $3,
-                    withdrawal = NULL, shred_key = NULL, version = version + 1
+                    withdrawal = NULL, shred_key = NULL, version = version + 1, ended = 3
                 WHERE commission = $1 AND state <> 'erased'";
             let erase = sqlx::query(erase).bind(&id).bind(Vec::<u8>::new()).bind(FORGOTTEN);
             counts.commissions += erase.execute(&mut **tx).await?.rows_affected();
@@ -43,12 +43,13 @@ impl Store {
         Ok(counts)
     }
 
-    /// How many matches there were.
-    pub(super) async fn forget_answers(tx: &mut Tx, commission: &str) -> ServerResult<u64> {
+    /// How many matches there were; none where it was not matched.
+    pub(super) async fn forget_answers(tx: &mut Tx, commission: &str) -> ServerResult<Option<u64>> {
         let matches = sqlx::query("DELETE FROM matches WHERE commission = $1").bind(commission);
         let matches = matches.execute(&mut **tx).await?.rows_affected();
-        sqlx::query("DELETE FROM matched_against WHERE commission = $1").bind(commission).execute(&mut **tx).await?;
-        Ok(matches)
+        let against = sqlx::query("DELETE FROM matched_against WHERE commission = $1").bind(commission);
+        let was_matched = against.execute(&mut **tx).await?.rows_affected() > 0;
+        Ok(was_matched.then_some(matches))
     }
 
     /// What an agency has submitted and answered; it may submit again.

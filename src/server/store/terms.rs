@@ -46,12 +46,13 @@ impl Store {
                 Some(retention.replaced_batches),
             ),
             DataClass::Answers => (
-                "SELECT commission FROM commissions c WHERE expires_at > 0 AND expires_at <= $1
-                 AND EXISTS (SELECT 1 FROM matched_against m WHERE m.commission = c.commission) ORDER BY commission LIMIT $2",
+                "SELECT commission FROM commissions WHERE ended IN (0, 1) AND expires_at > 0 AND expires_at <= $1
+                 ORDER BY commission LIMIT $2",
                 Some(retention.answers),
             ),
             DataClass::Tickets => (
-                "SELECT commission FROM commissions WHERE expires_at > 0 AND expires_at <= $1 AND state <> 'erased' ORDER BY commission LIMIT $2",
+                "SELECT commission FROM commissions WHERE ended IN (0, 1, 2) AND state <> 'erased'
+                 AND expires_at > 0 AND expires_at <= $1 ORDER BY commission LIMIT $2",
                 Some(retention.tickets),
             ),
             DataClass::Epoch => (
@@ -82,12 +83,17 @@ impl Store {
                         _ => Self::remove_files(&mut tx, row, None).await?,
                     }
                 }
-                DataClass::Answers | DataClass::Tickets => {
+                DataClass::Answers => {
                     let id: &str = row.get("commission");
-                    ended.commissions.push(id.parse().map_err(ServerError::failed)?);
-                    if class == DataClass::Answers {
-                        Self::forget_answers(&mut tx, id).await?;
+                    // of one that was taken back there are none
+                    if Self::forget_answers(&mut tx, id).await?.is_some() {
+                        ended.commissions.push(id.parse().map_err(ServerError::failed)?);
                     }
+                    let over = sqlx::query("UPDATE commissions SET ended = 2 WHERE commission = $1 AND ended < 2");
+                    over.bind(id).execute(&mut *tx).await?;
+                }
+                DataClass::Tickets => {
+                    ended.commissions.push(row.get::<&str, _>("commission").parse().map_err(ServerError::failed)?);
                 }
                 DataClass::Epoch => {}
             }
@@ -96,6 +102,10 @@ impl Store {
             DataClass::Tickets => drop(Self::erase_commissions(&mut tx, &ended.commissions).await?),
             DataClass::Epoch => drop(Self::erase_project(&mut tx, None, now).await?),
             _ => {}
+        }
+        if class == DataClass::Answers && ended.commissions.is_empty() {
+            tx.commit().await?;
+            return Ok(None);
         }
         let backups_until = Self::backups_until(&mut tx, now).await?;
         let entry = Self::log(&mut tx, Event::Expired { ended: ended.clone(), backups_until }, now).await?;
