@@ -106,7 +106,7 @@ impl Tidier {
 
     /// Gives a key to what was stored before there were keys, and seals it.
     async fn old(&mut self) -> ServerResult<()> {
-        let Linkage { store, parts, .. } = &*self.linkage;
+        let Linkage { store, .. } = &*self.linkage;
         if !self.old || self.seal_again.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }

@@ -194,6 +194,8 @@ async fn later(database: &Database, description: &str) {
 mod acts;
 mod earlier;
 
+use earlier::what_an_earlier_version_wrote_is_brought_up_to_date;
+
 contract! {
     a_batch_is_created_filled_committed_and_replaced,
     two_batches_of_one_second_are_indexed_in_the_order_of_their_commits,
@@ -213,6 +215,7 @@ contract! {
     of_this_version:
     a_database_that_is_brought_further_is_gone_on_with_if_it_says_so,
     every_table_is_dumped,
+    what_an_earlier_version_wrote_is_brought_up_to_date,
     a_turn_that_is_not_used_ends,
     compacting_makes_nobody_wait_who_writes,
 }

@@ -4,11 +4,6 @@ use hedui_protocol::acts::{ActState, Deed};
 
 use super::*;
 
-contract! {
-    ;
-    of_this_version: what_an_earlier_version_wrote_is_brought_up_to_date
-}
-
 const BATCH: BatchId = BatchId([1; 32]);
 const DELTA: BatchId = BatchId([2; 32]);
 const COMMISSION: CommissionId = CommissionId([9; 32]);
@@ -64,7 +59,7 @@ async fn write(old: &Store, version: i64) {
     }
 }
 
-async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
+pub(super) async fn what_an_earlier_version_wrote_is_brought_up_to_date(database: Database) {
     for version in 1..newest() {
         let database = database.of_epoch(ManifestId([u8::try_from(version).unwrap(); 32]));
         if let Database::Sqlite(path) = &database {
