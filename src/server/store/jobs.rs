@@ -35,6 +35,15 @@ pub struct Job {
     pub attempts: i64,
 }
 
+/// What is done stays, and is not looked at.
+pub(super) const CLAIM: &str =
+    "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1, holder = $5
+    WHERE kind = $1 AND target IN (
+        SELECT target FROM jobs
+        WHERE kind = $1 AND state IN ('waiting', 'running') AND (lease_until <= $2 OR state = 'running' AND holder = $5)
+        ORDER BY place LIMIT $4
+    ) RETURNING target, attempts, place";
+
 /// Longest time, in seconds, that a job is kept from others.
 pub const LONGEST: i64 = 300;
 
@@ -73,20 +82,14 @@ impl Store {
     /// to be done as well.
     pub async fn claim(&self, kind: JobKind, most: i64, lease: i64, now: Timestamp) -> ServerResult<Vec<Job>> {
         let mut tx = self.write().await?;
-        let rows = sqlx::query(
-            "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1, holder = $5
-             WHERE kind = $1 AND target IN (
-                 SELECT target FROM jobs WHERE kind = $1 AND state IN ('waiting', 'running') AND (lease_until <= $2 OR state = 'running' AND holder = $5)
-                 ORDER BY place LIMIT $4
-             ) RETURNING target, attempts, place",
-        )
-        .bind(kind.word())
-        .bind(now.as_second())
-        .bind(now.as_second() + lease)
-        .bind(most)
-        .bind(&self.holder)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = sqlx::query(CLAIM)
+            .bind(kind.word())
+            .bind(now.as_second())
+            .bind(now.as_second() + lease)
+            .bind(most)
+            .bind(&self.holder)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         let job =
             |row: &AnyRow| (row.get("place"), Job { kind, target: row.get("target"), attempts: row.get("attempts") });

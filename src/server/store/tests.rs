@@ -217,6 +217,7 @@ contract! {
     every_table_is_dumped,
     what_an_earlier_version_wrote_is_brought_up_to_date,
     a_turn_that_is_not_used_ends,
+    jobs_that_are_done_are_not_looked_at,
     compacting_makes_nobody_wait_who_writes,
 }
 
@@ -575,6 +576,18 @@ async fn a_turn_that_is_not_used_ends(database: Database) {
     noted.expect("it waits for ever").unwrap();
     assert!(turn.commit().await.is_err(), "who comes back has lost it");
     paused.note(administered(), at(2)).await.unwrap();
+}
+
+/// SQLite says how it would find them.
+async fn jobs_that_are_done_are_not_looked_at(database: Database) {
+    let store = store(&database).await;
+    if !database.is_sqlite() {
+        return;
+    }
+    let plan = format!("EXPLAIN QUERY PLAN {}", jobs::CLAIM);
+    let plan = sqlx::query(AssertSqlSafe(plan)).bind("index").bind(1i64).bind(2i64).bind(3i64).bind("one");
+    let plan: Vec<String> = plan.fetch_all(&store.pool).await.unwrap().iter().map(|row| row.get("detail")).collect();
+    assert!(plan.iter().any(|step| step.contains("jobs_waiting (kind=? AND state=?")), "{plan:?}");
 }
 
 /// While somebody reads what is there, deleted rows cannot go.
