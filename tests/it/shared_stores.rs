@@ -325,7 +325,7 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
     let batch = std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().file_name();
     std::fs::create_dir_all(project.path("cut/parts").join(batch).join("00000.parquet/taken")).unwrap();
     std::fs::set_permissions(project.path("cut"), Permissions::from_mode(0o700)).unwrap();
-    server_verb(&["restore", &second], places(&project, "cut", false)).refused(1, "00000.parquet");
+    server_verb(&["restore", &second], places(&project, "cut", false)).refused(1, "part 0 of batch");
     let start = Server::command(&project, "cut", "127.0.0.1:0").output().unwrap();
     Said::of(&start).refused(1, "a restore was cut short here");
     server_verb(&["doctor"], places(&project, "cut", false)).refused(1, "a restore was cut short here");

@@ -163,12 +163,13 @@ impl Target {
     }
 
     async fn fill(&self) -> Outcome {
-        let Self { backup, places: Places { database, .. }, store, parts } = self;
+        let Self { backup, places: Places { database, parts: at, .. }, store, parts } = self;
         let progress = terminal::bar(backup.noted.parts.len() as u64, "putting parts back");
         for part in backup.noted.each() {
             let (batch, info) = part.map_err(Failure::refused)?;
             let key = backup.keys.of(&batch.to_string());
-            parts.put(batch, info.number, backup.part(batch, info)?, key).await.map_err(Failure::refused)?;
+            let put = parts.put(batch, info.number, backup.part(batch, info)?, key).await;
+            put.map_err(|e| Failure::refused(format!("{at}: part {} of batch {batch}: {e}", info.number)))?;
             progress.inc(1);
         }
         progress.finish_and_clear();
