@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
@@ -12,6 +12,7 @@ use super::Linkage;
 use super::certificates::{Current, Hashes};
 use super::epochs::Epochs;
 use super::error::ServerResult;
+use super::telling::Telling;
 
 const LOOK: Duration = Duration::from_secs(1);
 /// How the entry begins that is compared.
@@ -32,9 +33,12 @@ impl Serving {
 
     /// Goes on as long as the server runs; what could not be said is said later.
     pub async fn follow(mut self) {
+        let mut telling = Telling::default();
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = self.say().await {
+            if let Err(error) = self.say().await
+                && telling.is_due(&error.to_string(), Instant::now())
+            {
                 tracing::error!("What the server serves with could not be entered in the log: {error}");
             }
         }
