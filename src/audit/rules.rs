@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use hedui_protocol::acts::Deed;
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::log::{Entry, Event, Handed};
 use hedui_protocol::manifest::Manifest;
@@ -122,7 +123,14 @@ impl<'b> Book<'b> {
                 self.acts.proposed(entry.number, by, deed, entry.at);
                 Ok(())
             }
-            Event::Approved { act, by, deed } => self.acts.approved(*act, by, deed, entry.at),
+            Event::Approved { act, by, deed } => {
+                match deed {
+                    Deed::EraseAgency { agency } => self.sets.erased(Some(agency)),
+                    Deed::EraseProject => self.sets.erased(None),
+                    _ => {}
+                }
+                self.acts.approved(*act, by, deed, entry.at)
+            }
             Event::Erased { act, deed, .. } => self.acts.erased(*act, deed),
             Event::Expired { ended, .. } => {
                 self.acts.expired(entry, ended, |id| self.commissions.get(id).map(|filed| filed.expires_at), &self.sets)

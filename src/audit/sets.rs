@@ -20,19 +20,21 @@ struct Committed {
     agency: String,
     place: usize,
     base: Option<BatchId>,
+    /// What is submitted again under its id is begun anew.
+    erased: bool,
 }
 
 impl Sets {
     pub fn committed(&mut self, agency: &str, batch: BatchId, base: Option<BatchId>) {
         self.commits += 1;
-        self.committed.insert(batch, Committed { agency: agency.to_owned(), place: self.commits, base });
+        self.committed.insert(batch, Committed { agency: agency.to_owned(), place: self.commits, base, erased: false });
         // sent again after it was erased, it begins anew
         self.ended.remove(&batch);
     }
 
     /// A whole set takes the place of what was there; and of what was committed before it and never indexed.
     pub fn indexed(&mut self, batch: BatchId, at: Timestamp) {
-        let Some(Committed { agency, place, base }) = self.committed.get(&batch) else { return };
+        let Some(Committed { agency, place, base, .. }) = self.committed.get(&batch) else { return };
         let current = self.current.entry(agency.clone()).or_default();
         if base.is_some() && current.last() == base.as_ref() {
             current.push(batch);
@@ -52,8 +54,14 @@ impl Sets {
         self.ended.entry(batch).or_insert(at);
     }
 
+    /// Two operators have erased an agency, or all of them.
+    pub fn erased(&mut self, agency: Option<&str>) {
+        let own = self.committed.values_mut().filter(|batch| agency.is_none_or(|agency| batch.agency == agency));
+        own.for_each(|batch| batch.erased = true);
+    }
+
     pub fn is_committed(&self, batch: BatchId) -> bool {
-        self.committed.contains_key(&batch)
+        self.committed.get(&batch).is_some_and(|batch| !batch.erased)
     }
 
     pub fn is_of(&self, batch: BatchId, agency: &str) -> bool {
@@ -94,5 +102,9 @@ mod tests {
         sets.refused(next, at(10));
         assert_eq!(sets.ended(next), Some(at(10)));
         assert!(sets.is_of(next, "bank") && !sets.is_of(next, "tax") && !sets.is_committed(BatchId([9; 32])));
+        sets.erased(Some("bank"));
+        assert!(!sets.is_committed(next) && sets.is_committed(other) && sets.is_of(next, "bank"));
+        sets.committed("bank", next, None);
+        assert!(sets.is_committed(next), "it was submitted again");
     }
 }
