@@ -15,7 +15,7 @@ use x509_parser::prelude::parse_x509_certificate;
 
 use super::revocations::{Revocations, Standing};
 use crate::failure::{Failure, Outcome};
-use crate::transport::tls::{self, Identity, ServerSide};
+use crate::transport::tls::{Identity, Pem, ServerSide};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -45,16 +45,9 @@ pub struct Hashes {
 }
 
 impl Hashes {
-    fn of(files: &CertificateFiles) -> Outcome<Self> {
-        let hash = |path: &PathBuf| match std::fs::read(path) {
-            Ok(bytes) => Ok(ContentHash::of(&bytes)),
-            Err(e) => Err(Failure::file("read", path, &e)),
-        };
-        Ok(Self {
-            certificate: hash(&files.identity.certificate)?,
-            authorities: hash(&files.identity.ca)?,
-            revocations: files.revocations.as_ref().map(hash).transpose()?,
-        })
+    fn of(certificate: &Pem, authorities: &Pem, revocations: Option<&Pem>) -> Self {
+        let hash = |pem: &Pem| ContentHash::of(&pem.bytes);
+        Self { certificate: hash(certificate), authorities: hash(authorities), revocations: revocations.map(hash) }
     }
 
     /// What decides whom the server lets in.
@@ -69,12 +62,17 @@ pub type Current = watch::Receiver<Arc<Certificates>>;
 
 impl CertificateFiles {
     pub fn load(&self) -> Outcome<Certificates> {
-        let revocations = self.revocations.as_deref().map(Revocations::read).transpose()?;
+        let certificate = Pem::read(&self.identity.certificate)?;
+        let authorities = Pem::read(&self.identity.ca)?;
+        let list = self.revocations.as_deref().map(Pem::read).transpose()?;
+        let hashes = Hashes::of(&certificate, &authorities, list.as_ref());
+        let revocations = list.as_ref().map(Revocations::parse).transpose()?;
         if let Some(revocations) = &revocations {
-            revocations.are_signed_by(&self.identity.authorities()?)?;
+            revocations.are_signed_by(&authorities.certificates()?)?;
         }
-        let side = self.identity.server(revocations.as_ref().map(|revocations| revocations.lists.clone()))?;
-        Ok(Certificates { side, revocations, hashes: Hashes::of(self)? })
+        let lists = revocations.as_ref().map(|revocations| revocations.lists.clone());
+        let side = self.identity.server(&certificate, &authorities, lists)?;
+        Ok(Certificates { side, revocations, hashes })
     }
 
     /// Loads the files now, and again whenever one of them has changed or SIGHUP has come, as long as the server runs.
@@ -100,7 +98,7 @@ impl CertificateFiles {
 pub fn term(path: &Path) -> Outcome<Range<Timestamp>> {
     let unread = || Failure::refused(format!("{}: the certificate does not read", path.display()));
     let mut term = Timestamp::MIN..Timestamp::MAX;
-    for certificate in tls::certificates(path)? {
+    for certificate in Pem::read(path)?.certificates()? {
         let (_, certificate) = parse_x509_certificate(&certificate).map_err(|_| unread())?;
         let validity = certificate.validity();
         let [begins, ends] =

@@ -19,6 +19,7 @@ use super::revocations::{Revocations, Standing};
 use super::store::{HeldBatch, Store, newest};
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
+use crate::transport::tls::Pem;
 
 /// Seconds that clocks may differ: a lease has twenty.
 const SKEW: i64 = 5;
@@ -229,7 +230,7 @@ fn certificate(chart: &mut Chart, path: &Path, now: Timestamp) {
 }
 
 fn crl(chart: &mut Chart, path: &Path, now: Timestamp) {
-    let list = match Revocations::read(path) {
+    let list = match Pem::read(path).and_then(|pem| Revocations::parse(&pem)) {
         Ok(list) => list,
         Err(why) => return chart.wrong("crl", why.message),
     };

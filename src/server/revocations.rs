@@ -1,6 +1,6 @@
 //! The revocation list: read, held against its authority, and when it ends.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::prelude::{parse_x509_certificate, parse_x509_crl};
 
 use crate::failure::{Failure, Outcome};
+use crate::transport::tls::Pem;
 
 /// Days before its end at which a list is told of.
 pub const DAYS_LEFT: i64 = 7;
@@ -23,13 +24,12 @@ pub struct Revocations {
 
 impl Revocations {
     /// A file without a list is refused: it would look as if nothing was revoked.
-    pub fn read(path: &Path) -> Outcome<Self> {
+    pub fn parse(pem: &Pem) -> Outcome<Self> {
         let refuse = |why: &str| {
-            Failure::refused(format!("{}: {why}", path.display()))
+            Failure::refused(format!("{}: {why}", pem.path.display()))
                 .hint("have the authority write its list anew, in PEM form")
         };
-        let pem = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
+        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem.bytes).collect();
         let lists = lists.map_err(|_| refuse("no revocation list in PEM form"))?;
         let mut ends = Vec::new();
         for list in &lists {
@@ -38,7 +38,7 @@ impl Revocations {
             ends.push(end.ok_or_else(|| refuse("the revocation list does not say when it ends"))?);
         }
         let ends = ends.into_iter().min().ok_or_else(|| refuse("no revocation list in PEM form"))?;
-        Ok(Self { path: path.to_owned(), lists, ends })
+        Ok(Self { path: pem.path.clone(), lists, ends })
     }
 
     /// Every list that names one of these authorities is signed by it. A handshake would see that too late: it would refuse
@@ -88,19 +88,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_file_is_a_list_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("ca.crl");
-            std::fs::write(&path, &bytes).unwrap();
-            prop_assert!(Revocations::read(&path).is_err());
-            let framed = pem(&bytes);
-            std::fs::write(&path, framed).unwrap();
-            prop_assert!(Revocations::read(&path).is_err());
+            let framed = framed(&bytes);
+            for bytes in [bytes, framed] {
+                prop_assert!(Revocations::parse(&Pem { path: "ca.crl".into(), bytes }).is_err());
+            }
         }
     }
 
-    fn pem(bytes: &[u8]) -> String {
+    fn framed(bytes: &[u8]) -> Vec<u8> {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-        format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")
+        format!("-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n").into_bytes()
     }
 }

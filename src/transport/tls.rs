@@ -22,6 +22,35 @@ pub struct Identity {
     pub ca: PathBuf,
 }
 
+/// A file in PEM form, read once: what is used of it and what is said of it are the same bytes.
+pub struct Pem {
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+impl Pem {
+    pub fn read(path: &Path) -> Outcome<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+        Ok(Self { path: path.to_owned(), bytes })
+    }
+
+    pub fn certificates(&self) -> Outcome<Vec<CertificateDer<'static>>> {
+        let refuse = || Failure::refused(format!("{}: no certificate in PEM form", self.path.display()));
+        let found: Vec<_> =
+            CertificateDer::pem_slice_iter(&self.bytes).collect::<Result<_, _>>().map_err(|_| refuse())?;
+        if found.is_empty() { Err(refuse()) } else { Ok(found) }
+    }
+
+    /// As authorities.
+    fn roots(&self) -> Outcome<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).map_err(|e| Failure::refused(format!("{}: {e}", self.path.display())))?;
+        }
+        Ok(roots)
+    }
+}
+
 /// The server's side of its connections.
 #[derive(Clone, Debug)]
 pub struct ServerSide {
@@ -40,17 +69,23 @@ impl ServerSide {
 }
 
 impl Identity {
-    /// What the server presents, and demands of clients. With revocation lists, every certificate of a client's chain must be
-    /// of an authority that has one, and no list may be past its end; without, nothing is known to be revoked.
-    pub fn server(&self, lists: Option<Vec<CertificateRevocationListDer<'static>>>) -> Outcome<ServerSide> {
-        let roots = Arc::new(self.roots()?);
+    /// What the server presents, and demands of clients, by the files of certificate and authorities as they were read. With
+    /// revocation lists, every certificate of a client's chain must be of an authority that has one, and no list may be past
+    /// its end; without, nothing is known to be revoked.
+    pub fn server(
+        &self,
+        certificate: &Pem,
+        authorities: &Pem,
+        lists: Option<Vec<CertificateRevocationListDer<'static>>>,
+    ) -> Outcome<ServerSide> {
+        let roots = Arc::new(authorities.roots()?);
         let demand = WebPkiClientVerifier::builder_with_provider(roots, Arc::new(default_provider()));
         let demand = match lists {
             Some(lists) => demand.with_crls(lists).enforce_revocation_expiration(),
             None => demand,
         };
         let clients = demand.build().map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
-        let chain = self.chain()?;
+        let chain = certificate.certificates()?;
         let is_servers = chain.first().is_some_and(serves);
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -74,31 +109,14 @@ impl Identity {
         ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("ring speaks TLS 1.3")
-            .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(self.chain()?, self.private_key()?)
+            .with_root_certificates(Pem::read(&self.ca)?.roots()?)
+            .with_client_auth_cert(Pem::read(&self.certificate)?.certificates()?, self.private_key()?)
             .map_err(|e| self.unusable(&e))
     }
 
     fn unusable(&self, error: &rustls::Error) -> Failure {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         Failure::refused(format!("{certificate} and {key} cannot be used together: {error}"))
-    }
-
-    /// The certificates of the authorities.
-    pub fn authorities(&self) -> Outcome<Vec<CertificateDer<'static>>> {
-        certificates(&self.ca)
-    }
-
-    fn roots(&self) -> Outcome<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        for certificate in self.authorities()? {
-            roots.add(certificate).map_err(|e| Failure::refused(format!("{}: {e}", self.ca.display())))?;
-        }
-        Ok(roots)
-    }
-
-    fn chain(&self) -> Outcome<Vec<CertificateDer<'static>>> {
-        certificates(&self.certificate)
     }
 
     fn private_key(&self) -> Outcome<PrivateKeyDer<'static>> {
@@ -113,12 +131,4 @@ fn serves(certificate: &CertificateDer<'_>) -> bool {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return false };
     let usage = certificate.extended_key_usage();
     usage.is_ok_and(|usage| usage.is_none_or(|usage| usage.value.server_auth || usage.value.any))
-}
-
-/// The certificates of a file.
-pub fn certificates(path: &Path) -> Outcome<Vec<CertificateDer<'static>>> {
-    let refuse = || Failure::refused(format!("{}: no certificate in PEM form", path.display()));
-    let pem = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| refuse())?;
-    if found.is_empty() { Err(refuse()) } else { Ok(found) }
 }
