@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::error::ServerResult;
 use super::project::Project;
 use super::store::NextEpoch;
+use super::telling::Telling;
 use super::{Config, Linkage, Machine, Places};
 use crate::failure::{Failure, Outcome};
 
@@ -40,7 +41,7 @@ impl Epochs {
         let epochs =
             Arc::new(Self { machine, config: config.clone(), open: RwLock::default(), failing: Mutex::default() });
         epochs.add(first, &config.places, None).await?;
-        epochs.look().await;
+        epochs.look(&mut Telling::default()).await;
         Ok(epochs)
     }
 
@@ -72,28 +73,32 @@ impl Epochs {
 
     /// Opens what operators open, as they do.
     pub async fn follow(self: Arc<Self>) {
+        let mut telling = Telling::default();
         loop {
             tokio::time::sleep(LOOK).await;
-            self.look().await;
+            self.look(&mut telling).await;
         }
     }
 
     /// Each epoch knows those that were opened from it. One that cannot be opened holds up none of the others.
-    async fn look(&self) {
+    async fn look(&self, telling: &mut Telling) {
         for number in 0.. {
             let Some(linkage) = self.all().into_iter().nth(number) else { return };
             let next = match linkage.store.next_epochs().await {
                 Ok(next) => next,
                 Err(why) => {
-                    tracing::error!("An epoch could not be opened: {why}");
+                    if telling.is_due(&why.to_string(), Instant::now()) {
+                        tracing::error!("Whether there are more epochs could not be seen: {why}");
+                    }
                     continue;
                 }
             };
-            for NextEpoch { manifest, terms, signatures } in next {
-                if self.of(manifest).is_some() || self.is_too_early_for(manifest) {
+            for next in next {
+                let manifest = next.manifest;
+                if self.is_too_early_for(manifest) {
                     continue;
                 }
-                if let Err(failure) = self.open_next(&linkage, manifest, terms, signatures).await {
+                if let Err(failure) = self.take_up(&linkage, next).await {
                     tracing::error!("An epoch could not be opened: {}", failure.message);
                     self.failing.lock().expect("no holder of the lock panics").insert(manifest, Instant::now() + AGAIN);
                 }
@@ -106,11 +111,19 @@ impl Epochs {
         failing.get(&manifest).is_some_and(|again| Instant::now() < *again)
     }
 
-    async fn open_next(&self, before: &Linkage, manifest: ManifestId, terms: Vec<u8>, signatures: Vec<u8>) -> Outcome {
-        let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
-        tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
-        let retention = before.store.retention().await.map_err(Failure::refused)?;
-        self.add(project, &self.config.places.of_epoch(manifest), Some(retention)).await
+    /// Opens it where it is not open, and notes that it is there for its parties: from then on the term of the one before runs.
+    async fn take_up(&self, before: &Linkage, next: NextEpoch) -> Outcome {
+        let NextEpoch { manifest, terms, signatures, is_served } = next;
+        if self.of(manifest).is_none() {
+            let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
+            tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
+            let retention = before.store.retention().await.map_err(Failure::refused)?;
+            self.add(project, &self.config.places.of_epoch(manifest), Some(retention)).await?;
+        }
+        if !is_served && self.config.role.answers_parties() {
+            before.store.serves_next(manifest, before.clock.now()).await.map_err(Failure::refused)?;
+        }
+        Ok(())
     }
 
     async fn add(&self, project: Project, places: &Places, terms: Option<Retention>) -> Outcome {

@@ -90,7 +90,8 @@ mod tests {
         fn any_file_is_a_list_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let framed = framed(&bytes);
             for bytes in [bytes, framed] {
-                prop_assert!(Revocations::parse(&Pem { path: "ca.crl".into(), bytes }).is_err());
+                let file = Pem { path: "ca.crl".into(), bytes };
+                prop_assert!(Revocations::parse(&file).is_err());
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct NextEpoch {
     pub manifest: ManifestId,
     pub terms: Vec<u8>,
     pub signatures: Vec<u8>,
+    /// Some server has answered parties for it.
+    pub is_served: bool,
 }
 
 /// What was erased, in the order of the log, and is not yet told as gone.
@@ -263,15 +265,24 @@ impl Store {
 
     /// The epochs that were opened from this one.
     pub async fn next_epochs(&self) -> ServerResult<Vec<NextEpoch>> {
-        let rows = sqlx::query("SELECT manifest, terms, signatures FROM epochs ORDER BY opened_at, manifest");
+        let rows =
+            sqlx::query("SELECT manifest, terms, signatures, served_at FROM epochs ORDER BY opened_at, manifest");
         let epoch = |row: &AnyRow| {
             Ok(NextEpoch {
                 manifest: row.get::<&str, _>("manifest").parse().map_err(ServerError::failed)?,
                 terms: row.get("terms"),
                 signatures: row.get("signatures"),
+                is_served: row.get::<Option<i64>, _>("served_at").is_some(),
             })
         };
         rows.fetch_all(&self.pool).await?.iter().map(epoch).collect()
+    }
+
+    /// Notes that one of them is there for its parties, once.
+    pub async fn serves_next(&self, manifest: ManifestId, now: Timestamp) -> ServerResult<()> {
+        let first = "UPDATE epochs SET served_at = $2 WHERE manifest = $1 AND served_at IS NULL";
+        sqlx::query(first).bind(manifest.to_string()).bind(now.as_second()).execute(&self.pool).await?;
+        Ok(())
     }
 }
 

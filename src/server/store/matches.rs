@@ -99,8 +99,8 @@ pub struct AnswerRow {
     pub slot: Vec<u8>,
 }
 
-/// Rows of one INSERT. Each value is bound by a search among all names of the statement: many rows cost their square.
-const ROWS: usize = 64;
+/// Rows of one INSERT.
+const ROWS: usize = 4096;
 /// No encodings: what stays of them once they have served.
 pub(super) const FORGOTTEN: &[u8] = b"[]";
 
@@ -110,14 +110,14 @@ impl Store {
         let mut tx = self.write().await?;
         for (job, outcome) in outcomes {
             if self.finish(&mut tx, job).await? {
-                Self::store_outcome(&mut tx, outcome, now).await?;
+                self.store_outcome(&mut tx, outcome, now).await?;
             }
         }
         tx.commit().await?;
         Ok(())
     }
 
-    async fn store_outcome(tx: &mut Tx, outcome: &Outcome, now: Timestamp) -> ServerResult<()> {
+    async fn store_outcome(&self, tx: &mut Tx, outcome: &Outcome, now: Timestamp) -> ServerResult<()> {
         let Outcome { commission, against, matches } = outcome;
         let id = commission.to_string();
         let row = sqlx::query("SELECT state, standing FROM commissions WHERE commission = $1").bind(&id);
@@ -159,13 +159,48 @@ impl Store {
             (one.subject, &one.agency, one.record).cmp(&(other.subject, &other.agency, other.record))
         });
         for rows in rows.chunks(ROWS) {
-            insert(tx, &id, rows).await?;
+            self.insert(tx, &id, rows).await?;
         }
         let event = Event::CommissionMatched { commission: *commission, against: against.iter().cloned().collect() };
         Self::log(tx, event, now).await?;
         if standing && Self::is_behind(tx, &id).await? {
             Self::queue_again(tx, JobKind::Sweep, &id).await?;
         }
+        Ok(())
+    }
+
+    /// Few large values: thousands of small ones cost many times what their rows do.
+    async fn insert(&self, tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResult<()> {
+        let mut slots = Vec::new();
+        let mut values = Vec::with_capacity(rows.len());
+        for row in rows {
+            values.push(serde_json::json!([
+                row.subject.to_string(),
+                row.agency,
+                row.record.to_string(),
+                row.place,
+                band_word(row.band),
+                row.release.word(),
+                row.until.as_second(),
+                row.asked_at.as_second(),
+                slots.len() + 1,
+                row.slot.len(),
+            ]));
+            slots.extend_from_slice(&row.slot);
+        }
+        let each = match self.database.is_sqlite() {
+            true => "json_each($2)",
+            false => "json_array_elements(CAST($2 AS json))",
+        };
+        let insert = format!(
+            "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, asked_at, slot)
+             SELECT $1, value->>0, value->>1, value->>2, CAST(value->>3 AS BIGINT), value->>4, value->>5,
+                 CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT),
+                 SUBSTR($3, CAST(value->>8 AS INTEGER), CAST(value->>9 AS INTEGER))
+             FROM {each}"
+        );
+        let values = serde_json::Value::from(values).to_string();
+        sqlx::query(AssertSqlSafe(insert)).bind(commission).bind(values).bind(slots).execute(&mut **tx).await?;
         Ok(())
     }
 
@@ -382,34 +417,6 @@ async fn keep_answers(tx: &mut Tx, commission: &str, agency: &str, rows: &mut [M
     }
     let forget = "DELETE FROM matches WHERE commission = $1 AND agency = $2";
     sqlx::query(forget).bind(commission).bind(agency).execute(&mut **tx).await?;
-    Ok(())
-}
-
-/// Columns of `matches`.
-const COLUMNS: usize = 10;
-
-async fn insert(tx: &mut Tx, commission: &str, rows: &[MatchRow]) -> ServerResult<()> {
-    let row = |number: usize| format!("({})", places(1 + COLUMNS * number, COLUMNS));
-    let rows_of_places: Vec<String> = (0..rows.len()).map(row).collect();
-    let insert = format!(
-        "INSERT INTO matches (commission, subject, agency, record, place, band, release, until, slot, asked_at) VALUES {}",
-        rows_of_places.join(", ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(insert));
-    for row in rows {
-        query = query
-            .bind(commission.to_owned())
-            .bind(row.subject.to_string())
-            .bind(row.agency.clone())
-            .bind(row.record.to_string())
-            .bind(i64::from(row.place))
-            .bind(band_word(row.band))
-            .bind(row.release.word())
-            .bind(row.until.as_second())
-            .bind(row.slot.clone())
-            .bind(row.asked_at.as_second());
-    }
-    query.execute(&mut **tx).await?;
     Ok(())
 }
 

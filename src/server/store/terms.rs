@@ -56,7 +56,7 @@ impl Store {
                 Some(retention.tickets),
             ),
             DataClass::Epoch => (
-                "SELECT manifest FROM epochs WHERE opened_at <= $1
+                "SELECT manifest FROM epochs WHERE served_at <= $1
                  AND (SELECT erased_at FROM project) IS NULL ORDER BY manifest LIMIT $2",
                 retention.epoch,
             ),

@@ -241,8 +241,14 @@ async fn an_epoch_ends_after_the_next_one_was_opened(database: Database) {
     assert_eq!(store.approve(act, &operator("wang", 2), at(11)).await.unwrap(), Approval::Done);
     let next = store.next_epochs().await.unwrap();
     assert_eq!((next.len(), next[0].manifest, next[0].terms.clone()), (1, ManifestId([2; 32]), vec![1]));
-    assert_eq!(store.expire(at(30 * DAY + 10)).await.unwrap(), []);
-    let ended = store.expire(at(30 * DAY + 11)).await.unwrap();
+    assert_eq!(store.expire(at(99 * DAY)).await.unwrap(), [], "no server has opened it");
+    assert!(!next[0].is_served);
+    for seen in [20, 25] {
+        store.serves_next(ManifestId([2; 32]), at(seen)).await.unwrap();
+    }
+    assert!(store.next_epochs().await.unwrap()[0].is_served);
+    assert_eq!(store.expire(at(30 * DAY + 19)).await.unwrap(), []);
+    let ended = store.expire(at(30 * DAY + 20)).await.unwrap();
     assert_eq!(ended, [Ended { class: DataClass::Epoch, batches: vec![], commissions: vec![] }]);
     assert!(store.is_erased().await.unwrap());
     assert_eq!(store.expire(at(31 * DAY)).await.unwrap(), [], "once");

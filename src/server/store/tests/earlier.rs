@@ -1,6 +1,6 @@
 //! Databases as earlier versions left them, with something in every table that they had.
 
-use hedui_protocol::acts::{ActState, Deed};
+use hedui_protocol::acts::{ActState, DataClass, Deed, Retention};
 
 use super::*;
 
@@ -56,6 +56,19 @@ async fn write(old: &Store, version: i64) {
         bind("INSERT INTO workers (holder, seen_at, tidied_at) VALUES ('another', 3, 3)").execute(pool).await.unwrap();
         bind("UPDATE batches SET shred_key = $1, sealed = 1").bind(vec![5u8; 32]).execute(pool).await.unwrap();
         bind("UPDATE project SET backups_until = 77").execute(pool).await.unwrap();
+        let retention = serde_json::to_string(&Retention { epoch: Some(1), ..Retention::default() }).unwrap();
+        bind("UPDATE project SET retention = $1").bind(retention).execute(pool).await.unwrap();
+        bind("INSERT INTO epochs (manifest, terms, signatures, opened_at) VALUES ($1, $2, $2, 1)")
+            .bind(ManifestId([8; 32]).to_string())
+            .bind(b"next".to_vec())
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+    if version >= 7 {
+        bind("UPDATE acts SET approved = 0").execute(pool).await.unwrap();
+        bind("UPDATE workers SET followed = 1").execute(pool).await.unwrap();
+        bind("UPDATE project SET compacted_at = 3").execute(pool).await.unwrap();
     }
 }
 
@@ -117,6 +130,15 @@ async fn reads(store: &Store, version: i64) {
         store.finish_act(erasure, at(999)).await.unwrap();
         assert_eq!(store.act(0, at(999)).await.unwrap().unwrap().state, ActState::Done);
         assert!(store.shred_key(BATCH).await.unwrap().is_some());
+        assert_eq!(store.next_epochs().await.unwrap()[0].terms, b"next");
+        let a_year = at(366 * 86_400);
+        let ends_the_epoch = async || {
+            let ended = store.expire(a_year).await.unwrap();
+            ended.iter().any(|ended| ended.class == DataClass::Epoch)
+        };
+        assert!(!ends_the_epoch().await, "nobody knows yet whether the next one is served");
+        store.serves_next(ManifestId([8; 32]), at(9)).await.unwrap();
+        assert!(ends_the_epoch().await);
     } else {
         assert!(store.give_keys().await.unwrap());
         assert_eq!(store.unsealed(None).await.unwrap().unwrap().0, BATCH);
