@@ -1,6 +1,6 @@
 //! The commission ticket: who may be asked about, whom, what, how long, on whose authorisation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,14 @@ pub enum Refusal {
     UnknownProgramme(String),
     #[error("the ticket asks agency `{agency}` for `{item}` at {level}, which it does not offer")]
     NotOffered { agency: String, item: String, level: Level },
+    #[error("the ticket asks agency `{agency}` for `{item}` at {level} twice")]
+    ItemTwice { agency: String, item: String, level: Level },
+    #[error("the ticket's commission number is longer than {COMMISSION_NO} bytes")]
+    LongNumber,
     #[error("the ticket names subject {0} twice")]
     SubjectTwice(SubjectId),
+    #[error("the ticket's subject {subject} names agency `{agency}` twice")]
+    AgencyTwice { subject: SubjectId, agency: String },
     #[error("the ticket names {got} subjects; the manifest allows {allowed}")]
     TooManySubjects { got: usize, allowed: u32 },
     #[error("the ticket's subject {subject} names agency `{agency}`, which its items do not ask")]
@@ -121,6 +127,8 @@ pub enum Refusal {
     NotAsked { agency: String, item: String, level: Level },
 }
 
+/// Bytes that a commission number may have.
+const COMMISSION_NO: usize = 128;
 /// Seconds that two parties' clocks may differ.
 const CLOCK_SKEW_S: i64 = 300;
 
@@ -241,11 +249,19 @@ impl Ticket {
         if self.window.from > self.window.to {
             return Err(Refusal::NoPeriod);
         }
-        for asked in &self.items {
-            let item = manifest.agency(&asked.agency).and_then(|agency| agency.item(&asked.item));
-            if !item.is_some_and(|item| item.levels.contains(&asked.level)) {
-                let Asked { agency, item, level } = asked.clone();
+        if self.commission_no.len() > COMMISSION_NO {
+            return Err(Refusal::LongNumber);
+        }
+        // distinct, each of the manifest: so few that they may be repeated wherever something is said of the ticket
+        let mut seen = HashSet::new();
+        for Asked { agency, item, level } in &self.items {
+            let (agency, item, level) = (agency.clone(), item.clone(), *level);
+            let offered = manifest.agency(&agency).and_then(|party| party.item(&item));
+            if !offered.is_some_and(|offered| offered.levels.contains(&level)) {
                 return Err(Refusal::NotOffered { agency, item, level });
+            }
+            if !seen.insert((agency.clone(), item.clone(), level)) {
+                return Err(Refusal::ItemTwice { agency, item, level });
             }
         }
         self.subjects_within(manifest.limits.subjects)
@@ -255,14 +271,21 @@ impl Ticket {
         if self.subjects.len() > allowed as usize {
             return Err(Refusal::TooManySubjects { got: self.subjects.len(), allowed });
         }
-        let mut seen = std::collections::HashSet::with_capacity(self.subjects.len());
+        let asked: HashSet<&str> = self.items.iter().map(|asked| asked.agency.as_str()).collect();
+        let mut seen = HashSet::with_capacity(self.subjects.len());
         for Subject { subject, agencies, .. } in &self.subjects {
             if !seen.insert(subject) {
                 return Err(Refusal::SubjectTwice(*subject));
             }
-            let stray = agencies.iter().find(|name| !self.items.iter().any(|asked| asked.agency == **name));
-            if let Some(agency) = stray {
-                return Err(Refusal::AgencyNotAsked { subject: *subject, agency: agency.clone() });
+            let mut named = HashSet::new();
+            for agency in agencies {
+                let (subject, name) = (*subject, || agency.clone());
+                if !asked.contains(agency.as_str()) {
+                    return Err(Refusal::AgencyNotAsked { subject, agency: name() });
+                }
+                if !named.insert(agency) {
+                    return Err(Refusal::AgencyTwice { subject, agency: name() });
+                }
             }
         }
         Ok(())

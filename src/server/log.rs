@@ -107,11 +107,25 @@ impl Log {
 const PAGE: u32 = 500;
 const PAGE_BYTES: usize = 32 << 20;
 
+/// Which entries are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Those that the newest checkpoint signs.
+    Signed,
+    All,
+}
+
 /// The entries from `from` on, with what proves them.
-pub async fn page(store: &Store, from: u64) -> ServerResult<LogPage> {
-    let mut page = LogPage { checkpoint: store.checkpoint().await?, ..LogPage::default() };
+pub async fn page(store: &Store, from: u64, told: Told) -> ServerResult<LogPage> {
+    // before the entries: there are as many as it says
+    let (signed, checkpoint) = store.checkpoint().await?.unzip();
+    let most = match told {
+        Told::Signed => signed.unwrap_or(0).saturating_sub(from).min(u64::from(PAGE)) as u32,
+        Told::All => PAGE,
+    };
+    let mut page = LogPage { checkpoint, ..LogPage::default() };
     let mut bytes = 0;
-    for entry in store.entries(from, PAGE).await? {
+    for entry in store.entries(from, most).await? {
         let parsed = Entry::parse(entry.as_bytes()).map(|entry| entry.event);
         match parsed {
             Some(Event::CommissionFiled { commission, .. } | Event::Withdrawn { commission, .. }) => {

@@ -1,19 +1,24 @@
 //! What an operator does beside a running server.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
 use jiff::Timestamp;
 
 use super::doctor::Patient;
-use super::log;
+use super::error::ServerResult;
+use super::log::{self, Told};
 use super::parts::Parts;
 use super::store::{Database, NextEpoch, Store, newest};
 use super::{Places, backup, gc, half_restored, lock, own_folder};
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
 use crate::terminal;
+
+/// A server signs each second what there is.
+const SIGNED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The stores of servers that may be running, as they are.
 async fn beside(places: &Places) -> Outcome<(Store, Parts)> {
@@ -203,11 +208,15 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
     let known = book.entries()?;
     let mut have = known.len() as u64;
     if let Some(last) = known.last() {
-        book.must_continue(&log::page(&store, have - 1).await.map_err(Failure::refused)?, last)?;
+        book.must_continue(&log::page(&store, have - 1, Told::All).await.map_err(Failure::refused)?, last)?;
     }
+    let told = match all_is_signed(&store).await.map_err(Failure::refused)? {
+        true => Told::Signed,
+        false => Told::All,
+    };
     let progress = terminal::counter("exporting entries");
     loop {
-        let page = log::page(&store, have).await.map_err(Failure::refused)?;
+        let page = log::page(&store, have, told).await.map_err(Failure::refused)?;
         book.append(&page)?;
         have += page.entries.len() as u64;
         progress.inc(page.entries.len() as u64);
@@ -217,7 +226,24 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
     }
     progress.finish_and_clear();
     terminal::note(format!("{}: {have} entries", out.display()));
+    if told == Told::All {
+        terminal::note("the last ones are not signed yet, so nothing proves them: a server signs them once it runs");
+    }
     Ok(())
+}
+
+/// Waits until all entries that there are now are signed, as a server that runs does within a second or two; whether they are.
+async fn all_is_signed(store: &Store) -> ServerResult<bool> {
+    let (count, began) = (store.entry_count().await?, Instant::now());
+    loop {
+        if store.checkpoint().await?.is_some_and(|(signed, _)| signed >= count) {
+            return Ok(true);
+        }
+        if began.elapsed() > SIGNED_WITHIN {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 pub async fn restore(from: &Path, keys: Option<&Path>, places: &Places, now: Timestamp) -> Outcome {

@@ -23,11 +23,11 @@ struct From {
     from: u64,
 }
 
-/// `GET /v1/log?from=N`: entries from the one numbered N on, none when there are no more.
+/// `GET /v1/log?from=N`: entries from the one numbered N on, none when there are no more that are signed.
 async fn get_log(
     linkage: State,
     _auditor: Auditor,
     Query(From { from }): Query<From>,
 ) -> Result<Json<LogPage>, Problem> {
-    Ok(Json(log::page(&linkage.store, from).await?))
+    Ok(Json(log::page(&linkage.store, from, log::Told::Signed).await?))
 }

@@ -3,6 +3,7 @@
 use hedui_protocol::ids::TreeHash;
 use hedui_protocol::log::{Checkpoint, Entry, Event, Hashes, HashesNeeded, Inclusion, Tree, leaf_hash};
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Store, Tx, places};
@@ -138,10 +139,21 @@ impl Store {
         Ok(())
     }
 
-    /// The newest signed checkpoint.
-    pub async fn checkpoint(&self) -> ServerResult<Option<String>> {
-        let note = sqlx::query_scalar("SELECT checkpoint FROM project").fetch_optional(&self.pool).await?;
-        Ok(note.flatten())
+    /// The newest signed checkpoint, and of how many entries it is.
+    pub async fn checkpoint(&self) -> ServerResult<Option<(u64, String)>> {
+        let select = "SELECT checkpoint_size, checkpoint FROM project WHERE checkpoint IS NOT NULL";
+        let row = sqlx::query(select).fetch_optional(&self.pool).await?;
+        let kept = |row: AnyRow| {
+            let size = u64::try_from(row.get::<i64, _>("checkpoint_size")).map_err(ServerError::failed)?;
+            Ok((size, row.get("checkpoint")))
+        };
+        row.map(kept).transpose()
+    }
+
+    /// How many entries there are.
+    pub async fn entry_count(&self) -> ServerResult<u64> {
+        let mut tx = self.pool.begin().await?;
+        size(&mut tx).await
     }
 
     /// Entries from `from` on, no more than `most`.
@@ -186,7 +198,7 @@ async fn fetch(tx: &mut Tx, needed: HashesNeeded) -> ServerResult<Hashes> {
         query = query.bind(stored_as(place)?);
     }
     let rows = query.fetch_all(&mut **tx).await?;
-    let hash = |row: &sqlx::any::AnyRow| {
+    let hash = |row: &AnyRow| {
         let place = u64::try_from(row.get::<i64, _>("place")).map_err(ServerError::failed)?;
         Ok((place, TreeHash::try_from(row.get::<&[u8], _>("hash")).map_err(ServerError::failed)?))
     };
