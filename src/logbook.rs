@@ -81,12 +81,14 @@ impl Logbook {
         file.map(|file| (file, path.clone())).map_err(|e| Failure::file("write", &path, &e))
     }
 
-    /// Appends what has come; the entries last, for they are what is counted when an export goes on.
-    pub fn append(&self, page: &LogPage) -> Outcome {
+    /// Appends what has come; the entries last, for they are what is counted when an export goes on. `before`: the entries so
+    /// far. A checkpoint of more than are here then waits for the others.
+    pub fn append(&self, page: &LogPage, before: u64) -> Outcome {
         self.lines(COMMISSIONS, page.commissions.iter().map(json))?;
         self.lines(BATCHES, page.batches.iter().map(json))?;
         self.lines(ENTRIES, page.entries.iter().cloned())?;
-        match &page.checkpoint {
+        let here = before + page.entries.len() as u64;
+        match page.checkpoint.as_ref().filter(|note| size_of(note).is_some_and(|size| size <= here)) {
             Some(note) => replace_private(&self.folder.join(CHECKPOINT), note.as_bytes()),
             None => Ok(()),
         }
@@ -160,13 +162,22 @@ impl Logbook {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Failure::file("read", &path, &e)),
         };
-        let line = |(number, line): (usize, std::io::Result<Vec<u8>>)| {
-            let line = line.map_err(|e| Failure::file("read", &path, &e))?;
-            serde_json::from_slice(&line)
-                .map_err(|_| Failure::refused(format!("{}: line {} does not read", path.display(), number + 1)))
-        };
-        BufReader::new(file).split(b'\n').enumerate().map(line).collect()
+        let (mut reader, mut line, mut all) = (BufReader::new(file), Vec::new(), Vec::new());
+        // a last line that is still being written is not one
+        while reader.read_until(b'\n', &mut line).map_err(|e| Failure::file("read", &path, &e))? > 0
+            && line.ends_with(b"\n")
+        {
+            let wrong = |_| Failure::refused(format!("{}: line {} does not read", path.display(), all.len() + 1));
+            all.push(serde_json::from_slice(&line).map_err(wrong)?);
+            line.clear();
+        }
+        Ok(all)
     }
+}
+
+/// How many entries a note says that it is of.
+fn size_of(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
 }
 
 fn json(value: &impl Serialize) -> String {

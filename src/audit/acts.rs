@@ -1,9 +1,10 @@
 //! Whether what operators did was two people's, and whether what ended had served its term.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use hedui_protocol::acts::{Actor, DataClass, Deed, Ended, PATIENCE, Retention};
-use hedui_protocol::ids::CommissionId;
+use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::log::{Entry, Event};
 use jiff::{SignedDuration, Timestamp};
 
@@ -110,13 +111,35 @@ impl Acts {
     }
 }
 
-/// What a log says that it erased, and the entry that says so: of what came before it, proofs may be missing where it was read
-/// only afterwards.
+/// What a log says that it erased, and the entries that say so: of what came before the last of them, proofs may be missing where
+/// it was read only afterwards; after the first, nothing is released.
 #[derive(Default)]
 pub struct Erased {
-    commissions: HashMap<CommissionId, u64>,
-    agencies: HashMap<String, u64>,
-    all: Option<u64>,
+    commissions: HashMap<CommissionId, Said>,
+    batches: HashMap<BatchId, Said>,
+    agencies: HashMap<String, Said>,
+    all: Option<Said>,
+}
+
+/// The first entry and the last one that say so.
+#[derive(Clone, Copy)]
+struct Said {
+    first: u64,
+    last: u64,
+}
+
+impl Said {
+    fn at(entry: u64) -> Self {
+        Self { first: entry, last: entry }
+    }
+
+    fn again(self, entry: u64) -> Self {
+        Self { last: entry, ..self }
+    }
+}
+
+fn say<K: Hash + Eq>(said: &mut HashMap<K, Said>, what: K, entry: u64) {
+    said.entry(what).and_modify(|said| *said = said.again(entry)).or_insert(Said::at(entry));
 }
 
 impl Erased {
@@ -125,41 +148,58 @@ impl Erased {
         match &entry.event {
             // its rows are gone with the second operator's word
             Event::Approved { deed, .. } => match deed {
-                Deed::EraseCommissions { commissions } => {
-                    self.commissions.extend(commissions.iter().map(|id| (*id, at)))
-                }
-                Deed::EraseAgency { agency } => drop(self.agencies.insert(agency.clone(), at)),
-                Deed::EraseProject => self.all = Some(at),
+                Deed::EraseCommissions { commissions } => self.say_of(commissions, at),
+                Deed::EraseAgency { agency } => say(&mut self.agencies, agency.clone(), at),
+                Deed::EraseProject => self.say_of_all(at),
                 Deed::OpenEpoch { .. } | Deed::SetRetention { .. } => {}
             },
             Event::Expired { ended, .. } => match ended.class {
-                DataClass::Tickets => self.commissions.extend(ended.commissions.iter().map(|id| (*id, at))),
-                DataClass::Epoch => self.all = Some(at),
+                DataClass::Tickets => self.say_of(&ended.commissions, at),
+                DataClass::Epoch => self.say_of_all(at),
                 _ => {}
             },
+            Event::Restored { erased, .. } => {
+                let ids: Vec<CommissionId> = erased.iter().map(|id| CommissionId(id.0)).collect();
+                self.say_of(&ids, at);
+                erased.iter().for_each(|id| say(&mut self.batches, BatchId(id.0), at));
+            }
             _ => {}
         }
     }
 
+    fn say_of(&mut self, commissions: &[CommissionId], at: u64) {
+        commissions.iter().for_each(|id| say(&mut self.commissions, *id, at));
+    }
+
+    fn say_of_all(&mut self, at: u64) {
+        self.all = Some(self.all.map_or(Said::at(at), |said| said.again(at)));
+    }
+
     /// Whether a commission was erased after this entry.
     pub fn commission(&self, commission: CommissionId, entry: u64) -> bool {
-        self.all.is_some_and(|at| at > entry) || self.commissions.get(&commission).is_some_and(|at| *at > entry)
+        self.said_of(self.commissions.get(&commission)).any(|said| said.last > entry)
     }
 
     /// Whether a commission was erased before this entry.
     pub fn commission_before(&self, commission: CommissionId, entry: u64) -> bool {
-        self.all.is_some_and(|at| at < entry) || self.commissions.get(&commission).is_some_and(|at| *at < entry)
+        self.said_of(self.commissions.get(&commission)).any(|said| said.first < entry)
     }
 
-    /// Whether an agency was erased after this entry.
-    pub fn agency(&self, agency: &str, entry: u64) -> bool {
-        self.all.is_some_and(|at| at > entry) || self.agencies.get(agency).is_some_and(|at| *at > entry)
+    /// Whether an agency's batch was erased after this entry, by itself or with all of the agency's.
+    pub fn batch(&self, batch: BatchId, agency: &str, entry: u64) -> bool {
+        let own = self.said_of(self.batches.get(&batch)).chain(self.agencies.get(agency));
+        own.into_iter().any(|said| said.last > entry)
+    }
+
+    /// What was said of something, and of all.
+    fn said_of<'s>(&'s self, own: Option<&'s Said>) -> impl Iterator<Item = &'s Said> {
+        own.into_iter().chain(&self.all)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hedui_protocol::ids::{BatchId, KeyHash, ManifestId, TreeHash};
+    use hedui_protocol::ids::{ContentHash, KeyHash, ManifestId, TreeHash};
 
     use super::*;
 
@@ -244,5 +284,23 @@ mod tests {
         assert_eq!(expired(&mut acts, DataClass::Epoch, 50), None);
         assert_eq!(word(acts.gone(50)), None);
         assert_eq!(word(acts.gone(51)), Some("early-expiry"), "no entry says that anything ended");
+    }
+
+    #[test]
+    fn what_is_erased_twice_was_erased_from_the_first_time_on() {
+        let (commission, batch) = (CommissionId([1; 32]), BatchId([2; 32]));
+        let mut erased = Erased::default();
+        let mut read = |number: u64, event: Event| {
+            erased.read(&Entry { number, at: at(1), tree: TreeHash([0; 32]), event });
+        };
+        let deed = Deed::EraseCommissions { commissions: vec![commission] };
+        for entry in [10, 20] {
+            read(entry, Event::Approved { act: entry - 1, by: actor("wang", 2), deed: deed.clone() });
+        }
+        read(30, Event::Restored { taken_at: at(1), erased: vec![ContentHash([2; 32])], agencies: vec![] });
+        assert!(erased.commission_before(commission, 15), "what went out between them went out after an erasure");
+        assert!(!erased.commission_before(commission, 9));
+        assert!(erased.commission(commission, 15) && !erased.commission(commission, 20));
+        assert!(erased.batch(batch, "bank", 29) && !erased.batch(batch, "bank", 30));
     }
 }

@@ -44,7 +44,7 @@ impl Fetch {
         loop {
             interrupt.check()?;
             let page: LogPage = client.get(&format!("/v1/log?from={have}")).await?;
-            book.append(&page)?;
+            book.append(&page, have as u64)?;
             have += page.entries.len();
             progress.inc(page.entries.len() as u64);
             if page.entries.is_empty() {

@@ -75,6 +75,14 @@ fn words(event: &Event, asks: &[Asked]) -> String {
             ended.batches.len(),
             ended.commissions.len()
         ),
+        Event::Restored { taken_at, erased, agencies } => {
+            let agencies =
+                if agencies.is_empty() { String::new() } else { format!(", and all of {}", agencies.join(", ")) };
+            format!(
+                "a backup of {taken_at} was put back; {} batches and commissions stay erased{agencies}",
+                erased.len()
+            )
+        }
         Event::Gone { through, away, backups_until } => format!(
             "nothing is left of what had ended by its term, up to #{through}, and in backups by {backups_until}{}",
             absent(*away)

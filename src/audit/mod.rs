@@ -75,6 +75,8 @@ struct Exported {
     manifest: Manifest,
     key: PublicKey,
     origin: String,
+    /// The newest signed note, if there is one: read before the entries, which may grow meanwhile.
+    checkpoint: Option<String>,
     /// The lines, and what each says; none where it does not read.
     lines: Vec<Vec<u8>>,
     entries: Vec<Option<Entry>>,
@@ -89,9 +91,10 @@ impl Exported {
         let key = manifest.log_key.ok_or_else(|| {
             Failure::refused(format!("{}: the manifest names no `log_key`: its log proves nothing", path.display()))
         })?;
+        let checkpoint = book.checkpoint()?;
         let lines = book.entries()?;
         let entries = lines.iter().map(|line| Entry::parse(line)).collect();
-        Ok(Self { origin: origin(manifest.id()), book, manifest, key, lines, entries })
+        Ok(Self { origin: origin(manifest.id()), book, manifest, key, checkpoint, lines, entries })
     }
 
     fn signed(&self, note: String) -> Result<Checkpoint, String> {

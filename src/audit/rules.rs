@@ -140,7 +140,7 @@ impl<'b> Book<'b> {
                 self.acts.opened(retention.as_ref());
                 Ok(())
             }
-            Event::Refused { .. } | Event::Administered { .. } => Ok(()),
+            Event::Refused { .. } | Event::Administered { .. } | Event::Restored { .. } => Ok(()),
         };
         if let Err((kind, detail)) = checked {
             wrong(kind, detail);
@@ -151,7 +151,7 @@ impl<'b> Book<'b> {
     fn committed(&mut self, entry: u64, agency: &str, batch: BatchId, records: u64, base: Option<BatchId>) -> Checked {
         self.sets.committed(agency, batch, base);
         let signed = self.headers.get(&batch);
-        if signed.is_none() && self.erased.agency(agency, entry) {
+        if signed.is_none() && self.erased.batch(batch, agency, entry) {
             self.unproved += 1;
             return Ok(());
         }

@@ -1,8 +1,11 @@
 //! `hedui audit search`: entries of an exported log by who, what, whom, and when.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use hedui_protocol::acts::Deed;
+use hedui_protocol::acts::{DataClass, Deed};
+use hedui_protocol::ids::{CommissionId, ContentHash};
 use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::manifest::{Level, Manifest};
 use hedui_protocol::ticket::Asked;
@@ -46,14 +49,14 @@ impl Search {
     pub fn run(self) -> Outcome {
         let log = Exported::load(&self.log.folder)?;
         self.names_are_known(&log.manifest)?;
-        let numbers = self.commissions(&log);
+        let commissions = self.commissions(&log)?;
         let mut asks = Asks::default();
         let mut found = 0;
         for (line, entry) in log.lines.iter().zip(&log.entries) {
             let Some(entry) = entry else { continue };
             asks.read(&entry.event);
             let asked = asks.of(&entry.event);
-            if !self.wants(entry, &numbers, asked, &log.manifest) {
+            if !self.wants(entry, &commissions, asked, &log.manifest) {
                 continue;
             }
             found += 1;
@@ -74,24 +77,30 @@ impl Search {
         is_known("agency", "agencies", self.agency.as_deref(), agencies.collect())
     }
 
-    /// Ids of the commissions whose id or number begins as asked.
-    fn commissions(&self, log: &Exported) -> Vec<String> {
-        let Some(wanted) = &self.commission else { return Vec::new() };
-        let filed = log.entries.iter().flatten().filter_map(|entry| match &entry.event {
-            Event::CommissionFiled { commission, commission_no, .. } => Some((commission.to_string(), commission_no)),
-            _ => None,
+    /// The commissions whose id or number begins as asked; one that the log does not know would read as if nothing had happened.
+    fn commissions(&self, log: &Exported) -> Outcome<HashSet<CommissionId>> {
+        let Some(wanted) = &self.commission else { return Ok(HashSet::new()) };
+        let named = log.entries.iter().flatten().filter_map(|entry| {
+            let id = entry.event.commission()?;
+            let number = match &entry.event {
+                Event::CommissionFiled { commission_no, .. } => commission_no,
+                _ => "",
+            };
+            (id.to_string().starts_with(wanted) || number.starts_with(wanted)).then_some(id)
         });
-        filed.filter(|(id, number)| id.starts_with(wanted) || number.starts_with(wanted)).map(|(id, _)| id).collect()
+        let found: HashSet<CommissionId> = named.collect();
+        match found.is_empty() {
+            true => Err(Failure::usage("the log knows no commission whose id or number begins so")),
+            false => Ok(found),
+        }
     }
 
-    fn wants(&self, entry: &Entry, commissions: &[String], asked: &[Asked], manifest: &Manifest) -> bool {
+    fn wants(&self, entry: &Entry, commissions: &HashSet<CommissionId>, asked: &[Asked], manifest: &Manifest) -> bool {
         let Self { office, agency, commission, level, what, since, until, .. } = self;
-        let (event, about) = (&entry.event, entry.event.about());
+        let event = &entry.event;
         office.as_ref().is_none_or(|office| is_of_office(event, office, manifest))
             && agency.as_ref().is_none_or(|agency| concerns(event, agency, asked, manifest))
-            && commission.as_ref().is_none_or(|wanted| {
-                about.as_ref().is_some_and(|about| about.starts_with(wanted) || commissions.contains(about))
-            })
+            && (commission.is_none() || commissions.iter().any(|id| is_about(event, *id)))
             && level.is_none_or(|level| {
                 let mut asked = asked.iter().filter(|asked| agency.as_ref().is_none_or(|name| asked.agency == *name));
                 asked.any(|asked| asked.level == level)
@@ -107,6 +116,19 @@ fn is_known(kind: &str, kinds: &str, name: Option<&str>, known: Vec<&str>) -> Ou
         Some(name) if !known.contains(&name) => Err(Failure::usage(format!("the manifest names no {kind} `{name}`"))
             .hint(format!("its {kinds} are {}", known.join(", ")))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a commission is what an event is about, or among what it erases or ends.
+fn is_about(event: &Event, id: CommissionId) -> bool {
+    match event {
+        Event::Proposed { deed, .. } | Event::Approved { deed, .. } | Event::Erased { deed, .. } => match deed {
+            Deed::EraseCommissions { commissions } => commissions.contains(&id),
+            deed => *deed == Deed::EraseProject,
+        },
+        Event::Expired { ended, .. } => ended.class == DataClass::Epoch || ended.commissions.contains(&id),
+        Event::Restored { erased, .. } => erased.contains(&ContentHash(id.0)),
+        event => event.commission() == Some(id),
     }
 }
 

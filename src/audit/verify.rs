@@ -116,7 +116,8 @@ fn against(path: &Path, log: &Exported, roots: &Roots, broken: bool, findings: &
         return Ok(1);
     }
     let mut compared = 0;
-    for (number, line) in (1..).zip(text.lines()) {
+    // a last line that is still being written is not one
+    for (number, line) in (1..).zip(text.split_inclusive('\n').filter(|line| line.ends_with('\n'))) {
         let receipt = serde_json::from_str::<Kept>(line);
         let receipt = receipt.map_err(|_| Failure::refused(format!("{name}: line {number} is no receipt")))?.receipt;
         let whose = format!("{name}, line {number}");

@@ -60,7 +60,9 @@ impl Watch {
         if log.lines.len() > told.len() {
             let mut found = Vec::new();
             integrity::of_itself(&log, &mut found);
-            for finding in found {
+            // an export that is under way signs its last entries at its end
+            for finding in found.iter().filter(|finding| (finding.kind, finding.entry.is_some()) != ("unsigned", true))
+            {
                 println!("FINDING {} {}", finding.kind, finding.detail);
             }
         }
@@ -68,7 +70,11 @@ impl Watch {
     }
 
     fn tell(&self, entry: &Entry, book: &mut Book<'_>) {
-        if !self.quiet || matches!(entry.event.what(), "refused" | "proposed" | "approved" | "erased" | "administered")
+        if !self.quiet
+            || matches!(
+                entry.event.what(),
+                "refused" | "proposed" | "approved" | "erased" | "administered" | "restored"
+            )
         {
             println!("{}", line::of(entry, book.asks.of(&entry.event)));
         }

@@ -33,14 +33,15 @@ impl Retention {
         }
         println!("{}", line(&status));
         let Some(file) = &self.receipt else { return Ok(()) };
-        let Some(ended) = status.ended else {
+        if status.ended.is_none() {
             return Err(Failure::refused("nothing has ended by its term: there is nothing to be proved yet"));
-        };
-        if status.gone != Some(ended) {
-            return Err(Failure::try_again("what has ended by its term is not all gone yet")
-                .hint("files go within seconds, deleted rows of PostgreSQL are overwritten once a day"));
         }
-        let proves = |event: &Event| matches!(event, Event::Gone { through, .. } if *through == ended);
+        // more may have ended since
+        let Some(gone) = status.gone else {
+            return Err(Failure::try_again("what has ended by its term is not gone yet")
+                .hint("files go within seconds, deleted rows of PostgreSQL are overwritten once a day"));
+        };
+        let proves = |event: &Event| matches!(event, Event::Gone { through, .. } if *through == gone);
         write(file, &client.receipt_of(proves)?)
     }
 }
@@ -48,10 +49,13 @@ impl Retention {
 fn line(RetentionStatus { retention, ended, gone }: &RetentionStatus) -> String {
     let so_far = match (ended, gone) {
         (None, _) => "nothing has ended by its term".to_owned(),
-        (Some(ended), gone) if gone.as_ref() == Some(ended) => {
+        (Some(ended), Some(gone)) if gone == ended => {
             format!("what had ended by its term is gone, up to entry {ended} of the log")
         }
-        (Some(ended), _) => format!("what has ended by its term, up to entry {ended} of the log, is being removed"),
+        (Some(ended), Some(gone)) => format!(
+            "what had ended by its term is gone, up to entry {gone} of the log, and up to entry {ended} it is being removed"
+        ),
+        (Some(ended), None) => format!("what has ended by its term, up to entry {ended} of the log, is being removed"),
     };
     format!("{retention}\n{so_far}")
 }

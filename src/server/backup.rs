@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use self::keys::Keys;
 use self::lines::Line;
 use super::error::{ServerError, ServerResult};
-use super::parts::{Parts, name};
+use super::parts::{Parts, Shelf, name};
 use super::store::{DumpedRow, EPOCHS, Store, Value, header_of, is_needed, state_of};
 use crate::failure::{Failure, Outcome};
 use crate::random;
@@ -80,7 +80,7 @@ impl Seal {
 /// Parts that somebody may want: their batch's header names them, and the database has noted them.
 #[derive(Default)]
 struct Noted {
-    headers: HashMap<BatchId, BatchHeader>,
+    headers: HashMap<BatchId, (BatchHeader, Option<String>)>,
     parts: Vec<(BatchId, u32)>,
 }
 
@@ -95,7 +95,8 @@ impl Noted {
         match (row.table.as_str(), row.row.get("header"), row.row.get("number")) {
             ("batches", Some(Value::Bytes { base64 }), _) => {
                 if is_needed(&state_of(text("state")?)?) {
-                    self.headers.insert(batch()?, header_of(base64.0.clone())?);
+                    let tag = row.row.contains_key("tag").then(|| text("tag")).transpose()?.map(str::to_owned);
+                    self.headers.insert(batch()?, (header_of(base64.0.clone())?, tag));
                 }
                 Ok(true)
             }
@@ -109,12 +110,14 @@ impl Noted {
         }
     }
 
-    /// Each part with what its header says of it.
-    fn each(&self) -> impl Iterator<Item = ServerResult<(BatchId, &PartInfo)>> {
+    /// Each part with where it lies, and what its header says of it.
+    fn each(&self, keys: &Keys) -> impl Iterator<Item = ServerResult<(Shelf, &PartInfo)>> {
         self.parts.iter().map(|(batch, number)| {
-            let info = self.headers.get(batch).and_then(|header| header.parts.get(*number as usize));
-            info.map(|info| (*batch, info))
-                .ok_or_else(|| ServerError::Failed(format!("batch {batch} has no part {number}")))
+            let part = self.headers.get(batch).and_then(|(header, tag)| {
+                let key = keys.of(&batch.to_string()).cloned();
+                Some((Shelf { batch: *batch, tag: tag.clone(), key }, header.parts.get(*number as usize)?))
+            });
+            part.ok_or_else(|| ServerError::Failed(format!("batch {batch} has no part {number}")))
         })
     }
 }
@@ -228,10 +231,10 @@ impl Rows {
 /// Copies the parts that rows name, under their keys; false where one is not to be had because nobody needs its set any more.
 async fn copy_parts(source: &Source<'_>, rows: &Rows, folder: &Path) -> Outcome<bool> {
     let progress = terminal::bar(rows.noted.parts.len() as u64, "copying parts");
-    for part in rows.noted.each() {
-        let (batch, info) = part.map_err(Failure::refused)?;
-        let key = rows.keys.of(&batch.to_string());
-        let mut bytes = match source.parts.get(batch, info, key).await {
+    for part in rows.noted.each(&rows.keys) {
+        let (shelf, info) = part.map_err(Failure::refused)?;
+        let batch = shelf.batch;
+        let mut bytes = match source.parts.get(&shelf, info).await {
             Ok(bytes) => Vec::from(bytes),
             Err(why) => {
                 let now = source.store.batch(batch).await.map_err(Failure::refused)?;
@@ -241,7 +244,7 @@ async fn copy_parts(source: &Source<'_>, rows: &Rows, folder: &Path) -> Outcome<
                 }
             }
         };
-        if let Some(key) = key {
+        if let Some(key) = &shelf.key {
             key.seal(&name(batch, info.number), &mut bytes).map_err(Failure::refused)?;
         }
         let to = part_path(folder, batch, info.number);

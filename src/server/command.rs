@@ -206,15 +206,15 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
 async fn perform(verb: Verb, clock: Clock) -> Outcome {
     match verb {
         Verb::Run(run) => run.run(clock).await,
-        Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, clock.now()).await,
+        Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, &clock).await,
         Verb::Restore(Restore { from, keys, stores }) => {
             upkeep::restore(&from, keys.as_deref(), &stores.settle(), clock.now()).await
         }
         Verb::Prune(Prune { backups, dry_run }) => backup::prune(&backups, dry_run, clock.now()),
         Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
-            upkeep::examine(&stores.settle(), &certificate, &crl, repair, clock.now()).await
+            upkeep::examine(&stores.settle(), &certificate, &crl, repair, &clock).await
         }
-        Verb::Gc(Gc { stores, dry_run }) => upkeep::collect(&stores.settle(), dry_run, clock.now()).await,
+        Verb::Gc(Gc { stores, dry_run }) => upkeep::collect(&stores.settle(), dry_run, &clock).await,
     }
 }
 

@@ -14,9 +14,10 @@ use super::certificates::term;
 use super::error::ServerResult;
 use super::gc;
 use super::indexes::Indexes;
-use super::parts::Parts;
+use super::parts::{Object, Parts};
 use super::revocations::{Revocations, Standing};
 use super::store::{HeldBatch, Store, newest};
+use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
 use crate::transport::tls::Pem;
@@ -52,20 +53,23 @@ pub struct Patient<'p> {
     pub crls: &'p [PathBuf],
     /// The folder is this program's alone: a damaged index may be removed.
     pub repair: bool,
+    pub clock: &'p Clock,
 }
 
 impl Patient<'_> {
-    pub async fn examine(&self, now: Timestamp) -> Outcome {
+    pub async fn examine(&self) -> Outcome {
+        let now = self.clock.now();
         let mut chart = Chart::default();
         self.database(&mut chart, now).await.map_err(Failure::refused)?;
         // seen before the books: whatever is here by now stands in them
         let indexes = Indexes::beside(self.places.data.join("index"));
         let here: HashSet<BatchId> = indexes.all_here().map_err(Failure::refused)?.into_iter().collect();
+        let stored = self.parts.list().await.map_err(Failure::refused)?;
         let held = self.store.held_batches().await.map_err(Failure::refused)?;
         self.stored_parts(&mut chart, &held).await;
-        self.orphans(&mut chart, &held, now).await.map_err(Failure::refused)?;
-        self.indexes(&mut chart, &indexes, &held, now).await?;
-        self.strays(&mut chart, &indexes, &here, &held, now).await?;
+        Self::orphans(&mut chart, stored, &held, now);
+        self.indexes(&mut chart, &indexes, &held).await?;
+        self.strays(&mut chart, &indexes, &here, &held).await?;
         self.certificates.iter().for_each(|path| certificate(&mut chart, path, now));
         self.crls.iter().for_each(|path| crl(&mut chart, path, now));
         match chart.wrong {
@@ -110,8 +114,8 @@ impl Patient<'_> {
         let progress = terminal::bar(count as u64, "reading parts");
         let mut bad = 0;
         for held in needed {
-            let key = match self.store.shred_key(held.batch).await {
-                Ok(key) => key,
+            let shelf = match self.store.shelf(held.batch).await {
+                Ok(shelf) => shelf,
                 Err(why) => {
                     bad += 1;
                     chart.wrong("parts", format!("of batch {}: {why}", held.batch));
@@ -120,7 +124,7 @@ impl Patient<'_> {
             };
             let infos = held.parts.iter().filter_map(|number| held.header.parts.get(*number as usize));
             for info in infos {
-                if let Err(why) = self.parts.get(held.batch, info, key.as_ref()).await {
+                if let Err(why) = self.parts.get(&shelf, info).await {
                     bad += 1;
                     let agency = &held.header.agency;
                     chart.wrong(
@@ -144,8 +148,8 @@ impl Patient<'_> {
         }
     }
 
-    async fn orphans(&self, chart: &mut Chart, held: &[HeldBatch], now: Timestamp) -> ServerResult<()> {
-        let orphans = gc::orphans(self.parts, held, &HashSet::new(), now).await?;
+    fn orphans(chart: &mut Chart, stored: Vec<Object>, held: &[HeldBatch], now: Timestamp) {
+        let orphans = gc::orphans(stored, held, &HashSet::new(), now);
         match orphans.first() {
             None => Chart::fine("orphans", "none"),
             Some(first) => {
@@ -156,11 +160,10 @@ impl Patient<'_> {
                 );
             }
         }
-        Ok(())
     }
 
     /// Indexes of this folder against what the books say.
-    async fn indexes(&self, chart: &mut Chart, indexes: &Indexes, held: &[HeldBatch], now: Timestamp) -> Outcome {
+    async fn indexes(&self, chart: &mut Chart, indexes: &Indexes, held: &[HeldBatch]) -> Outcome {
         for held in held.iter().filter(|held| matches!(held.state, BatchState::Indexed | BatchState::Extended)) {
             let (batch, agency, folder) = (held.batch, &held.header.agency, indexes.folder(held.batch));
             match indexes.open(batch, &held.header) {
@@ -172,8 +175,7 @@ impl Patient<'_> {
                     );
                 }
                 Err(why) if self.repair => {
-                    self.remove(&folder, format!("the damaged index of batch {batch}, which is built anew"), now)
-                        .await?;
+                    self.remove(&folder, format!("the damaged index of batch {batch}, which is built anew")).await?;
                     Chart::fine("index", format!("of `{agency}`: {why}; removed, a worker that starts builds it anew"));
                 }
                 Err(why) => chart.wrong(
@@ -192,7 +194,6 @@ impl Patient<'_> {
         indexes: &Indexes,
         here: &HashSet<BatchId>,
         held: &[HeldBatch],
-        now: Timestamp,
     ) -> Outcome {
         let held: HashSet<BatchId> = held.iter().map(|held| held.batch).collect();
         let strays = here.difference(&held);
@@ -200,7 +201,7 @@ impl Patient<'_> {
         for (batch, folder) in folders.filter(|(_, folder)| folder.exists()) {
             let found = format!("{}: an index of a batch that nobody holds", folder.display());
             if self.repair {
-                self.remove(&folder, format!("the index of batch {batch}, which nobody holds"), now).await?;
+                self.remove(&folder, format!("the index of batch {batch}, which nobody holds")).await?;
                 Chart::fine("orphans", format!("{found}; removed"));
             } else {
                 chart.wrong("orphans", format!("{found}; a worker that starts removes it, as `--repair` does"));
@@ -209,10 +210,10 @@ impl Patient<'_> {
         Ok(())
     }
 
-    async fn remove(&self, folder: &Path, what: String, now: Timestamp) -> Outcome {
+    async fn remove(&self, folder: &Path, what: String) -> Outcome {
         std::fs::remove_dir_all(folder).map_err(|e| Failure::file("remove", folder, &e))?;
         let act = format!("removed {what}");
-        self.store.note(Event::Administered { act }, now).await.map(drop).map_err(Failure::refused)
+        self.store.note(Event::Administered { act }, self.clock.now()).await.map(drop).map_err(Failure::refused)
     }
 }
 

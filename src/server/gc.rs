@@ -7,7 +7,7 @@ use hedui_protocol::ids::BatchId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::ServerResult;
-use super::parts::{Object, Parts};
+use super::parts::{Named, Object, Parts};
 use super::store::{HeldBatch, Store};
 use crate::terminal;
 
@@ -16,11 +16,13 @@ const SETTLED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Removes them, and counts.
 pub async fn collect(store: &Store, parts: &Parts, dry_run: bool, now: Timestamp) -> ServerResult<usize> {
+    // before the books: whatever comes later is not among them
+    let stored = parts.list().await?;
     let held = store.held_batches().await?;
-    let ended = held.iter().filter(|held| !held.is_needed()).map(|held| held.batch);
+    let ended = held.iter().filter(|held| !held.is_needed()).map(|held| (held.batch, held.tag.clone()));
     let removals = store.removals().await?;
-    let gone = ended.chain(removals.iter().map(|removal| removal.batch)).collect();
-    let objects = orphans(parts, &held, &gone, now).await?;
+    let gone = ended.chain(removals.into_iter().map(|removal| (removal.shelf.batch, removal.shelf.tag))).collect();
+    let objects = orphans(stored, &held, &gone, now);
     if !dry_run {
         for object in &objects {
             parts.remove(object).await?;
@@ -31,21 +33,23 @@ pub async fn collect(store: &Store, parts: &Parts, dry_run: bool, now: Timestamp
     Ok(objects.len())
 }
 
-/// Files that belong to no part, and have settled; no part of the batches that are `gone` is still to come.
-pub async fn orphans(
-    parts: &Parts,
-    held: &[HeldBatch],
-    gone: &HashSet<BatchId>,
-    now: Timestamp,
-) -> ServerResult<Vec<Object>> {
-    let noted: HashSet<(BatchId, u32)> =
-        held.iter().flat_map(|held| held.parts.iter().map(|number| (held.batch, *number))).collect();
-    let is_orphan = |object: &Object| match object.part {
-        Some(part) if noted.contains(&part) => false,
-        Some(part) if gone.contains(&part.0) => true,
+/// A batch, and the tag of its parts.
+pub type Tagged = (BatchId, Option<String>);
+
+/// Files, as they were stored before the books were read, that belong to no part, and have settled; no part of the batches that
+/// are `gone` is still to come.
+pub fn orphans(stored: Vec<Object>, held: &[HeldBatch], gone: &HashSet<Tagged>, now: Timestamp) -> Vec<Object> {
+    let parts = |held: &HeldBatch| {
+        let (batch, tag) = (held.batch, held.tag.clone());
+        held.parts.iter().map(move |number| Named { batch, tag: tag.clone(), number: *number }).collect::<Vec<_>>()
+    };
+    let noted: HashSet<Named> = held.iter().flat_map(parts).collect();
+    let is_orphan = |object: &Object| match &object.part {
+        Some(part) if noted.contains(part) => false,
+        Some(part) if gone.contains(&(part.batch, part.tag.clone())) => true,
         _ => object.written_at < now - SETTLED,
     };
-    Ok(parts.list().await?.into_iter().filter(is_orphan).collect())
+    stored.into_iter().filter(is_orphan).collect()
 }
 
 #[cfg(test)]

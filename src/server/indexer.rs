@@ -46,9 +46,9 @@ pub async fn build(linkage: &Arc<Linkage>, batch: BatchId, header: &BatchHeader)
     }
     let ready = ReadyIndex::new(layers);
     if header.base.is_some() {
-        let (mut rows, key) = (Vec::new(), linkage.store.shred_key(batch).await?);
+        let (mut rows, shelf) = (Vec::new(), linkage.store.shelf(batch).await?);
         for part in &header.parts {
-            let bytes = linkage.parts.get(batch, part, key.as_ref()).await?;
+            let bytes = linkage.parts.get(&shelf, part).await?;
             let shape = linkage.project.manifest.shape();
             rows.extend(linkage.background.run(move || encodings(bytes, &shape)).await?);
         }
@@ -105,14 +105,14 @@ async fn layer(
     private_folder(&partial).map_err(|failure| ServerError::Failed(failure.message))?;
     let shape = linkage.project.manifest.shape();
     let maker = Arc::new(Maker { building: Building::new(&partial, shape.passes), shape });
-    let key = linkage.store.shred_key(batch).await?;
+    let shelf = linkage.store.shelf(batch).await?;
     let mut left = header.parts.as_slice();
     while !left.is_empty() {
         let together;
         (together, left) = left.split_at(fitting(left, linkage.index_memory));
         let mut parts = Vec::new();
         for part in together {
-            let bytes = linkage.parts.get(batch, part, key.as_ref()).await?;
+            let bytes = linkage.parts.get(&shelf, part).await?;
             parts.push((part.number, first_row(header, part.number)?, bytes));
         }
         let maker = Arc::clone(&maker);

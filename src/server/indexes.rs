@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ServerError, ServerResult};
 use super::layers::{Layer, ReadyIndex};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::matching::build::{POSTINGS, rows_file};
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
@@ -171,6 +171,13 @@ impl Indexes {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         }
+    }
+
+    /// Removes the files of all of them, in the making too: this server has no use for any.
+    pub fn clear(&self) -> Outcome {
+        let cleared = std::fs::read_dir(&self.folder)
+            .and_then(|mut entries| entries.try_for_each(|entry| std::fs::remove_dir_all(entry?.path())));
+        cleared.map_err(|e| Failure::file("remove", &self.folder, &e))
     }
 
     /// Removes the files of every index that is not in use. What is in the making stays: it may go on.

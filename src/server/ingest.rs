@@ -4,15 +4,14 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use hedui_protocol::encodings::{Encodings, Shape};
-use hedui_protocol::ids::{BatchId, ContentHash};
+use hedui_protocol::ids::ContentHash;
 use hedui_protocol::manifest::{Agency, Manifest, Release};
 use hedui_protocol::part::{PartInfo, StoredRecord, WRAP_BYTES, locked_bytes};
 use hedui_protocol::problem::ProblemKind;
 use jiff::Timestamp;
 
 use super::error::{ServerResult, refuse};
-use super::parts::Parts;
-use super::shred::ShredKey;
+use super::parts::{Parts, Shelf};
 use super::store::Store;
 use crate::parts::PartReader;
 
@@ -33,16 +32,16 @@ pub fn check_part(manifest: &Manifest, agency: &Agency, info: &PartInfo, bytes: 
 pub async fn store_part(
     store: &Store,
     parts: &Parts,
-    (batch, number): (BatchId, u32),
+    shelf: &Shelf,
+    number: u32,
     bytes: Bytes,
-    key: Option<&ShredKey>,
     now: Timestamp,
 ) -> ServerResult<bool> {
-    parts.put(batch, number, bytes, key).await?;
-    let noted = store.note_part(batch, number, now).await?;
+    parts.put(shelf, number, bytes).await?;
+    let noted = store.note_part(shelf, number, now).await?;
     if !noted {
         // its files may have been removed before this one came
-        parts.remove_part(batch, number).await?;
+        parts.remove_part(shelf, number).await?;
     }
     Ok(noted)
 }
@@ -122,16 +121,16 @@ mod tests {
     async fn a_part_that_comes_after_its_batch_was_removed_does_not_stay() {
         let place = Place::new(1).await;
         let (batch, header) = place.begun(1).await;
-        let (store, parts, key) = (&place.store, &place.parts, place.store.shred_key(batch).await.unwrap());
+        let (store, parts, shelf) = (&place.store, &place.parts, place.store.shelf(batch).await.unwrap());
         let now = Timestamp::now();
         let come = async || {
             let bytes = Bytes::from(vec![1; 64]);
-            store_part(store, parts, (batch, 0), bytes, key.as_ref(), now).await.unwrap()
+            store_part(store, parts, &shelf, 0, bytes, now).await.unwrap()
         };
         assert!(come().await && come().await, "sent again");
         assert!(place.part(batch).exists());
         store.expire(now).await.unwrap();
-        parts.remove_batch(batch, header.parts.len() as u32).await.unwrap();
+        parts.remove_batch(&shelf, header.parts.len() as u32).await.unwrap();
         assert!(!come().await);
         assert!(!place.part(batch).exists());
     }

@@ -195,6 +195,11 @@ impl Linkage {
         if let Some(terms) = &terms {
             store.inherit(terms).await.map_err(Failure::try_again)?;
         }
+        // as they are kept: a start that was cut short may have inherited others
+        let terms = match terms {
+            Some(_) => Some(store.retention().await.map_err(Failure::try_again)?),
+            None => None,
+        };
         log.open(&store, &project.manifest, terms, machine.clock.now()).await?;
         let erased = store.is_erased().await.map_err(Failure::try_again)?;
         Ok(Arc::new(Self {
@@ -220,6 +225,10 @@ impl Linkage {
                 tasks = worker::start(self);
             }
             tasks.push(tokio::spawn(tidy::keep_tidy(Arc::clone(self))));
+        } else {
+            // a worker's once: nobody here would take them away with what is erased
+            self.indexes.clear()?;
+            self.store.works_no_more().await.map_err(Failure::try_again)?;
         }
         tasks.push(tokio::spawn(remember(Arc::clone(self))));
         Ok(tasks)

@@ -24,6 +24,7 @@ use super::shred::ShredKey;
 use super::store::EPOCHS;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::keyfile;
+use crate::random;
 use crate::staging::private_folder;
 
 /// Larger parts go to a bucket in pieces of this size, each of which is tried again by itself.
@@ -96,6 +97,32 @@ impl fmt::Display for PartsAt {
     }
 }
 
+/// Where a batch's parts lie, and under which key. A batch that is begun anew after it was erased has another shelf: whoever
+/// is late to empty the former one takes nothing from it.
+#[derive(Clone)]
+pub struct Shelf {
+    pub batch: BatchId,
+    /// Stands in the parts' names, if it is not of before there were tags.
+    pub tag: Option<String>,
+    /// None: of before there were keys.
+    pub key: Option<ShredKey>,
+}
+
+impl Shelf {
+    pub fn fresh_tag() -> ServerResult<String> {
+        let tag = random::bytes().map_err(|failure| ServerError::Failed(failure.message))?;
+        Ok(format!("{:08x}", u32::from_be_bytes(tag)))
+    }
+
+    fn location(&self, number: u32) -> object_store::path::Path {
+        let Self { batch, tag, .. } = self;
+        match tag {
+            Some(tag) => format!("{batch}/{number:05}-{tag}.parquet").into(),
+            None => format!("{batch}/{number:05}.parquet").into(),
+        }
+    }
+}
+
 pub struct Parts {
     store: Box<dyn ObjectStore>,
     /// A part larger than a piece goes there in pieces.
@@ -133,10 +160,10 @@ impl Parts {
     }
 
     /// Whole or not at all, under its batch's key; storing the same part again changes nothing.
-    pub async fn put(&self, batch: BatchId, number: u32, bytes: Bytes, key: Option<&ShredKey>) -> ServerResult<()> {
-        let location = location(batch, number);
-        let bytes = match key {
-            Some(key) => sealed(bytes, key.clone(), name(batch, number)).await?,
+    pub async fn put(&self, shelf: &Shelf, number: u32, bytes: Bytes) -> ServerResult<()> {
+        let location = shelf.location(number);
+        let bytes = match &shelf.key {
+            Some(key) => sealed(bytes, key.clone(), name(shelf.batch, number)).await?,
             None => bytes,
         };
         if self.in_pieces && bytes.len() > PIECE {
@@ -185,7 +212,7 @@ impl Parts {
         });
         let objects = own.map_ok(|meta| {
             let seconds = meta.last_modified.timestamp();
-            let part = part_at(&meta.location);
+            let part = part_at(meta.location.as_ref());
             let written_at = Timestamp::from_second(seconds).unwrap_or_default();
             Object { location: Location::Stored(meta.location), written_at, part }
         });
@@ -197,25 +224,24 @@ impl Parts {
     }
 
     /// Removes a batch's parts, and whatever a killed process has left beside them; what is not there is gone already.
-    pub async fn remove_batch(&self, batch: BatchId, parts: u32) -> ServerResult<()> {
+    pub async fn remove_batch(&self, shelf: &Shelf, parts: u32) -> ServerResult<()> {
         if let Some(folder) = &self.folder {
-            let of_batch = folder.join(batch.to_string());
-            return gone(tokio::fs::remove_dir_all(of_batch).await);
+            return Ok(empty(folder, shelf)?);
         }
         for number in 0..parts {
-            self.remove_part(batch, number).await?;
+            self.remove_part(shelf, number).await?;
         }
         Ok(())
     }
 
-    pub async fn remove_part(&self, batch: BatchId, number: u32) -> ServerResult<()> {
-        self.remove_at(&location(batch, number)).await
+    pub async fn remove_part(&self, shelf: &Shelf, number: u32) -> ServerResult<()> {
+        self.remove_at(&shelf.location(number)).await
     }
 
     pub async fn remove(&self, object: &Object) -> ServerResult<()> {
         match &object.location {
             Location::Stored(location) => self.remove_at(location).await,
-            Location::Unfinished(path) => gone(tokio::fs::remove_file(path).await),
+            Location::Unfinished(path) => Ok(gone(tokio::fs::remove_file(path).await)?),
         }
     }
 
@@ -227,23 +253,24 @@ impl Parts {
     }
 
     /// A part as it came: what is not there, or has another hash, is an error that says which.
-    pub async fn get(&self, batch: BatchId, part: &PartInfo, key: Option<&ShredKey>) -> ServerResult<Bytes> {
+    pub async fn get(&self, shelf: &Shelf, part: &PartInfo) -> ServerResult<Bytes> {
         let longest = READING + Duration::from_secs(part.bytes / PACE);
-        tokio::time::timeout(longest, self.read(batch, part, key)).await.unwrap_or_else(|_| {
-            let (number, seconds) = (part.number, longest.as_secs());
+        tokio::time::timeout(longest, self.read(shelf, part)).await.unwrap_or_else(|_| {
+            let (batch, number, seconds) = (shelf.batch, part.number, longest.as_secs());
             Err(ServerError::Failed(format!("part {number} of batch {batch} was not here after {seconds} s")))
         })
     }
 
-    async fn read(&self, batch: BatchId, part: &PartInfo, key: Option<&ShredKey>) -> ServerResult<Bytes> {
-        let stored = self.store.get(&location(batch, part.number)).await.map_err(|e| match e {
+    async fn read(&self, shelf: &Shelf, part: &PartInfo) -> ServerResult<Bytes> {
+        let batch = shelf.batch;
+        let stored = self.store.get(&shelf.location(part.number)).await.map_err(|e| match e {
             object_store::Error::NotFound { .. } => {
                 ServerError::Failed(format!("part {} of batch {batch} is missing", part.number))
             }
             other => other.into(),
         })?;
         let bytes = stored.bytes().await?;
-        let (name, key, hash) = (name(batch, part.number), key.cloned(), part.hash);
+        let (name, key, hash) = (name(batch, part.number), shelf.key.clone(), part.hash);
         let whole = tokio::task::spawn_blocking(move || {
             let bytes = match key {
                 // one that was stored before there were keys, and is not sealed yet
@@ -289,10 +316,32 @@ async fn sealed(bytes: Bytes, key: ShredKey, name: String) -> ServerResult<Bytes
     sealing.await.map_err(ServerError::failed)?
 }
 
-fn gone(removed: std::io::Result<()>) -> ServerResult<()> {
+/// Removes what lies on a shelf of the folder, finished or not.
+fn empty(folder: &Path, shelf: &Shelf) -> std::io::Result<()> {
+    let of_batch = folder.join(shelf.batch.to_string());
+    let files = match std::fs::read_dir(&of_batch) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        files => files?,
+    };
+    for file in files {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let finished = name.split('#').next().unwrap_or_default();
+        if part_at(&format!("{}/{finished}", shelf.batch)).is_some_and(|part| part.tag == shelf.tag) {
+            gone(std::fs::remove_file(&path))?;
+        }
+    }
+    match std::fs::remove_dir(&of_batch) {
+        // of a batch that was begun anew
+        Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => gone(removed),
+    }
+}
+
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
     match removed {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => Ok(removed?),
+        removed => removed,
     }
 }
 
@@ -325,7 +374,15 @@ pub struct Object {
     location: Location,
     pub written_at: Timestamp,
     /// Which part it is by its name.
-    pub part: Option<(BatchId, u32)>,
+    pub part: Option<Named>,
+}
+
+/// A part by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Named {
+    pub batch: BatchId,
+    pub tag: Option<String>,
+    pub number: u32,
 }
 
 impl fmt::Display for Object {
@@ -337,14 +394,13 @@ impl fmt::Display for Object {
     }
 }
 
-fn part_at(path: &object_store::path::Path) -> Option<(BatchId, u32)> {
-    let (batch, name) = path.as_ref().split_once('/')?;
-    let part = (batch.parse().ok()?, name.strip_suffix(".parquet")?.parse().ok()?);
-    (location(part.0, part.1) == *path).then_some(part)
-}
-
-fn location(batch: BatchId, number: u32) -> object_store::path::Path {
-    format!("{batch}/{number:05}.parquet").into()
+fn part_at(path: &str) -> Option<Named> {
+    let (batch, name) = path.split_once('/')?;
+    let name = name.strip_suffix(".parquet")?;
+    let (number, tag) = name.split_once('-').map_or((name, None), |(number, tag)| (number, Some(tag.to_owned())));
+    let (batch, number) = (batch.parse().ok()?, number.parse().ok()?);
+    let shelf = Shelf { batch, tag, key: None };
+    (shelf.location(number).as_ref() == path).then_some(Named { batch, tag: shelf.tag, number })
 }
 
 /// The variables of the environment that stand in for what the file leaves out, and what each of them is called there.
@@ -510,20 +566,28 @@ mod tests {
     async fn what_a_killed_process_was_writing_is_found_and_goes_with_its_batch() {
         let folder = tempfile::tempdir().unwrap();
         let parts = Parts::open(&PartsAt::Folder(folder.path().to_owned()), None).unwrap();
-        let batches = [BatchId([1; 32]), BatchId([2; 32])];
-        for batch in batches {
-            parts.put(batch, 0, Bytes::from_static(b"x"), None).await.unwrap();
-            std::fs::write(folder.path().join(batch.to_string()).join("00001.parquet#1"), "x").unwrap();
+        let shelf = |batch: u8, tag: &str| Shelf { batch: BatchId([batch; 32]), tag: Some(tag.to_owned()), key: None };
+        let torn = |shelf: &Shelf| folder.path().join(format!("{}#1", shelf.location(1)));
+        let (former, anew, other) = (shelf(1, "former"), shelf(1, "anew"), shelf(2, "other"));
+        for shelf in [&former, &anew, &other] {
+            parts.put(shelf, 0, Bytes::from_static(b"x")).await.unwrap();
+            std::fs::write(torn(shelf), "x").unwrap();
         }
-        parts.remove_batch(batches[0], 2).await.unwrap();
-        parts.remove_batch(batches[0], 2).await.unwrap();
-        assert!(!folder.path().join(batches[0].to_string()).exists());
+        // whoever is late to remove what was erased takes nothing from what was sent again
+        for _twice in 0..2 {
+            parts.remove_batch(&former, 2).await.unwrap();
+        }
+        assert!(!torn(&former).exists() && torn(&anew).exists());
         let listed = parts.list().await.unwrap();
-        assert_eq!(listed.len(), 2);
-        for object in &listed {
-            parts.remove(object).await.unwrap();
+        let named = |shelf: &Shelf| Named { batch: shelf.batch, tag: shelf.tag.clone(), number: 0 };
+        let mut names: Vec<Named> = listed.iter().filter_map(|object| object.part.clone()).collect();
+        names.sort_by_key(|part| part.batch.0);
+        assert_eq!((listed.len(), names), (4, vec![named(&anew), named(&other)]));
+        parts.remove_batch(&anew, 2).await.unwrap();
+        assert!(!folder.path().join(anew.batch.to_string()).exists());
+        for object in parts.list().await.unwrap() {
+            parts.remove(&object).await.unwrap();
         }
-        assert!(parts.list().await.unwrap().is_empty());
-        assert!(!folder.path().join(batches[1].to_string()).join("00001.parquet#1").exists());
+        assert!(parts.list().await.unwrap().is_empty() && !torn(&other).exists());
     }
 }

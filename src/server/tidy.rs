@@ -91,9 +91,10 @@ impl Tidier {
         if !self.clock.is_even_for(self.linkage.clock.settles()) {
             return Ok(());
         }
+        store.retire_workers(now).await?;
         store.forget_ended(now).await?;
         loop {
-            let ended = store.expire(now).await?;
+            let ended = store.expire(self.linkage.clock.now()).await?;
             for ended in &ended {
                 let (batches, commissions) = (ended.batches.len(), ended.commissions.len());
                 tracing::info!("A term ended ({:?}): {batches} batches, {commissions} commissions", ended.class);
@@ -125,9 +126,9 @@ impl Tidier {
 
     async fn seal(&self, batch: BatchId, header: &BatchHeader) -> ServerResult<()> {
         let Linkage { store, parts, .. } = &*self.linkage;
-        let key = store.shred_key(batch).await?;
+        let shelf = store.shelf(batch).await?;
         for part in &header.parts {
-            let bytes = match parts.get(batch, part, key.as_ref()).await {
+            let bytes = match parts.get(&shelf, part).await {
                 Ok(bytes) => bytes,
                 // of a batch that is still being filled
                 Err(_)
@@ -137,11 +138,11 @@ impl Tidier {
                 }
                 Err(why) => return Err(why),
             };
-            parts.put(batch, part.number, bytes, key.as_ref()).await?;
+            parts.put(&shelf, part.number, bytes).await?;
         }
         if !store.sealed(batch).await? {
             // erased meanwhile: its files may have been removed before these came
-            parts.remove_batch(batch, u32::try_from(header.parts.len()).map_err(ServerError::failed)?).await?;
+            parts.remove_batch(&shelf, u32::try_from(header.parts.len()).map_err(ServerError::failed)?).await?;
         }
         Ok(())
     }
@@ -161,9 +162,9 @@ impl Tidier {
                 }
             }
         }
-        for Removal { batch, parts: count } in removals {
-            parts.remove_batch(batch, count).await?;
-            store.removed(batch).await?;
+        for Removal { shelf, parts: count } in removals {
+            parts.remove_batch(&shelf, count).await?;
+            store.removed(&shelf).await?;
         }
         if waiting || self.beaten.is_none_or(|last| last.elapsed() >= BEAT) {
             store.followed(so_far, started).await?;

@@ -13,6 +13,7 @@ use super::log::{self, Told};
 use super::parts::Parts;
 use super::store::{Database, NextEpoch, Store, newest};
 use super::{Places, backup, gc, half_restored, lock, own_folder};
+use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::logbook::Logbook;
 use crate::terminal;
@@ -122,8 +123,8 @@ impl Beside {
     }
 
     /// What an operator does beside a server stands in the log.
-    async fn note(&self, act: String, now: Timestamp) -> Outcome {
-        self.store.note(Event::Administered { act }, now).await.map(drop).map_err(Failure::refused)
+    async fn note(&self, act: String, clock: &Clock) -> Outcome {
+        self.store.note(Event::Administered { act }, clock.now()).await.map(drop).map_err(Failure::refused)
     }
 }
 
@@ -141,7 +142,7 @@ fn no_server_yet(database: &Database) -> Failure {
     Failure::refused(format!("{database}: no server has run on this database yet"))
 }
 
-pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
+pub async fn back_up(places: &Places, out: &Path, clock: &Clock) -> Outcome {
     let all = Beside::all(places).await?;
     let mut sources = Vec::new();
     for Beside { places, store, parts, .. } in &all {
@@ -150,9 +151,9 @@ pub async fn back_up(places: &Places, out: &Path, now: Timestamp) -> Outcome {
         let manifest = manifest.ok_or_else(|| no_server_yet(&places.database))?;
         sources.push(backup::Source { manifest, store, parts });
     }
-    backup::backup(&sources, out, now).await?;
+    backup::backup(&sources, out, clock.now()).await?;
     for beside in &all {
-        beside.note("took a backup".to_owned(), now).await?;
+        beside.note("took a backup".to_owned(), clock).await?;
     }
     Ok(())
 }
@@ -162,7 +163,7 @@ pub async fn examine(
     certificates: &[PathBuf],
     crls: &[PathBuf],
     repair: bool,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Outcome {
     if !places.data.is_dir() {
         return Err(Failure::refused(format!("{}: there is no server's folder here", places.data.display())));
@@ -175,7 +176,7 @@ pub async fn examine(
         let Beside { places, store, parts, .. } = beside;
         // files are looked at once
         let (certificates, crls) = if number == 0 { (certificates, crls) } else { (&[][..], &[][..]) };
-        wrong = wrong.and(Patient { places, store, parts, certificates, crls, repair }.examine(now).await);
+        wrong = wrong.and(Patient { places, store, parts, certificates, crls, repair, clock }.examine().await);
     }
     for Closed { manifest, why } in &closed {
         let why = why.as_ref().map_or("no server has opened it", |failure| failure.message.as_str());
@@ -187,13 +188,14 @@ pub async fn examine(
     }
 }
 
-pub async fn collect(places: &Places, dry_run: bool, now: Timestamp) -> Outcome {
+pub async fn collect(places: &Places, dry_run: bool, clock: &Clock) -> Outcome {
     for beside in Beside::all(places).await? {
         beside.tell();
         knows_all(&beside.store, &beside.places.database).await?;
-        let removed = gc::collect(&beside.store, &beside.parts, dry_run, now).await.map_err(Failure::refused)?;
+        let removed =
+            gc::collect(&beside.store, &beside.parts, dry_run, clock.now()).await.map_err(Failure::refused)?;
         if removed > 0 && !dry_run {
-            beside.note(format!("removed {removed} files that no batch needed"), now).await?;
+            beside.note(format!("removed {removed} files that no batch needed"), clock).await?;
         }
     }
     Ok(())
@@ -217,7 +219,7 @@ pub async fn export_log(places: &Places, out: &Path) -> Outcome {
     let progress = terminal::counter("exporting entries");
     loop {
         let page = log::page(&store, have, told).await.map_err(Failure::refused)?;
-        book.append(&page)?;
+        book.append(&page, have)?;
         have += page.entries.len() as u64;
         progress.inc(page.entries.len() as u64);
         if page.entries.is_empty() {

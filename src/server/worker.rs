@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::{BatchId, CommissionId};
 use hedui_protocol::messages::BatchState;
-use jiff::Timestamp;
 use rayon::prelude::*;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -288,7 +287,7 @@ async fn commissions(linkage: &Arc<Linkage>, jobs: &[Job]) -> ServerResult<()> {
         matched.collect::<ServerResult<Vec<_>>>()
     });
     let outcomes = matching.await.map_err(ServerError::failed)??;
-    store(linkage, &outcomes, now).await?;
+    store(linkage, &outcomes).await?;
     tracing::info!("Matched {count} commissions");
     Ok(())
 }
@@ -311,13 +310,13 @@ async fn in_parts(
         matches.extend(linkage.background.run(move || ready.run(&shared, &encodings, now)).await?);
     }
     let outcome = ready.outcome(matches);
-    store(linkage, &[(job.clone(), outcome)], now).await?;
+    store(linkage, &[(job.clone(), outcome)]).await?;
     tracing::info!("Matched commission {commission} in {} parts", parts.len());
     Ok(())
 }
 
-async fn store(linkage: &Linkage, outcomes: &[(Job, CommissionOutcome)], now: Timestamp) -> ServerResult<()> {
-    linkage.store.store_outcomes(outcomes, now).await?;
+async fn store(linkage: &Linkage, outcomes: &[(Job, CommissionOutcome)]) -> ServerResult<()> {
+    linkage.store.store_outcomes(outcomes, linkage.clock.now()).await?;
     linkage.wake.tell();
     Ok(())
 }

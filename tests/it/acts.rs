@@ -289,8 +289,9 @@ fn the_next_epoch_opens_while_the_one_before_answers(project: Project) {
     let said = stored("doctor", "server", &[]).done().stdout;
     assert_eq!(said.matches("fine   parts").count(), 2, "{said}");
     stored("restore", "restored", &[&project.text("backup")]).done();
-    let parts =
-        |data: &str| files_of(&project.path(data)).iter().filter(|path| path.ends_with("00000.parquet")).count();
+    let parts = |data: &str| {
+        files_of(&project.path(data)).iter().filter(|path| path.to_string_lossy().contains("/00000-")).count()
+    };
     assert_eq!((parts("restored/parts"), parts("restored/epochs")), (2, 2));
     stored("doctor", "restored", &[]).done();
 
@@ -379,6 +380,16 @@ fn what_was_erased_stays_so_when_an_older_backup_is_put_back(project: Project) {
     project.office("report", &server, &[]).done();
     let vehicle = &project.report("H2")["members"][0]["agencies"][1];
     assert_eq!(vehicle["records"][0]["items"][0]["payload"]["values"]["vehicle_price"], "123456.78", "{vehicle}");
+
+    // the log that was put back knows no erasure, and says why proofs are missing
+    let mut server = server;
+    server.signal("TERM");
+    run(&["audit", "export", "--data", &data, "--out", &project.text("log-restored")]).done();
+    let verdict = run(&["audit", "verify", &project.text("log-restored"), "--json"]).done().stdout;
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();
+    assert_eq!(verdict["events"]["restored"], 1, "{verdict}");
+    assert_eq!(verdict["events"]["erased"], serde_json::Value::Null, "{verdict}");
+    assert!(verdict["erased"].as_u64() > Some(1), "{verdict}");
 }
 
 /// Approved at a server that removes nothing, killed, and gone on with by another; then the same set is submitted again.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::acts::{Actor, Counts, Deed, Ended, Retention};
-use crate::ids::{BatchId, CommissionId, ManifestId, TreeHash};
+use crate::ids::{BatchId, CommissionId, ContentHash, ManifestId, TreeHash};
 use crate::ticket::{Asked, Granted, Ticket};
 
 /// SPEC 14.1  One entry; its JSON is a leaf of the tree.
@@ -125,6 +125,16 @@ pub enum Event {
         away: u64,
         backups_until: Timestamp,
     },
+    /// A backup of that moment was put back. Of what was erased since nothing was, neither its proofs.
+    Restored {
+        taken_at: Timestamp,
+        /// Batches and commissions, by their ids.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        erased: Vec<ContentHash>,
+        /// Of these, all that they had submitted and answered.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        agencies: Vec<String>,
+    },
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -155,7 +165,7 @@ impl Event {
     }
 
     /// All events' names.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "opened",
         "batch-committed",
         "batch-indexed",
@@ -172,6 +182,7 @@ impl Event {
         "erased",
         "expired",
         "gone",
+        "restored",
     ];
 
     /// The event's name, as its `what` says it.
@@ -193,6 +204,7 @@ impl Event {
             Self::Erased { .. } => "erased",
             Self::Expired { .. } => "expired",
             Self::Gone { .. } => "gone",
+            Self::Restored { .. } => "restored",
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use hedui_protocol::acts::Deed;
+use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::messages::Blob;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub struct Keys {
     of_plain_rows: bool,
 }
 
-/// An agency, and the number of the act that erased it.
+/// An agency, and the number of the act that erased it, an entry of the log.
 #[derive(Clone, Serialize, Deserialize)]
 struct ErasedAgency {
     agency: String,
@@ -37,14 +38,25 @@ struct ErasedAgency {
 }
 
 impl ErasedAgency {
-    /// If the row is of an approved act that erased one.
-    fn by(row: &DumpedRow) -> Option<Self> {
-        match (row.table.as_str(), row.row.get("act"), row.row.get("approved_at"), row.row.get("deed")) {
+    /// Those of a row: of an approved act that erased one, or of the entry of a restore by which they stayed erased.
+    fn by(row: &DumpedRow) -> Vec<Self> {
+        let value = |name: &str| row.row.get(name);
+        match (row.table.as_str(), value("act"), value("approved_at"), value("deed")) {
             ("acts", Some(Value::Number(act)), Some(_), Some(Value::Text(deed))) => match serde_json::from_str(deed) {
-                Ok(Deed::EraseAgency { agency }) => Some(Self { agency, act: *act }),
-                _ => None,
+                Ok(Deed::EraseAgency { agency }) => vec![Self { agency, act: *act }],
+                _ => Vec::new(),
             },
-            _ => None,
+            ("log_entries", ..) => match (value("what"), value("number"), value("entry")) {
+                (Some(Value::Text(what)), Some(Value::Number(act)), Some(Value::Bytes { base64 }))
+                    if what == "restored" =>
+                {
+                    let event = Entry::parse(&base64.0).map(|entry| entry.event);
+                    let Some(Event::Restored { agencies, .. }) = event else { return Vec::new() };
+                    agencies.into_iter().map(|agency| Self { agency, act: *act }).collect()
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
         }
     }
 }
@@ -94,9 +106,14 @@ impl Keys {
     /// A row of the backup's own. An act that was approved by then took away what there was, and what has come after it stays:
     /// whether it was, its number says, not the clocks.
     pub fn see_done(&mut self, row: &DumpedRow) {
-        if let Some(done) = ErasedAgency::by(row) {
+        for done in ErasedAgency::by(row) {
             self.agencies.retain(|erased| erased.act != done.act);
         }
+    }
+
+    /// Agencies that were erased since.
+    pub fn erased_agencies(&self) -> Vec<String> {
+        self.agencies.iter().map(|erased| erased.agency.clone()).collect()
     }
 
     /// What is to stay erased though it was not when the rows were written.
@@ -117,7 +134,7 @@ impl Keys {
         match row.table.as_str() {
             "commissions" if text("state") == "erased" => self.erased.commissions.push(row.clone()),
             "project" => self.erased.erased_at = number("erased_at"),
-            "acts" => self.agencies.extend(ErasedAgency::by(row)),
+            "acts" | "log_entries" => self.agencies.extend(ErasedAgency::by(row)),
             _ => {}
         }
         if let Some(Value::Bytes { base64 }) = row.row.remove(COLUMN)

@@ -46,6 +46,14 @@ impl Line {
         serde_json::from_slice(line).map_err(ServerError::failed)
     }
 
+    /// The batch or commission that it is about.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Sealed { of, .. } => Some(of),
+            Self::Plain(row) => unit(row),
+        }
+    }
+
     /// The row; none where it was erased since.
     pub fn open(self, keys: &Keys, backup: &str, number: u64) -> ServerResult<Option<DumpedRow>> {
         let mut row = match self {

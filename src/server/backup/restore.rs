@@ -1,18 +1,19 @@
 //! Puts a backup back: everything is looked over before anything is written, and a server starts on the whole or on nothing.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use hedui_protocol::ids::{BatchId, ContentHash, ManifestId};
+use hedui_protocol::ids::{ContentHash, ManifestId};
 use hedui_protocol::log::Event;
 use hedui_protocol::part::PartInfo;
 use jiff::Timestamp;
 
 use super::super::Places;
 use super::super::error::{ServerError, ServerResult};
-use super::super::parts::{Parts, name};
+use super::super::parts::{Parts, Shelf, name};
 use super::super::store::{DumpedRow, EPOCHS, Store};
 use super::keys::Keys;
 use super::lines::Line;
@@ -34,8 +35,7 @@ pub async fn restore(backups: Vec<Backup>, places: &Places, now: Timestamp) -> O
     // a server that finds the first one whole finds the others whole
     for target in targets.iter().rev() {
         target.fill().await?;
-        let noted = target.store.note(Event::Administered { act: "put a backup back".to_owned() }, now).await;
-        noted.map_err(Failure::refused)?;
+        target.store.note(target.backup.restored(), now).await.map_err(Failure::refused)?;
     }
     Ok(())
 }
@@ -48,6 +48,15 @@ pub fn backups(from: &Path, keys: Option<&Path>, now: Timestamp) -> Outcome<Vec<
     epochs.map(|epoch| Backup::open(from, keys, epoch, now)).collect()
 }
 
+/// What a line of a backup comes to.
+enum Opened {
+    Row(DumpedRow),
+    /// Its key is gone: the batch or commission that it was about.
+    Erased(Option<String>),
+    /// A part of a set that nobody needs.
+    NotNeeded,
+}
+
 /// A backup of one epoch that can be put back.
 pub struct Backup {
     /// None: the first one.
@@ -58,6 +67,8 @@ pub struct Backup {
     noted: Noted,
     /// Rows that are put back.
     kept: u64,
+    /// Batches and commissions that were erased since.
+    erased: BTreeSet<ContentHash>,
 }
 
 impl Backup {
@@ -92,51 +103,74 @@ impl Backup {
                 keys.see_done(&row);
             }
         }
-        let mut backup = Self { epoch, folder, seal, keys, noted: Noted::default(), kept: 0 };
-        let (mut noted, mut kept) = (Noted::default(), 0);
-        for row in backup.rows()? {
-            noted.see(&row.map_err(Failure::refused)?).map_err(Failure::refused)?;
-            kept += 1;
+        let (noted, erased) = Default::default();
+        let mut backup = Self { epoch, folder, seal, keys, noted, kept: 0, erased };
+        let (mut noted, mut kept, mut erased) = (Noted::default(), 0, BTreeSet::new());
+        for line in backup.opened()? {
+            match line.map_err(Failure::refused)? {
+                Opened::Row(row) => {
+                    noted.see(&row).map_err(Failure::refused)?;
+                    kept += 1;
+                }
+                Opened::Erased(unit) => erased.extend(unit.and_then(|unit| unit.parse::<ContentHash>().ok())),
+                Opened::NotNeeded => {}
+            }
         }
-        (backup.noted, backup.kept) = (noted, kept);
+        (backup.noted, backup.kept, backup.erased) = (noted, kept, erased);
         backup.look_over_parts()?;
         Ok(backup)
     }
 
     fn look_over_parts(&self) -> Outcome {
         let progress = terminal::bar(self.noted.parts.len() as u64, "reading parts");
-        for part in self.noted.each() {
-            let (batch, info) = part.map_err(Failure::refused)?;
-            self.part(batch, info)?;
+        for part in self.noted.each(&self.keys) {
+            let (shelf, info) = part.map_err(Failure::refused)?;
+            self.part(&shelf, info)?;
             progress.inc(1);
         }
         progress.finish_and_clear();
         Ok(())
     }
 
-    /// The rows that are put back: one whose key is gone is none, and of a set that nobody needs there are no parts.
-    pub fn rows(&self) -> Outcome<impl Iterator<Item = ServerResult<DumpedRow>>> {
+    fn opened(&self) -> Outcome<impl Iterator<Item = ServerResult<Opened>>> {
         let mut noted = Noted::default();
-        Ok(lines(&self.folder.join(ROWS))?.enumerate().filter_map(move |(number, line)| {
-            let row = line.and_then(|line| line.open(&self.keys, &self.seal.id, number as u64));
-            let wanted = row.and_then(|row| match row {
-                Some(row) => Ok(noted.see(&row)?.then_some(row)),
-                None => Ok(None),
-            });
-            wanted.transpose()
+        Ok(lines(&self.folder.join(ROWS))?.enumerate().map(move |(number, line)| {
+            let line = line?;
+            let unit = line.unit().map(str::to_owned);
+            match line.open(&self.keys, &self.seal.id, number as u64)? {
+                Some(row) if noted.see(&row)? => Ok(Opened::Row(row)),
+                Some(_) => Ok(Opened::NotNeeded),
+                None => Ok(Opened::Erased(unit)),
+            }
         }))
     }
 
+    /// The rows that are put back.
+    pub fn rows(&self) -> Outcome<impl Iterator<Item = ServerResult<DumpedRow>>> {
+        let row = |line: ServerResult<Opened>| match line {
+            Ok(Opened::Row(row)) => Some(Ok(row)),
+            Ok(_) => None,
+            Err(why) => Some(Err(why)),
+        };
+        Ok(self.opened()?.filter_map(row))
+    }
+
+    /// What the log says of it: an auditor does not find the proofs of what was erased since.
+    fn restored(&self) -> Event {
+        let (erased, agencies) = (self.erased.iter().copied().collect(), self.keys.erased_agencies());
+        Event::Restored { taken_at: self.seal.taken_at, erased, agencies }
+    }
+
     /// A part as it came.
-    fn part(&self, batch: BatchId, info: &PartInfo) -> Outcome<Bytes> {
-        let path = part_path(&self.folder.join("parts"), batch, info.number);
+    fn part(&self, shelf: &Shelf, info: &PartInfo) -> Outcome<Bytes> {
+        let path = part_path(&self.folder.join("parts"), shelf.batch, info.number);
         let damaged =
             || Failure::refused(format!("{}: the part is damaged: it is not the one that was stored", path.display()));
         let bytes = std::fs::read(&path).map_err(|e| Failure::file("read", &path, &e))?;
-        let bytes = match self.keys.of(&batch.to_string()) {
+        let bytes = match &shelf.key {
             // of before there were keys
             Some(_) if ContentHash::of(&bytes) == info.hash => bytes,
-            Some(key) => key.open(&name(batch, info.number), bytes).map_err(|_| damaged())?,
+            Some(key) => key.open(&name(shelf.batch, info.number), bytes).map_err(|_| damaged())?,
             None => bytes,
         };
         if ContentHash::of(&bytes) != info.hash {
@@ -165,11 +199,10 @@ impl Target {
     async fn fill(&self) -> Outcome {
         let Self { backup, places: Places { database, parts: at, .. }, store, parts } = self;
         let progress = terminal::bar(backup.noted.parts.len() as u64, "putting parts back");
-        for part in backup.noted.each() {
-            let (batch, info) = part.map_err(Failure::refused)?;
-            let key = backup.keys.of(&batch.to_string());
-            let put = parts.put(batch, info.number, backup.part(batch, info)?, key).await;
-            put.map_err(|e| Failure::refused(format!("{at}: part {} of batch {batch}: {e}", info.number)))?;
+        for part in backup.noted.each(&backup.keys) {
+            let (shelf, info) = part.map_err(Failure::refused)?;
+            let put = parts.put(&shelf, info.number, backup.part(&shelf, info)?).await;
+            put.map_err(|e| Failure::refused(format!("{at}: part {} of batch {}: {e}", info.number, shelf.batch)))?;
             progress.inc(1);
         }
         progress.finish_and_clear();

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use bytes::Bytes;
 use hedui_protocol::acts::{Deed, Retention};
 use hedui_protocol::basis::Basis;
-use hedui_protocol::ids::KeyCheck;
+use hedui_protocol::ids::{KeyCheck, TreeHash};
+use hedui_protocol::log::{Entry, Event};
+use hedui_protocol::messages::Blob;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 
 use super::super::store::{Database, JobKind};
@@ -55,9 +57,9 @@ impl Place {
         let signed = Signed::new(&SigningKey::from_seed(&[4; 32]), Purpose::Batch, header.to_bytes());
         let batch = BatchId([number; 32]);
         self.store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-        let key = self.store.shred_key(batch).await.unwrap();
-        self.parts.put(batch, 0, bytes, key.as_ref()).await.unwrap();
-        self.store.note_part(batch, 0, at(1)).await.unwrap();
+        let shelf = self.store.shelf(batch).await.unwrap();
+        self.parts.put(&shelf, 0, bytes).await.unwrap();
+        self.store.note_part(&shelf, 0, at(1)).await.unwrap();
         (batch, header)
     }
 
@@ -71,7 +73,9 @@ impl Place {
     }
 
     pub fn part(&self, batch: BatchId) -> PathBuf {
-        part_path(&self.folder.path().join("parts"), batch, 0)
+        let folder = self.folder.path().join("parts").join(batch.to_string());
+        let mut files = std::fs::read_dir(&folder).into_iter().flatten().map(|file| file.unwrap().path());
+        files.next().unwrap_or(folder.join("none"))
     }
 
     /// The numbers of the parts that are noted of a batch.
@@ -158,13 +162,21 @@ fn what_an_erased_agency_answered_before_stays_erased_whatever_the_clocks_said()
     // it has answered anew by then
     write(&path("after"), &[erased.clone(), answer.clone()], at(99));
     write(&path("newest"), &[erased], at(101));
-    let answers = |name: &str| {
-        let keys = path("newest").join(KEYS);
+    // of what was put back by those keys: the log says that the bank stays erased
+    let put_back = Event::Restored { taken_at, erased: vec![], agencies: vec!["bank".into()] };
+    let put_back = Entry { number: 9, at: at(102), tree: TreeHash([0; 32]), event: put_back }.to_bytes();
+    let (number, entry) = (Value::Number(9), Value::Bytes { base64: Blob(put_back) });
+    let put_back = row("log_entries", &[("number", number), ("what", text("restored")), ("entry", entry)]);
+    write(&path("since"), &[put_back, answer.clone()], at(103));
+    let answers = |name: &str, keys: &str| {
+        let keys = path(keys).join(KEYS);
         let backup = backups(&path(name), Some(&keys), at(200)).unwrap().remove(0);
         backup.rows().unwrap().filter(|row| row.as_ref().unwrap().table == "matches").count()
     };
-    assert_eq!(answers("before"), 0, "the act was approved in the second in which the backup was taken");
-    assert_eq!(answers("after"), 1, "the backup's clock was behind that of the act");
+    assert_eq!(answers("before", "newest"), 0, "the act was approved in the second in which the backup was taken");
+    assert_eq!(answers("after", "newest"), 1, "the backup's clock was behind that of the act");
+    assert_eq!(answers("before", "since"), 0, "put back a second time");
+    assert_eq!(answers("since", "since"), 1, "it has answered anew since");
 }
 
 #[tokio::test]
@@ -194,8 +206,9 @@ async fn a_set_that_goes_while_a_backup_is_taken_is_left_out() {
     let out = tempfile::tempdir().unwrap();
     let rows = Rows::write(&place.store, &out.path().join(ROWS)).await.unwrap();
     let newest = place.indexed(2).await;
+    let shelf = place.store.shelf(gone).await.unwrap();
     place.store.expire(at(99 * 86_400)).await.unwrap();
-    place.parts.remove_batch(gone, 1).await.unwrap();
+    place.parts.remove_batch(&shelf, 1).await.unwrap();
     let parts = out.path().join("parts");
     private_folder(&parts).unwrap();
     assert!(!copy_parts(&place.source(), &rows, &parts).await.unwrap());
@@ -226,7 +239,8 @@ async fn a_restore_that_fails_halfway_leaves_nothing_that_a_server_would_go_on_w
     // the disk takes no part of the later epoch, or of the first one
     let of_first = places(&path("first")).data.join("parts");
     for (to, parts, batch) in [("first", of_first, old), ("later", of_later("later").data.join("parts"), new)] {
-        private_folder(&part_path(&parts, batch, 0).join("taken")).unwrap();
+        private_folder(&parts).unwrap();
+        std::fs::write(parts.join(batch.to_string()), "in the way").unwrap();
         restore(to).await.unwrap_err();
         assert!(!is_whole(to).await, "{to}");
         let again = restore(to).await.unwrap_err();

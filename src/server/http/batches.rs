@@ -102,9 +102,9 @@ async fn put_part(
     };
     linkage.background.run(check).await?;
     if status.state == BatchState::Open && status.missing.contains(&number) {
-        let key = linkage.store.shred_key(batch).await?;
+        let shelf = linkage.store.shelf(batch).await?;
         let Linkage { store, parts, .. } = &**linkage;
-        if !store_part(store, parts, (batch, number), bytes, key.as_ref(), linkage.clock.now()).await? {
+        if !store_part(store, parts, &shelf, number, bytes, linkage.clock.now()).await? {
             return Err(not_found());
         }
         tracing::info!("Stored part {number} of batch {batch} of `{agency}`");
@@ -140,6 +140,8 @@ async fn post_commit(
     if before.state == BatchState::Open {
         let wrong = match linkage.store.commit_batch(batch, &header, linkage.clock.now()).await? {
             Commit::Done => None,
+            // erased meanwhile, and begun anew
+            Commit::PartsMissing => return Err(not_found()),
             Commit::OtherBase => Some("the delta continues another batch than the newest that is committed".to_owned()),
             Commit::TooManyDeltas => Some(format!("the set has {MOST_DELTAS} deltas already")),
         };

@@ -10,7 +10,8 @@ use sqlx::any::AnyRow;
 use super::{Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
 
-/// Seconds after which a worker that says nothing is away: what it has goes when it starts.
+/// Seconds after which a worker that says nothing is away, as is one whose clock is so much ahead: what it has goes when it
+/// starts.
 pub(super) const AWAY: i64 = 120;
 
 /// Seconds after which a worker that says nothing is no more.
@@ -185,8 +186,19 @@ impl Store {
             ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at, followed = excluded.followed";
         let beat = sqlx::query(beat).bind(&self.holder).bind(now.as_second()).bind(number(entries)?);
         beat.execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Counts workers no more that have said nothing for long. Not by a clock that has just been set.
+    pub async fn retire_workers(&self, now: Timestamp) -> ServerResult<()> {
         let retired = sqlx::query("DELETE FROM workers WHERE seen_at < $1").bind(now.as_second() - RETIRED);
         retired.execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// This server was a worker once, and has no index any more.
+    pub async fn works_no_more(&self) -> ServerResult<()> {
+        sqlx::query("DELETE FROM workers WHERE holder = $1").bind(&self.holder).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -194,8 +206,10 @@ impl Store {
     pub async fn acts_to_finish(&self, now: Timestamp) -> ServerResult<Vec<Erasure>> {
         let acts = "SELECT act AS number, approved AS entry, approved_tx AS tx FROM acts WHERE state = 'approved'
             AND NOT EXISTS (SELECT 1 FROM removals r WHERE r.act = acts.act)
-            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.followed <= acts.approved) ORDER BY act";
-        let rows = sqlx::query(acts).bind(now.as_second() - AWAY).fetch_all(&self.pool).await?;
+            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.seen_at <= $2 AND w.followed <= acts.approved)
+            ORDER BY act";
+        let rows =
+            sqlx::query(acts).bind(now.as_second() - AWAY).bind(now.as_second() + AWAY).fetch_all(&self.pool).await?;
         rows.iter().map(erasure).collect()
     }
 
@@ -220,8 +234,15 @@ impl Store {
 
     /// Workers that were not there, and may still have indexes of what this entry erased.
     pub(super) async fn away(tx: &mut Tx, entry: u64, now: Timestamp) -> ServerResult<u64> {
-        let away = sqlx::query("SELECT COUNT(*) AS away FROM workers WHERE seen_at <= $2 AND followed <= $1");
-        let away = away.bind(number(entry)?).bind(now.as_second() - AWAY).fetch_one(&mut **tx).await?;
+        let away = sqlx::query(
+            "SELECT COUNT(*) AS away FROM workers WHERE (seen_at <= $2 OR seen_at > $3) AND followed <= $1",
+        );
+        let away = away
+            .bind(number(entry)?)
+            .bind(now.as_second() - AWAY)
+            .bind(now.as_second() + AWAY)
+            .fetch_one(&mut **tx)
+            .await?;
         u64::try_from(away.get::<i64, _>("away")).map_err(ServerError::failed)
     }
 
@@ -258,9 +279,12 @@ impl Store {
 
     /// How long data is kept.
     pub async fn retention(&self) -> ServerResult<Retention> {
-        let row = sqlx::query("SELECT retention FROM project").fetch_optional(&self.pool).await?;
-        let text = row.and_then(|row| row.get::<Option<String>, _>("retention"));
-        text.map_or_else(|| Ok(Retention::default()), |text| from_json(&text))
+        retention_of(sqlx::query(RETENTION).fetch_optional(&self.pool).await?)
+    }
+
+    /// The same, as long as the transaction goes on.
+    pub(super) async fn retention_now(tx: &mut Tx) -> ServerResult<Retention> {
+        retention_of(sqlx::query(RETENTION).fetch_optional(&mut **tx).await?)
     }
 
     /// The epochs that were opened from this one.
@@ -284,6 +308,13 @@ impl Store {
         sqlx::query(first).bind(manifest.to_string()).bind(now.as_second()).execute(&self.pool).await?;
         Ok(())
     }
+}
+
+const RETENTION: &str = "SELECT retention FROM project";
+
+fn retention_of(row: Option<AnyRow>) -> ServerResult<Retention> {
+    let text = row.and_then(|row| row.get::<Option<String>, _>("retention"));
+    text.map_or_else(|| Ok(Retention::default()), |text| from_json(&text))
 }
 
 pub(super) fn days(count: u16) -> SignedDuration {

@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 
 use super::{Job, JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+use crate::server::parts::Shelf;
 use crate::server::shred::ShredKey;
 
 /// What an agency has submitted.
@@ -34,11 +35,15 @@ pub enum Commit {
     /// The delta continues another batch than the agency's newest.
     OtherBase,
     TooManyDeltas,
+    /// Not all of them are here any more.
+    PartsMissing,
 }
 
 /// A batch with all that is stored of it.
 pub struct HeldBatch {
     pub batch: BatchId,
+    /// Stands in the names of its parts.
+    pub tag: Option<String>,
     pub header: BatchHeader,
     pub state: BatchState,
     /// Parts that have arrived and were not collected.
@@ -70,8 +75,8 @@ impl Store {
         let bytes = serde_json::to_vec(signed).expect("a signed header is JSON");
         let mut tx = self.write().await?;
         sqlx::query(
-            "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key, sealed)
-             SELECT $1, $2, $3, 'open', $4, $5, $6, 1
+            "INSERT INTO batches (batch, agency, header, state, created_at, base, shred_key, sealed, tag)
+             SELECT $1, $2, $3, 'open', $4, $5, $6, 1, $7
              WHERE NOT EXISTS (SELECT 1 FROM project WHERE erased_at IS NOT NULL)
              AND NOT EXISTS (SELECT 1 FROM removals WHERE batch = $1)
              ON CONFLICT (batch) DO NOTHING",
@@ -82,6 +87,7 @@ impl Store {
         .bind(now.as_second())
         .bind(header.base.map(|base| base.to_string()))
         .bind(ShredKey::fresh()?.bytes())
+        .bind(Shelf::fresh_tag()?)
         .execute(&mut *tx)
         .await?;
         let here = sqlx::query("SELECT batch FROM batches WHERE batch = $1").bind(batch.to_string());
@@ -109,13 +115,14 @@ impl Store {
         Ok(Some((header, BatchStatus { batch, state, missing, reason: row.get("reason") })))
     }
 
-    /// The key that a batch's parts are sealed under; none where they were stored before there were keys. Of a batch that was
-    /// erased there is none, and nothing may be stored.
-    pub async fn shred_key(&self, batch: BatchId) -> ServerResult<Option<ShredKey>> {
-        let row = sqlx::query("SELECT shred_key FROM batches WHERE batch = $1").bind(batch.to_string());
+    /// Where a batch's parts lie, and the key that they are under. Of a batch that was erased there is nothing, and nothing may
+    /// be stored.
+    pub async fn shelf(&self, batch: BatchId) -> ServerResult<Shelf> {
+        let row = sqlx::query("SELECT shred_key, tag FROM batches WHERE batch = $1").bind(batch.to_string());
         let row = row.fetch_optional(&self.pool).await?;
         let row = row.ok_or_else(|| ServerError::Failed(format!("batch {batch} is not there")))?;
-        row.get::<Option<Vec<u8>>, _>("shred_key").map(|bytes| ShredKey::of(&bytes)).transpose()
+        let key = row.get::<Option<Vec<u8>>, _>("shred_key").map(|bytes| ShredKey::of(&bytes)).transpose()?;
+        Ok(Shelf { batch, tag: row.get("tag"), key })
     }
 
     /// The header that a batch's agency signed; none where it is not held.
@@ -128,24 +135,21 @@ impl Store {
     }
 
     /// Notes that a part is stored; false where its batch was erased meanwhile. Noting it again changes nothing.
-    pub async fn note_part(&self, batch: BatchId, number: u32, now: Timestamp) -> ServerResult<bool> {
-        let note = "INSERT INTO parts (batch, number, stored_at)
-            SELECT batch, $2, $3 FROM batches WHERE batch = $1 ON CONFLICT DO NOTHING";
+    pub async fn note_part(&self, shelf: &Shelf, number: u32, now: Timestamp) -> ServerResult<bool> {
         let mut tx = self.write().await?;
-        sqlx::query(note)
-            .bind(batch.to_string())
-            .bind(i64::from(number))
-            .bind(now.as_second())
-            .execute(&mut *tx)
-            .await?;
-        let noted = sqlx::query("SELECT number FROM parts WHERE batch = $1 AND number = $2");
-        let noted = noted.bind(batch.to_string()).bind(i64::from(number)).fetch_optional(&mut *tx).await?.is_some();
+        let (batch, tag) = (shelf.batch.to_string(), shelf.tag.as_deref().unwrap_or_default());
+        let here = sqlx::query("SELECT batch FROM batches WHERE batch = $1 AND COALESCE(tag, '') = $2");
+        let here = here.bind(&batch).bind(tag).fetch_optional(&mut *tx).await?.is_some();
+        if here {
+            let note = "INSERT INTO parts (batch, number, stored_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            let note = sqlx::query(note).bind(&batch).bind(i64::from(number)).bind(now.as_second());
+            note.execute(&mut *tx).await?;
+        }
         tx.commit().await?;
-        Ok(noted)
+        Ok(here)
     }
 
-    /// Makes a batch visible, whole, and queues its index. The caller has seen that no part is missing. A delta must continue the
-    /// agency's newest set.
+    /// Makes a batch visible, whole, and queues its index. A delta must continue the agency's newest set.
     pub async fn commit_batch(&self, batch: BatchId, header: &BatchHeader, now: Timestamp) -> ServerResult<Commit> {
         let mut tx = self.write().await?;
         if let Some(base) = header.base {
@@ -160,6 +164,11 @@ impl Store {
         let committed =
             sqlx::query(commit).bind(batch.to_string()).bind(now.as_second()).execute(&mut *tx).await?.rows_affected();
         if committed == 1 {
+            let here = sqlx::query_scalar("SELECT COUNT(*) FROM parts WHERE batch = $1").bind(batch.to_string());
+            let here: i64 = here.fetch_one(&mut *tx).await?;
+            if u64::try_from(here).map_err(ServerError::failed)? < header.parts.len() as u64 {
+                return Ok(Commit::PartsMissing);
+            }
             Self::queue(&mut tx, JobKind::Index, &batch.to_string()).await?;
             let (agency, records, base) = (header.agency.clone(), header.records, header.base);
             Self::log(&mut tx, Event::BatchCommitted { agency, batch, records, base }, now).await?;
@@ -341,12 +350,13 @@ impl Store {
             let number = u32::try_from(row.get::<i64, _>("number")).map_err(ServerError::failed)?;
             parts.entry(row.get("batch")).or_default().push(number);
         }
-        let batches = "SELECT batch, header, state FROM batches ORDER BY created_at, batch";
+        let batches = "SELECT batch, tag, header, state FROM batches ORDER BY created_at, batch";
         let held = |row: &AnyRow| {
             let batch: String = row.get("batch");
             Ok(HeldBatch {
                 parts: parts.remove(&batch).unwrap_or_default(),
                 batch: batch.parse().map_err(ServerError::failed)?,
+                tag: row.get("tag"),
                 header: header_of(row.get("header"))?,
                 state: state_of(row.get("state"))?,
             })

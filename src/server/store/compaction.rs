@@ -70,13 +70,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether somebody can still read what was deleted: a transaction that began before, a copy that follows, or one that was
-    /// prepared. Nothing takes it away as long as they can.
+    /// Whether somebody can still read what was deleted: a transaction that began before, even if it reads nothing, a copy that
+    /// follows, or one that was prepared. Nothing takes it away as long as they can.
     pub async fn is_read_from_before(&self, erasures: impl Iterator<Item = Erasure>) -> ServerResult<bool> {
         let Some(last) = erasures.filter_map(|erasure| erasure.tx).max() else { return Ok(false) };
         // how old a snapshot is, in transactions: everybody may see that, of every role
         let reads = "SELECT 1 AS one FROM (
-            SELECT age(backend_xmin) AS old FROM pg_stat_activity
+            SELECT age(xid) AS old FROM pg_stat_activity, LATERAL (VALUES (backend_xmin), (backend_xid)) AS began (xid)
                 WHERE pid <> pg_backend_pid() AND (datname = current_database() OR datname IS NULL)
             UNION ALL SELECT age(xmin) FROM pg_replication_slots
             UNION ALL SELECT age(transaction) FROM pg_prepared_xacts WHERE database = current_database()) AS readers

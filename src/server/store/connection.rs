@@ -19,9 +19,10 @@ const CONNECTIONS: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How SQLite is used: what was acknowledged survives a power cut, and what was deleted is overwritten.
+/// How SQLite is used: what was acknowledged survives a power cut, what was deleted is overwritten, and nothing is written beside
+/// its files.
 pub const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
-    PRAGMA secure_delete = ON;";
+    PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
 /// How PostgreSQL is used: a server that is paused, or cannot be reached, while it has its turn to write loses it, and the others go on.
 const POSTGRES: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_user_timeout = '30s'; \
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2;";

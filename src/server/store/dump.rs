@@ -140,6 +140,10 @@ impl Store {
         self.migrate(newest()).await?;
         let mut tx = self.write().await?;
         for row in &erased.commissions {
+            // of before there were keys, it was put back as it was
+            if let Some(Value::Text(id)) = row.row.get("commission") {
+                Self::erase_commissions(&mut tx, &[id.parse().map_err(ServerError::failed)?]).await?;
+            }
             insert(&mut tx, row.clone()).await?;
         }
         sqlx::query("DELETE FROM project").execute(&mut *tx).await?;
@@ -150,6 +154,9 @@ impl Store {
             let erased = "UPDATE project SET erased_at = $1 WHERE erased_at IS NULL";
             sqlx::query(erased).bind(at).execute(&mut *tx).await?;
         }
+        // they were numbered by another cluster
+        sqlx::query("UPDATE acts SET approved_tx = NULL").execute(&mut *tx).await?;
+        sqlx::query("UPDATE project SET ended_tx = NULL").execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

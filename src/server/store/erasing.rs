@@ -12,15 +12,15 @@ use super::batches::header_of;
 use super::matches::FORGOTTEN;
 use super::{JobKind, Store, Tx};
 use crate::server::error::{ServerError, ServerResult};
+use crate::server::parts::Shelf;
 use crate::server::shred::ShredKey;
 
 /// What is worked on in one transaction.
 pub(super) const TOGETHER: i64 = 500;
 
-/// A batch whose files are to be removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is to be removed of a batch: so many parts.
 pub struct Removal {
-    pub batch: BatchId,
+    pub shelf: Shelf,
     pub parts: u32,
 }
 
@@ -79,7 +79,7 @@ impl Store {
 
     /// Batches of one agency, or of all, with their keys; how many there were.
     async fn remove_batches(tx: &mut Tx, agency: Option<&str>, act: Option<u64>) -> ServerResult<u64> {
-        let rows = sqlx::query("SELECT batch, header FROM batches WHERE agency = $1 OR $1 IS NULL").bind(agency);
+        let rows = sqlx::query("SELECT batch, header, tag FROM batches WHERE agency = $1 OR $1 IS NULL").bind(agency);
         let rows = rows.fetch_all(&mut **tx).await?;
         for row in &rows {
             Self::remove_batch(tx, row, act).await?;
@@ -100,12 +100,13 @@ impl Store {
         let batch: &str = row.get("batch");
         let parts = header_of(row.get("header"))?.parts.len();
         sqlx::query(
-            "INSERT INTO removals (batch, parts, act) VALUES ($1, $2, $3)
+            "INSERT INTO removals (batch, parts, act, tag) VALUES ($1, $2, $3, $4)
              ON CONFLICT (batch) DO UPDATE SET act = excluded.act",
         )
         .bind(batch)
         .bind(i64::try_from(parts).map_err(ServerError::failed)?)
         .bind(act.map(i64::try_from).transpose().map_err(ServerError::failed)?)
+        .bind(row.get::<Option<String>, _>("tag"))
         .execute(&mut **tx)
         .await?;
         sqlx::query("DELETE FROM parts WHERE batch = $1").bind(batch).execute(&mut **tx).await?;
@@ -115,10 +116,11 @@ impl Store {
 
     /// Files that are to be removed.
     pub async fn removals(&self) -> ServerResult<Vec<Removal>> {
-        let rows = sqlx::query("SELECT batch, parts FROM removals ORDER BY batch").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT batch, parts, tag FROM removals ORDER BY batch").fetch_all(&self.pool).await?;
         let removal = |row: &AnyRow| {
+            let batch = row.get::<&str, _>("batch").parse().map_err(ServerError::failed)?;
             Ok(Removal {
-                batch: row.get::<&str, _>("batch").parse().map_err(ServerError::failed)?,
+                shelf: Shelf { batch, tag: row.get("tag"), key: None },
                 parts: u32::try_from(row.get::<i64, _>("parts")).map_err(ServerError::failed)?,
             })
         };
@@ -133,8 +135,9 @@ impl Store {
     }
 
     /// They are gone.
-    pub async fn removed(&self, batch: BatchId) -> ServerResult<()> {
-        let removed = sqlx::query("DELETE FROM removals WHERE batch = $1").bind(batch.to_string());
+    pub async fn removed(&self, shelf: &Shelf) -> ServerResult<()> {
+        let removed = "DELETE FROM removals WHERE batch = $1 AND COALESCE(tag, '') = $2";
+        let removed = sqlx::query(removed).bind(shelf.batch.to_string()).bind(shelf.tag.as_deref().unwrap_or_default());
         removed.execute(&self.pool).await?;
         Ok(())
     }

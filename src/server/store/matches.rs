@@ -120,8 +120,9 @@ impl Store {
     async fn store_outcome(&self, tx: &mut Tx, outcome: &Outcome, now: Timestamp) -> ServerResult<()> {
         let Outcome { commission, against, matches } = outcome;
         let id = commission.to_string();
-        let row = sqlx::query("SELECT state, standing FROM commissions WHERE commission = $1").bind(&id);
-        // erased with its project
+        let row = "SELECT state, standing FROM commissions WHERE commission = $1 AND ended < 2";
+        let row = sqlx::query(row).bind(&id);
+        // erased with its project, or its answers' term is over
         let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok(()) };
         let standing = row.get::<i64, _>("standing") == 1;
         let again = match row.get::<&str, _>("state") {

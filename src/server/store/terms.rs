@@ -14,7 +14,6 @@ use crate::server::error::{ServerError, ServerResult};
 impl Store {
     /// Ends what has served its term, some of each class at a time; what ended.
     pub async fn expire(&self, now: Timestamp) -> ServerResult<Vec<Ended>> {
-        let retention = self.retention().await?;
         let mut all = Vec::new();
         for class in [
             DataClass::OpenBatches,
@@ -23,52 +22,23 @@ impl Store {
             DataClass::Tickets,
             DataClass::Epoch,
         ] {
-            all.extend(self.expire_class(class, &retention, now).await?);
+            all.extend(self.expire_class(class, now).await?);
         }
         Ok(all)
     }
 
-    async fn expire_class(
-        &self,
-        class: DataClass,
-        retention: &Retention,
-        now: Timestamp,
-    ) -> ServerResult<Option<Ended>> {
-        let (select, term) = match class {
-            DataClass::OpenBatches => (
-                "SELECT batch, header FROM batches WHERE state = 'open' AND created_at <= $1 ORDER BY batch LIMIT $2",
-                Some(retention.open_batches),
-            ),
-            DataClass::ReplacedBatches => (
-                "SELECT batch, header FROM batches b WHERE state IN ('replaced', 'refused')
-                 AND ended_at <= $1
-                 AND (shred_key IS NOT NULL OR EXISTS (SELECT 1 FROM parts p WHERE p.batch = b.batch)) ORDER BY batch LIMIT $2",
-                Some(retention.replaced_batches),
-            ),
-            DataClass::Answers => (
-                "SELECT commission FROM commissions WHERE ended IN (0, 1) AND expires_at > 0 AND expires_at <= $1
-                 ORDER BY commission LIMIT $2",
-                Some(retention.answers),
-            ),
-            DataClass::Tickets => (
-                "SELECT commission FROM commissions WHERE ended IN (0, 1, 2) AND state <> 'erased'
-                 AND expires_at > 0 AND expires_at <= $1 ORDER BY commission LIMIT $2",
-                Some(retention.tickets),
-            ),
-            DataClass::Epoch => (
-                "SELECT manifest FROM epochs WHERE served_at <= $1
-                 AND (SELECT erased_at FROM project) IS NULL ORDER BY manifest LIMIT $2",
-                retention.epoch,
-            ),
-        };
-        let Some(term) = term else { return Ok(None) };
-        let until = (now - days(term)).as_second();
+    async fn expire_class(&self, class: DataClass, now: Timestamp) -> ServerResult<Option<Ended>> {
+        let select = over(class);
+        let until = |retention: &Retention| Some((now - days(term(retention, class)?)).as_second());
+        let Some(ends) = until(&self.retention().await?) else { return Ok(None) };
         // most of the time there is nothing, and nobody has to wait for a turn to write
-        if sqlx::query(select).bind(until).bind(1i64).fetch_optional(&self.pool).await?.is_none() {
+        if sqlx::query(select).bind(ends).bind(1i64).fetch_optional(&self.pool).await?.is_none() {
             return Ok(None);
         }
         let mut tx = self.write().await?;
-        let rows = sqlx::query(select).bind(until).bind(TOGETHER).fetch_all(&mut *tx).await?;
+        // as it is by now: operators may have made the term longer
+        let Some(ends) = until(&Self::retention_now(&mut tx).await?) else { return Ok(None) };
+        let rows = sqlx::query(select).bind(ends).bind(TOGETHER).fetch_all(&mut *tx).await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -151,8 +121,12 @@ impl Store {
         let ended = "SELECT ended AS number, ended AS entry, ended_tx AS tx FROM project
             WHERE ended IS NOT NULL AND (gone IS NULL OR gone < ended)
             AND NOT EXISTS (SELECT 1 FROM removals WHERE act IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.followed <= ended)";
-        let row = sqlx::query(ended).bind(now.as_second() - AWAY).fetch_optional(&self.pool).await?;
+            AND NOT EXISTS (SELECT 1 FROM workers w WHERE w.seen_at > $1 AND w.seen_at <= $2 AND w.followed <= ended)";
+        let row = sqlx::query(ended)
+            .bind(now.as_second() - AWAY)
+            .bind(now.as_second() + AWAY)
+            .fetch_optional(&self.pool)
+            .await?;
         row.as_ref().map(erasure).transpose()
     }
 
@@ -168,5 +142,41 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+}
+
+/// Days that what is of this class is kept; none where it has no term.
+fn term(retention: &Retention, class: DataClass) -> Option<u16> {
+    match class {
+        DataClass::OpenBatches => Some(retention.open_batches),
+        DataClass::ReplacedBatches => Some(retention.replaced_batches),
+        DataClass::Answers => Some(retention.answers),
+        DataClass::Tickets => Some(retention.tickets),
+        DataClass::Epoch => retention.epoch,
+    }
+}
+
+/// What of a class has ended before `$1`, no more than `$2` of it.
+fn over(class: DataClass) -> &'static str {
+    match class {
+        DataClass::OpenBatches => {
+            "SELECT batch, header, tag FROM batches WHERE state = 'open' AND created_at <= $1 ORDER BY batch LIMIT $2"
+        }
+        DataClass::ReplacedBatches => {
+            "SELECT batch, header, tag FROM batches b WHERE state IN ('replaced', 'refused') AND ended_at <= $1
+             AND (shred_key IS NOT NULL OR EXISTS (SELECT 1 FROM parts p WHERE p.batch = b.batch)) ORDER BY batch LIMIT $2"
+        }
+        DataClass::Answers => {
+            "SELECT commission FROM commissions WHERE ended IN (0, 1) AND expires_at > 0 AND expires_at <= $1
+             ORDER BY commission LIMIT $2"
+        }
+        DataClass::Tickets => {
+            "SELECT commission FROM commissions WHERE ended IN (0, 1, 2) AND state <> 'erased'
+             AND expires_at > 0 AND expires_at <= $1 ORDER BY commission LIMIT $2"
+        }
+        DataClass::Epoch => {
+            "SELECT manifest FROM epochs WHERE served_at <= $1
+             AND (SELECT erased_at FROM project) IS NULL ORDER BY manifest LIMIT $2"
+        }
     }
 }

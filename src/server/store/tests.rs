@@ -225,6 +225,15 @@ async fn store(database: &Database) -> Store {
     Store::open(database, "one").await.unwrap()
 }
 
+/// Commits a batch whose parts have come.
+async fn commit(store: &Store, batch: BatchId, header: &BatchHeader, now: Timestamp) -> Commit {
+    let shelf = store.shelf(batch).await.unwrap();
+    for part in &header.parts {
+        assert!(store.note_part(&shelf, part.number, now).await.unwrap());
+    }
+    store.commit_batch(batch, header, now).await.unwrap()
+}
+
 async fn state(store: &Store, batch: BatchId) -> BatchState {
     store.batch(batch).await.unwrap().unwrap().1.state
 }
@@ -235,12 +244,15 @@ async fn a_batch_is_created_filled_committed_and_replaced(database: Database) {
     let (first, second) = (BatchId([1; 32]), BatchId([2; 32]));
     for _sent_again in 0..2 {
         store.create_batch(first, &header, &signed, at(1)).await.unwrap();
-        store.note_part(first, 1, at(1)).await.unwrap();
+        store.note_part(&store.shelf(first).await.unwrap(), 1, at(1)).await.unwrap();
     }
     let (_, status) = store.batch(first).await.unwrap().unwrap();
     assert_eq!((status.state, status.missing), (BatchState::Open, vec![0]));
+    assert_eq!(store.commit_batch(first, &header, at(2)).await.unwrap(), Commit::PartsMissing);
+    assert_eq!(state(&store, first).await, BatchState::Open);
+    store.note_part(&store.shelf(first).await.unwrap(), 0, at(1)).await.unwrap();
     for _sent_again in 0..2 {
-        store.commit_batch(first, &header, at(2)).await.unwrap();
+        assert_eq!(store.commit_batch(first, &header, at(2)).await.unwrap(), Commit::Done);
     }
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexing);
     assert_eq!(store.set_of("tax").await.unwrap(), AgencySet::None);
@@ -250,12 +262,12 @@ async fn a_batch_is_created_filled_committed_and_replaced(database: Database) {
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(first));
 
     store.create_batch(second, &header, &signed, at(4)).await.unwrap();
-    store.commit_batch(second, &header, at(4)).await.unwrap();
+    assert_eq!(commit(&store, second, &header, at(4)).await, Commit::Done);
     let job = store.claim(JobKind::Index, 9, 60, at(4)).await.unwrap().remove(0);
     store.batch_indexed(&job, second, "bank", at(9)).await.unwrap();
     assert_eq!((state(&store, first).await, state(&store, second).await), (BatchState::Replaced, BatchState::Indexed));
     assert_eq!(store.indexed_batches().await.unwrap().len(), 1);
-    store.commit_batch(first, &header, at(5)).await.unwrap();
+    assert_eq!(commit(&store, first, &header, at(5)).await, Commit::Done);
     assert_eq!(state(&store, first).await, BatchState::Replaced, "a commit that is sent again late changes nothing");
 }
 
@@ -265,7 +277,7 @@ async fn two_batches_of_one_second_are_indexed_in_the_order_of_their_commits(dat
     let (earlier, later) = (BatchId([2; 32]), BatchId([1; 32]));
     for batch in [earlier, later] {
         store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-        store.commit_batch(batch, &header, at(1)).await.unwrap();
+        assert_eq!(commit(&store, batch, &header, at(1)).await, Commit::Done);
     }
     let jobs = store.claim(JobKind::Index, 9, 60, at(1)).await.unwrap();
     assert_eq!(jobs[0].target, earlier.to_string());
@@ -279,7 +291,7 @@ async fn a_lease_that_ends_is_taken_over(database: Database) {
     let store = store(&database).await;
     let (header, signed) = header("bank");
     store.create_batch(BatchId([1; 32]), &header, &signed, at(1)).await.unwrap();
-    store.commit_batch(BatchId([1; 32]), &header, at(1)).await.unwrap();
+    assert_eq!(commit(&store, BatchId([1; 32]), &header, at(1)).await, Commit::Done);
     let job = store.claim(JobKind::Index, 1, 60, at(100)).await.unwrap().remove(0);
     let other = Store::open(&database, "another").await.unwrap();
     assert!(other.claim(JobKind::Index, 1, 60, at(159)).await.unwrap().is_empty(), "it is another's");
@@ -300,7 +312,7 @@ async fn who_lost_a_lease_writes_nothing(database: Database) {
     let (batch, ask) = (BatchId([1; 32]), Ask::new(9, false));
     let id = ask.id();
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-    store.commit_batch(batch, &header, at(1)).await.unwrap();
+    assert_eq!(commit(&store, batch, &header, at(1)).await, Commit::Done);
     ask.file(&store).await;
     let claim = async |store: &Store, kind, now| store.claim(kind, 1, 60, at(now)).await.unwrap().remove(0);
     let (index, commission) = (claim(&store, JobKind::Index, 1).await, claim(&store, JobKind::Commission, 1).await);
@@ -354,7 +366,7 @@ async fn an_index_that_is_late_is_told_until_it_is_there(database: Database) {
     let reason = async || store.batch(batch).await.unwrap().unwrap().1.reason;
     store.note_delay(batch, "later").await.unwrap();
     assert_eq!(reason().await, None, "it is not committed");
-    store.commit_batch(batch, &header, at(1)).await.unwrap();
+    assert_eq!(commit(&store, batch, &header, at(1)).await, Commit::Done);
     store.note_delay(batch, "later").await.unwrap();
     assert_eq!((state(&store, batch).await, reason().await.as_deref()), (BatchState::Committed, Some("later")));
     let job = store.claim(JobKind::Index, 1, 60, at(1)).await.unwrap().remove(0);
@@ -402,7 +414,7 @@ async fn what_is_done_and_its_entry_are_one(database: Database) {
     }
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
     for _sent_again in 0..2 {
-        store.commit_batch(batch, &header, at(2)).await.unwrap();
+        assert_eq!(commit(&store, batch, &header, at(2)).await, Commit::Done);
         ask.file(&store).await;
     }
     let job = store.claim(JobKind::Index, 1, 60, at(3)).await.unwrap().remove(0);
@@ -477,7 +489,7 @@ async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(data
     let indexed = async |number: u8| {
         let batch = BatchId([number; 32]);
         store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-        store.commit_batch(batch, &header, at(1)).await.unwrap();
+        assert_eq!(commit(&store, batch, &header, at(1)).await, Commit::Done);
         let job = store.claim(JobKind::Index, 1, 60, at(2)).await.unwrap().remove(0);
         assert!(store.batch_indexed(&job, batch, "bank", at(2)).await.unwrap());
         batch

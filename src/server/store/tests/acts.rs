@@ -3,7 +3,6 @@
 use hedui_protocol::acts::{ActState, Actor, DataClass, Deed, Ended, Proposal, Retention, RetentionStatus};
 use hedui_protocol::ids::KeyHash;
 
-use super::super::erasing::Removal;
 use super::*;
 
 contract! {
@@ -12,6 +11,7 @@ contract! {
     erasing_a_commission_leaves_its_id_alone,
     erasing_a_project_leaves_its_log,
     what_has_served_its_term_ends,
+    what_is_matched_after_its_answers_ended_is_not_kept,
     an_epoch_ends_after_the_next_one_was_opened,
     of_what_ended_the_log_says_that_it_is_gone,
     one_server_a_day_compacts,
@@ -50,10 +50,7 @@ async fn indexed(store: &Store, byte: u8) -> BatchId {
     let (header, signed) = header("bank");
     let batch = BatchId([byte; 32]);
     store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-    for number in 0..2 {
-        store.note_part(batch, number, at(1)).await.unwrap();
-    }
-    store.commit_batch(batch, &header, at(2)).await.unwrap();
+    assert_eq!(commit(store, batch, &header, at(2)).await, Commit::Done);
     let job = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap().remove(0);
     assert!(store.batch_indexed(&job, batch, "bank", at(4)).await.unwrap());
     batch
@@ -106,6 +103,7 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     let other = Ask::new(8, false);
     other.file(&store).await;
     let job = store.claim(JobKind::Commission, 9, 60, at(5)).await.unwrap().remove(0);
+    let former = store.shelf(batch).await.unwrap();
     let act = done(&store, Deed::EraseAgency { agency: "bank".into() }).await;
     let against = vec![("bank".to_owned(), Some(batch))];
     let outcome = CommissionOutcome { commission: other.id(), against, matches: vec![found(Release::Deposit)] };
@@ -115,17 +113,18 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
         assert_eq!(store.matched_against(ask.id()).await.unwrap(), [("bank".to_owned(), None)]);
     }
     assert!(store.batch(batch).await.unwrap().is_none());
-    assert!(store.shred_key(batch).await.is_err());
+    assert!(store.shelf(batch).await.is_err());
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::None);
 
-    assert_eq!(store.removals().await.unwrap(), [Removal { batch, parts: 2 }]);
+    let [removal] = &store.removals().await.unwrap()[..] else { panic!("of one batch") };
+    assert_eq!((removal.shelf.batch, &removal.shelf.tag, removal.parts), (batch, &former.tag, 2));
     assert!(store.files_are_awaited().await.unwrap());
     let to_finish = async |now| store.acts_to_finish(at(now)).await.unwrap();
     assert!(to_finish(15).await.is_empty(), "its files are still there");
     // sent again, its header is a batch again only when they are gone
     let (header, signed) = header("bank");
     assert!(!store.create_batch(batch, &header, &signed, at(12)).await.unwrap());
-    store.removed(batch).await.unwrap();
+    store.removed(&former).await.unwrap();
     // and until every worker has let go of its index
     let another = Store::open(&database, "another").await.unwrap();
     let so_far = store.erased_so_far().await.unwrap();
@@ -153,6 +152,10 @@ async fn erasing_an_agency_leaves_nothing_of_it(database: Database) {
     assert_eq!(backups_until, at(40 * DAY));
     assert_eq!(store.acts(at(20)).await.unwrap()[0].state, ActState::Done);
     assert!(store.create_batch(batch, &header, &signed, at(21)).await.unwrap(), "it may begin anew");
+    let anew = store.shelf(batch).await.unwrap();
+    assert_ne!(anew.tag, former.tag);
+    assert!(!store.note_part(&former, 0, at(22)).await.unwrap(), "that part came before it was erased");
+    assert!(store.note_part(&anew, 0, at(22)).await.unwrap());
 }
 
 async fn erasing_a_commission_leaves_its_id_alone(database: Database) {
@@ -215,7 +218,8 @@ async fn what_has_served_its_term_ends(database: Database) {
     assert_eq!(ends(7 * DAY + 4).await, [of(DataClass::ReplacedBatches, &[first], &[])]);
     assert!(store.batch(BatchId([7; 32])).await.unwrap().is_none());
     assert!(store.signed_header(first).await.unwrap().is_some(), "its header proves what was committed");
-    assert!(store.shred_key(first).await.unwrap().is_none() && store.shred_key(second).await.unwrap().is_some());
+    let has_key = async |batch| store.shelf(batch).await.unwrap().key.is_some();
+    assert!(!has_key(first).await && has_key(second).await);
     assert_eq!(store.removals().await.unwrap().len(), 2);
     // the ticket ends at 100
     assert_eq!(ends(7 * DAY + 99).await, []);
@@ -227,6 +231,19 @@ async fn what_has_served_its_term_ends(database: Database) {
     assert!(store.proof(ask.id()).await.unwrap().is_none());
     assert_eq!(ends(9999 * DAY).await, [], "the set that commissions are matched against has no term");
     assert_eq!(store.set_of("bank").await.unwrap(), AgencySet::Indexed(second));
+}
+
+async fn what_is_matched_after_its_answers_ended_is_not_kept(database: Database) {
+    let store = project(&database).await;
+    let batch = indexed(&store, 1).await;
+    let ask = Ask::new(9, false);
+    ask.file(&store).await;
+    let job = store.claim(JobKind::Commission, 9, 60, at(5)).await.unwrap().remove(0);
+    assert_eq!(store.expire(at(7 * DAY + 100)).await.unwrap(), [], "there are none");
+    let against = vec![("bank".to_owned(), Some(batch))];
+    let outcome = CommissionOutcome { commission: ask.id(), against, matches: vec![found(Release::Deposit)] };
+    store.store_outcomes(&[(job, outcome)], at(7 * DAY + 101)).await.unwrap();
+    assert!(store.matches(ask.id(), &[SubjectId([1; 16])]).await.unwrap().is_empty());
 }
 
 async fn an_epoch_ends_after_the_next_one_was_opened(database: Database) {
@@ -265,10 +282,13 @@ async fn of_what_ended_the_log_says_that_it_is_gone(database: Database) {
     assert!(!store.keeps(first).await.unwrap() && store.files_are_awaited().await.unwrap());
     let to_finish = async |now| store.ended_to_finish(at(now)).await.unwrap();
     assert_eq!(to_finish(days + 1).await, None, "its files are still there");
-    store.removed(first).await.unwrap();
+    store.removed(&store.shelf(first).await.unwrap()).await.unwrap();
     let another = Store::open(&database, "another").await.unwrap();
     another.followed(entry, at(days)).await.unwrap();
     assert_eq!(to_finish(days + 1).await, None, "another worker has its index");
+    // one whose clock was wrong is not waited for until that time comes
+    let ahead = Store::open(&database, "ahead").await.unwrap();
+    ahead.followed(0, at(days + 366 * DAY)).await.unwrap();
     let ended = to_finish(days + 121).await.expect("it is away");
     assert_eq!((ended.number, ended.entry), (entry, entry));
     for _twice in 0..2 {
@@ -279,7 +299,7 @@ async fn of_what_ended_the_log_says_that_it_is_gone(database: Database) {
     assert_eq!((status.ended, status.gone), (Some(entry), Some(entry)));
     let log = store.entries(0, 99).await.unwrap();
     let last = Entry::parse(log.last().unwrap().as_bytes()).unwrap();
-    assert!(matches!(last.event, Event::Gone { through, away: 1, .. } if through == entry), "{last:?}");
+    assert!(matches!(last.event, Event::Gone { through, away: 2, .. } if through == entry), "{last:?}");
     assert_eq!(last.number, entry + 1, "once");
     // more ends
     let ask = matched(&store, 9, BatchId([2; 32])).await;
@@ -313,10 +333,10 @@ async fn what_was_stored_before_there_were_keys_gets_them(database: Database) {
     }
     store.know_the_ends(at(50)).await.unwrap();
     assert_eq!(store.expire(at(7 * DAY + 99)).await.unwrap(), []);
-    assert!(store.shred_key(batch).await.unwrap().is_none());
+    assert!(store.shelf(batch).await.unwrap().key.is_none());
     assert!(store.give_keys().await.unwrap());
     assert!(!store.give_keys().await.unwrap(), "once");
-    assert!(store.shred_key(batch).await.unwrap().is_some());
+    assert!(store.shelf(batch).await.unwrap().key.is_some());
     let other = indexed(&store, 2).await;
     sqlx::query("UPDATE batches SET sealed = 0").execute(&store.pool).await.unwrap();
     assert_eq!(store.unsealed(None).await.unwrap().unwrap().0, batch);
@@ -363,7 +383,7 @@ async fn what_a_later_set_has_replaced_is_not_needed_any_more(database: Database
     let (first, second) = (BatchId([1; 32]), BatchId([2; 32]));
     for batch in [first, second] {
         store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
-        store.commit_batch(batch, &header, at(2)).await.unwrap();
+        assert_eq!(commit(&store, batch, &header, at(2)).await, Commit::Done);
     }
     let jobs = store.claim(JobKind::Index, 9, 60, at(3)).await.unwrap();
     let job = |batch: BatchId| jobs.iter().find(|job| job.target == batch.to_string()).unwrap();
@@ -400,7 +420,7 @@ async fn files(store: &Store) -> Vec<std::path::PathBuf> {
 async fn nothing_of_what_ended_is_left_in_the_files(database: Database) {
     let store = project(&database).await;
     let batch = indexed(&store, 1).await;
-    let key = store.shred_key(batch).await.unwrap().unwrap().bytes().to_vec();
+    let key = store.shelf(batch).await.unwrap().key.unwrap().bytes().to_vec();
     let ask = matched(&store, 9, batch).await;
     // what only a ticket says
     let ticket = b"\"subjects\":[{";
@@ -438,16 +458,21 @@ async fn nothing_of_what_ended_is_left_in_the_files(database: Database) {
             reading
         };
         let before = reading().await;
+        // one that has written reads nothing between its statements, and may read what was there when it goes on
+        let mut writing = store.pool.begin().await.unwrap();
+        store.number_of(&mut writing).await.unwrap();
         done(&store, Deed::EraseProject).await;
         for removal in store.removals().await.unwrap() {
-            store.removed(removal.batch).await.unwrap();
+            store.removed(&removal.shelf).await.unwrap();
         }
         let erased = store.acts_to_finish(at(99)).await.unwrap();
         assert_eq!(erased.len(), 1);
-        let later = reading().await;
         let is_read = async || store.is_read_from_before(erased.iter().copied()).await.unwrap();
         assert!(is_read().await);
         before.rollback().await.unwrap();
+        assert!(is_read().await, "by the one that has written");
+        writing.rollback().await.unwrap();
+        let later = reading().await;
         assert!(!is_read().await);
         later.rollback().await.unwrap();
     }

@@ -129,7 +129,7 @@ async fn reads(store: &Store, version: i64) {
         let [erasure] = store.acts_to_finish(at(999)).await.unwrap()[..] else { panic!("it goes on") };
         store.finish_act(erasure, at(999)).await.unwrap();
         assert_eq!(store.act(0, at(999)).await.unwrap().unwrap().state, ActState::Done);
-        assert!(store.shred_key(BATCH).await.unwrap().is_some());
+        assert!(store.shelf(BATCH).await.unwrap().key.is_some());
         assert_eq!(store.next_epochs().await.unwrap()[0].terms, b"next");
         let a_year = at(366 * 86_400);
         let ends_the_epoch = async || {
