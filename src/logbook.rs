@@ -183,3 +183,26 @@ fn size_of(note: &str) -> Option<u64> {
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("what is signed is JSON")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_waits_for_its_entries_and_a_torn_line_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join("log").join(name);
+        let book = Logbook::begin(&folder.path().join("log"), b"terms", b"").unwrap();
+        let note = || Some("hedui.log/x\n3\nAAAA\n\nsigned\n".to_owned());
+        let entries = |count: usize| vec!["{}".to_owned(); count];
+        book.append(&LogPage { entries: entries(2), checkpoint: note(), ..LogPage::default() }, 0).unwrap();
+        assert_eq!(book.checkpoint().unwrap(), None, "an export that is cut short here is no rolled back log");
+        book.append(&LogPage { entries: entries(1), checkpoint: note(), ..LogPage::default() }, 2).unwrap();
+        assert_eq!((book.checkpoint().unwrap(), book.entries().unwrap().len()), (note(), 3));
+
+        std::fs::write(path(BATCHES), "{\"bytes\":").unwrap();
+        assert_eq!(book.batches().unwrap(), []);
+        std::fs::write(path(BATCHES), "{\"bytes\":\n").unwrap();
+        assert!(book.batches().unwrap_err().message.contains("line 1 does not read"));
+    }
+}

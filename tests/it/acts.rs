@@ -390,6 +390,10 @@ fn what_was_erased_stays_so_when_an_older_backup_is_put_back(project: Project) {
     assert_eq!(verdict["events"]["restored"], 1, "{verdict}");
     assert_eq!(verdict["events"]["erased"], serde_json::Value::Null, "{verdict}");
     assert!(verdict["erased"].as_u64() > Some(1), "{verdict}");
+    let search = |id: &str| run(&["audit", "search", &project.text("log-restored"), "--commission", id]);
+    let found = search(&planted.commission).done().stdout;
+    assert!(found.contains("was put back"), "{found}");
+    search("no-such").refused(2, "the log knows no commission");
 }
 
 /// Approved at a server that removes nothing, killed, and gone on with by another; then the same set is submitted again.

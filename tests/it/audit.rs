@@ -49,7 +49,7 @@ fn holds(said: Said) -> serde_json::Value {
 
 /// The kinds of findings; the log must not hold.
 #[track_caller]
-fn findings(said: &Said) -> Vec<String> {
+pub fn findings(said: &Said) -> Vec<String> {
     assert_eq!(said.code, Some(1), "{}", said.stdout);
     let verdict: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(verdict["holds"], false);
@@ -105,6 +105,25 @@ fn what_was_done_is_in_the_log_and_was_allowed(project: Project) {
         }
     }
     run(&["audit", "verify", &project.text("server")]).refused(1, "this is no exported log");
+}
+
+#[test]
+fn what_is_not_signed_yet_proves_nothing() {
+    let project = Project::new();
+    let mut server = project.server();
+    journey(&project, &server);
+    // a server that runs signs it while it is exported
+    export(&project, "log").done();
+    let verdict = holds(verify(&project.text("log"), &[]));
+    assert_eq!(verdict["signed"], verdict["entries"]);
+    server.signal("TERM");
+    run(&["server", "backup", "--data", &project.text("server"), "--out", &project.text("backup")]).done();
+    let said = export(&project, "log").done();
+    assert!(said.stderr.contains("not signed yet"), "{}", said.stderr);
+    assert_eq!(findings(&verify(&project.text("log"), &[])), ["unsigned"]);
+    let _server = project.server();
+    export(&project, "log").done();
+    holds(verify(&project.text("log"), &[]));
 }
 
 fn logbook(folder: &Path) -> Vec<(String, Vec<u8>)> {
