@@ -19,6 +19,8 @@ use rayon::prelude::*;
 use super::authorisation::capacity;
 use super::household::{Household, Member};
 use super::journal::{Commission, Person, Standing};
+use super::withdraw::Signer;
+use crate::clock;
 use crate::failure::{Failure, Outcome};
 
 /// `AGENCY.ITEM=LEVEL` from the command line.
@@ -141,6 +143,11 @@ impl Desk<'_> {
     }
 
     /// Whether a commission asks what this run asks, of the same people of the household.
+    /// This office, as it signs what it takes back.
+    pub fn signer(&self) -> Signer<'_> {
+        Signer { office: self.office, key: &self.key, now: self.issued_at }
+    }
+
     pub fn asks_the_same(&self, commission: &Commission, household: &Household) -> bool {
         let Ok(ticket) = serde_json::from_slice::<Ticket>(&commission.ticket.bytes) else { return false };
         ticket.programme == self.programme
