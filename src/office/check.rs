@@ -51,7 +51,8 @@ impl Check {
 }
 
 fn print(report: &HouseholdReport) {
-    println!("{} · {} · {}", report.household, report.commission_no, report.programme);
+    let HouseholdReport { household, commission_no, programme, window, .. } = report;
+    println!("{household} · {commission_no} · {programme} · {} to {}", window.from, window.to);
     if let Some(refused) = &report.refused {
         println!("  refused by the server: {refused}");
     }

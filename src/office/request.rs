@@ -9,12 +9,12 @@ use hedui_protocol::keys::EvidenceKey;
 use hedui_protocol::log::Event;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::CommissionStatus;
-use hedui_protocol::ticket::{Asked, Window};
+use hedui_protocol::ticket::Asked;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::StateFolder;
-use super::commission::{AskedItem, Desk, Encoders, asks_of_members_only, parts, ticket_of};
+use super::commission::{AskedItem, Desk, Encoders, is_covered, parts, shares_people, ticket_of};
 use super::household::{self, Household, ListColumns};
 use super::journal::{Commission, Journal, Stage};
 use super::withdraw::take_back;
@@ -157,24 +157,23 @@ impl Request {
     }
 
     /// What the journal has of these households. Of what was prepared and never confirmed the server may have everything: it is
-    /// sent again where it asks what this run asks, and taken back where it asks about somebody whom it may not.
+    /// sent again where it asks what this run asks, and taken back where it asks more than the list allows. Of lists that are filed
+    /// together it is the same one where somebody is in both.
     fn known(&self, desk: &Desk<'_>, journal: &Journal, households: &[Household]) -> Known {
         let by_number: HashMap<&str, &Household> =
             households.iter().map(|household| (household.number.as_str(), household)).collect();
         let (mut known, mut outdated, mut other) = (Known::default(), Vec::new(), 0);
-        for (stage, commission) in journal.all().filter(|(stage, _)| *stage != Stage::Withdrawn) {
+        for (stage, commission) in journal.all().filter(|(stage, _)| matches!(stage, Stage::Prepared | Stage::Filed)) {
             let Some(household) = by_number.get(commission.household.as_str()) else { continue };
-            if !desk.still_holds(commission) {
+            if !desk.still_holds(commission) || self.together && !shares_people(commission, household) {
                 continue;
             }
             match (stage, desk.asks_the_same(commission, household)) {
                 (Stage::Prepared, true) => known.unsent.push(commission.clone()),
-                (Stage::Prepared, false) if !asks_of_members_only(commission, household) => {
-                    known.stale.push(commission.clone());
-                }
+                (Stage::Prepared, false) if !is_covered(commission, household) => known.stale.push(commission.clone()),
                 (Stage::Prepared, false) => other += 1,
                 (Stage::Filed, true) if !self.again => known.filed.push(commission.clone()),
-                (Stage::Filed, false) if !asks_of_members_only(commission, household) => {
+                (Stage::Filed, false) if !is_covered(commission, household) => {
                     outdated.push(commission.commission_no.as_str());
                 }
                 _ => {}
@@ -188,8 +187,8 @@ impl Request {
         }
         if !outdated.is_empty() {
             terminal::note(format!(
-                "filed before, these ask about people whom the list no longer lets be asked about; `hedui office withdraw` takes \
-                 them back: {}",
+                "filed before, these ask about people, or agencies, whom the list no longer lets be asked about; `hedui office \
+                 withdraw` takes them back: {}",
                 outdated.join(" ")
             ));
         }
@@ -209,28 +208,26 @@ impl Request {
         let (key, seed) = self.signing_key.load_for(&office.name, office.signing_key)?;
         let items: Vec<Asked> = self.items.iter().map(|item| item.0.clone()).collect();
         refuse_what_is_not_offered(manifest, &items, &self.programme)?;
-        let (now, today) = (clock.now(), clock.today());
-        let year_ago = today.saturating_sub(Span::new().years(1));
-        let window = Window { from: self.from.unwrap_or(year_ago), to: self.to.unwrap_or(today) };
-        if window.from > window.to {
-            return Err(Failure::usage("`--from` is after `--to`: the period has no day"));
-        }
-        let expires_at = later(now, self.days)?;
-        Ok(Desk {
+        let now = clock.now();
+        let desk = Desk {
             manifest,
             office: &office.name,
             key,
             evidence: EvidenceKey::from_signing_seed(&seed),
             encoders: Encoders::new(&linkage_key, manifest, &self.agencies()),
             programme: self.programme.clone(),
-            window,
             wanted: (self.from, self.to),
             items,
             issued_at: now,
-            expires_at,
-            valid_until: today.saturating_add(Span::new().days(i64::from(self.days))),
+            expires_at: later(now, self.days)?,
+            valid_until: clock::day(now).saturating_add(Span::new().days(i64::from(self.days))),
             standing: self.standing,
-        })
+        };
+        let window = desk.window(now);
+        if window.from > window.to {
+            return Err(Failure::usage("`--from` is after `--to`: the period has no day"));
+        }
+        Ok(desk)
     }
 }
 
@@ -241,7 +238,7 @@ struct Known {
     filed: Vec<Commission>,
     /// So do these, and were prepared and not confirmed.
     unsent: Vec<Commission>,
-    /// Prepared and not confirmed, about somebody who may not be asked about any more.
+    /// Prepared and not confirmed, asking more than the list allows.
     stale: Vec<Commission>,
 }
 
