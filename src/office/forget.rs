@@ -4,7 +4,7 @@ use clap::Args;
 use hedui_protocol::ids::CommissionId;
 
 use super::StateFolder;
-use super::fetch;
+use super::answers;
 use super::journal::{Journal, Stage};
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
@@ -38,7 +38,9 @@ impl Forget {
         let sent = own.iter().filter(|(stage, _)| *stage != Stage::Unsent);
         sent.for_each(|(_, commission)| println!("{commission}"));
         if !self.dry_run {
-            fetch::forget(&self.state.state, &ids)?;
+            // nobody who fetches meanwhile writes them back
+            let held = answers::hold(&self.state.state)?;
+            answers::forget(&held, &ids)?;
             journal.forget(&ids)?;
         }
         let did = if self.dry_run { "would be" } else { "were" };

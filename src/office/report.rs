@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::authorisation::Excluded;
+use super::answers::{self, Fetched};
 use super::changes::{self, Change};
 use super::commission::Encoders;
-use super::fetch::{self, Fetched};
 use super::journal::{Commission, Journal, Person, Stage, Standing};
 use super::opening::{AgencyAnswer, Reader};
 use super::{StateFolder, html};
@@ -100,10 +100,10 @@ impl Report {
         private_folder(&self.out)?;
         let progress = terminal::bar(filed.len() as u64, "opening and reporting");
         let (mut written, mut unopened, mut changed) = (0, 0, 0);
-        let mut answers = fetch::read(&self.state.state)?;
+        let mut fetched = answers::read(&self.state.state)?;
         loop {
             interrupt.check()?;
-            let chunk: Vec<Fetched> = answers.by_ref().take(256).collect::<Outcome<_>>()?;
+            let chunk: Vec<Fetched> = fetched.by_ref().take(256).collect::<Outcome<_>>()?;
             if chunk.is_empty() {
                 break;
             }
