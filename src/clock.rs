@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 #[derive(Clone, Debug, Default)]
@@ -33,9 +35,14 @@ impl Clock {
     }
 
     /// Today, in this machine's time zone.
-    pub fn today(&self) -> jiff::civil::Date {
-        jiff::tz::TimeZone::system().to_datetime(self.now()).date()
+    pub fn today(&self) -> Date {
+        day(self.now())
     }
+}
+
+/// The day of a moment, in this machine's time zone.
+pub fn day(moment: Timestamp) -> Date {
+    TimeZone::system().to_datetime(moment).date()
 }
 
 /// Seconds that a clock may gain or lose between two looks without having been set.

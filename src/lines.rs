@@ -18,13 +18,21 @@ const BLOCK: u64 = 1 << 17;
 pub struct LineFile {
     path: PathBuf,
     file: File,
+    read: Read,
+}
+
+/// How far a file was read.
+#[derive(Clone, Copy, Default)]
+struct Read {
+    bytes: u64,
+    lines: u64,
 }
 
 impl LineFile {
     /// Opens the file, or begins one that only this user can read.
     pub fn open(path: &Path) -> Outcome<Self> {
         let file = opened(path).map_err(|e| Failure::file("open", path, &e))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, read: Read::default() })
     }
 
     pub fn path(&self) -> &Path {
@@ -41,6 +49,26 @@ impl LineFile {
             line.clear();
         }
         Ok(())
+    }
+
+    /// The lines that came since this was called last, each with its number and its end. Whether it began with the first: so it
+    /// does again where another has taken lines away.
+    pub fn read_on(&mut self, mut each: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome<bool> {
+        let held = self.hold()?;
+        let before = held.read;
+        let mut read = before;
+        let mut file = held.file;
+        file.seek(SeekFrom::Start(read.bytes)).map_err(|e| held.failed("read", &e))?;
+        let mut reader = BufReader::with_capacity(1 << 18, file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(|e| held.failed("read", &e))? > 0 {
+            read = Read { bytes: read.bytes + line.len() as u64, lines: read.lines + 1 };
+            each(read.lines, &line)?;
+            line.clear();
+        }
+        drop(held);
+        self.read = read;
+        Ok(before.bytes == 0)
     }
 
     /// The last lines, then those before them, until it is enough: a file of years is not read whole.
@@ -96,9 +124,9 @@ impl LineFile {
                 break;
             }
             // another has replaced it
-            self.file = opened(&self.path).map_err(failed)?;
+            (self.file, self.read) = (opened(&self.path).map_err(failed)?, Read::default());
         }
-        let held = Held { file: &self.file, path: &self.path };
+        let held = Held { file: &self.file, path: &self.path, read: self.read };
         held.mend()?;
         Ok(held)
     }
@@ -112,6 +140,7 @@ fn opened(path: &Path) -> std::io::Result<File> {
 struct Held<'f> {
     file: &'f File,
     path: &'f Path,
+    read: Read,
 }
 
 impl Deref for Held<'_> {
@@ -214,6 +243,27 @@ mod tests {
             (lines(&mut one), lines(&mut other)),
             (vec!["b\n".into(), "c\n".into()], vec!["b\n".into(), "c\n".into()])
         );
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again_but_where_lines_were_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let (mut one, mut other) = (LineFile::open(&path).unwrap(), LineFile::open(&path).unwrap());
+        let mut on = || {
+            let mut lines = Vec::new();
+            let each = |number, line: &[u8]| {
+                lines.push((number, String::from_utf8(line.to_vec()).unwrap()));
+                Ok(())
+            };
+            (one.read_on(each).unwrap(), lines)
+        };
+        other.append(b"a\nb\n", false).unwrap();
+        assert_eq!(on(), (true, vec![(1, "a\n".into()), (2, "b\n".into())]));
+        other.append(b"c\n", false).unwrap();
+        assert_eq!(on(), (false, vec![(3, "c\n".into())]));
+        other.keep(|line| line != b"a\n").unwrap();
+        assert_eq!(on(), (true, vec![(1, "b\n".into()), (2, "c\n".into())]));
     }
 
     proptest::proptest! {

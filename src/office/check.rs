@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use hedui_protocol::ticket::Capacity;
 
-use super::fetch;
+use super::answers::Fetched;
+use super::fetch::{self, Came, Patience};
 use super::opening::{AgencyAnswer, Reader};
 use super::report::{HouseholdReport, latest, load_opening_key, report};
 use super::request::Request;
@@ -37,7 +38,15 @@ impl Check {
         let commission = filed.iter().find(|commission| latest.contains(&commission.commission));
         let commission = commission.ok_or_else(|| Failure::refused("nobody of this household may be asked about"))?;
         let client = self.request.client(&manifest)?;
-        let fetched = fetch::fetch(&client, commission.commission, None).await?.expect("nothing was fetched before");
+        let (id, patience) = (commission.commission, Patience::new(client.patience()));
+        let fetched = match fetch::fetch(&client, id, None, &patience).await? {
+            Came::New(fetched) => fetched,
+            Came::Refused(why) => Fetched::refused(id, why),
+            Came::Queued | Came::Nothing => {
+                return Err(Failure::try_again(format!("commission {} is not matched yet", commission.commission_no))
+                    .hint("run the same command again, with a longer `--wait` where that does not help"));
+            }
+        };
         let encoders = self.request.encoders(&manifest)?;
         let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
         let report = report(&reader, commission, &fetched)?;
@@ -51,7 +60,8 @@ impl Check {
 }
 
 fn print(report: &HouseholdReport) {
-    println!("{} · {} · {}", report.household, report.commission_no, report.programme);
+    let HouseholdReport { household, commission_no, programme, window, .. } = report;
+    println!("{household} · {commission_no} · {programme} · {} to {}", window.from, window.to);
     if let Some(refused) = &report.refused {
         println!("  refused by the server: {refused}");
     }

@@ -1,6 +1,6 @@
 //! From a household to a commission: subjects, their encodings for each agency, the signed ticket.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 
 use hedui_protocol::basis::Basis;
@@ -12,13 +12,15 @@ use hedui_protocol::messages::{Blob, CommissionRequest, PART_SUBJECTS, SubjectEn
 use hedui_protocol::row_encoder::RowEncoder;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Granted, Subject, Ticket, Window};
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 use rayon::prelude::*;
 
 use super::authorisation::capacity;
 use super::household::{Household, Member};
 use super::journal::{Commission, Person, Standing};
+use super::withdraw::Signer;
+use crate::clock;
 use crate::failure::{Failure, Outcome};
 
 /// `AGENCY.ITEM=LEVEL` from the command line.
@@ -59,8 +61,7 @@ pub struct Desk<'d> {
     pub evidence: EvidenceKey,
     pub encoders: Encoders,
     pub programme: String,
-    pub window: Window,
-    /// Its first and last day, where somebody named them.
+    /// First and last day of the period that is asked about, where somebody named them.
     pub wanted: (Option<Date>, Option<Date>),
     pub items: Vec<Asked>,
     pub issued_at: Timestamp,
@@ -72,6 +73,13 @@ pub struct Desk<'d> {
 }
 
 impl Desk<'_> {
+    /// The period that is asked about by who asks at this moment: the year until then, where nobody named its days.
+    pub fn window(&self, moment: Timestamp) -> Window {
+        let today = clock::day(moment);
+        let year_ago = today.saturating_sub(Span::new().years(1));
+        Window { from: self.wanted.0.unwrap_or(year_ago), to: self.wanted.1.unwrap_or(today) }
+    }
+
     /// The household's commission; none where nobody in it may be asked about.
     pub fn commission(&self, household: &Household) -> Outcome<Option<Commission>> {
         let asked = household.members.par_iter().map(|member| match &member.agencies {
@@ -101,7 +109,7 @@ impl Desk<'_> {
             office: self.office.to_owned(),
             commission_no: commission_no.clone(),
             programme: self.programme.clone(),
-            window: self.window,
+            window: self.window(self.issued_at),
             issued_at: self.issued_at,
             expires_at: self.expires_at,
             standing: self.standing,
@@ -135,20 +143,32 @@ impl Desk<'_> {
         agencies.iter().map(encode).collect()
     }
 
+    /// This office, as it signs what it takes back.
+    pub fn signer(&self) -> Signer<'_> {
+        Signer { office: self.office, key: &self.key, now: self.issued_at }
+    }
+
     /// Whether a prepared commission can still be sent; one of another manifest, or past its time, is made anew.
     pub fn still_holds(&self, commission: &Commission) -> bool {
         Granted::check(&commission.ticket, self.manifest).is_ok_and(|ticket| ticket.holds(self.issued_at).is_ok())
     }
 
-    /// Whether a commission asks what this run asks, of the same people of the household.
+    /// Whether a commission asks what this run asks, about the same people of the household on the same authorisations.
     pub fn asks_the_same(&self, commission: &Commission, household: &Household) -> bool {
-        let Ok(ticket) = serde_json::from_slice::<Ticket>(&commission.ticket.bytes) else { return false };
+        let Ok(ticket) = ticket_of(commission) else { return false };
+        let within = |one: &[Asked], other: &[Asked]| one.iter().all(|asked| other.contains(asked));
+        let asked = asked(commission, &ticket)
+            .map(|(person, subject)| (person.row_id.as_str(), (&subject.agencies, subject.evidence, &person.cells)));
+        let may_be_asked = household.members.iter().filter_map(|member| {
+            let agencies = member.agencies.as_ref().ok()?;
+            Some((member.row_id.as_str(), (agencies, self.evidence.hash(&member.authorisation_no), &member.cells)))
+        });
         ticket.programme == self.programme
             && ticket.standing == self.standing
-            && ticket.items == self.items
-            && self.wanted.0.is_none_or(|from| from == ticket.window.from)
-            && self.wanted.1.is_none_or(|to| to == ticket.window.to)
-            && may_be_asked(household) == asked(commission)
+            && within(&ticket.items, &self.items)
+            && within(&self.items, &ticket.items)
+            && ticket.window == self.window(ticket.issued_at)
+            && asked.collect::<HashMap<_, _>>() == may_be_asked.collect::<HashMap<_, _>>()
     }
 
     /// The request to send: the ticket, and the encodings that it binds, derived again; without them where they follow in parts.
@@ -163,9 +183,8 @@ impl Desk<'_> {
 
     /// SPEC 11.5  The encodings of one part's subjects, in the ticket's order, which is that of the commission's people.
     pub fn part(&self, commission: &Commission, ticket: &Ticket, part: usize) -> Outcome<Vec<SubjectEncodings>> {
-        let subject = |person: &Person| matches!(person.standing, Standing::Subject(_));
-        let asked = commission.people.iter().filter(|person| subject(person)).zip(&ticket.subjects);
-        let own: Vec<(&Person, &Subject)> = asked.skip(part * PART_SUBJECTS).take(PART_SUBJECTS).collect();
+        let own = asked(commission, ticket).skip(part * PART_SUBJECTS).take(PART_SUBJECTS);
+        let own: Vec<(&Person, &Subject)> = own.collect();
         let encoded = own.par_iter().map(|(person, subject)| {
             let encoded = self.encodings(&person.cells, &subject.agencies)?.into_iter();
             let entry = |(agency, bytes)| SubjectEncodings { subject: subject.subject, agency, encodings: Blob(bytes) };
@@ -175,19 +194,28 @@ impl Desk<'_> {
     }
 }
 
-/// Whether everybody whom a commission asks about is of the household, and may still be asked about.
-pub fn asks_of_members_only(commission: &Commission, household: &Household) -> bool {
-    asked(commission).is_subset(&may_be_asked(household))
+/// Whether a commission asks about members of the household alone, and no agency that their authorisations do not cover.
+pub fn is_covered(commission: &Commission, household: &Household) -> bool {
+    let Ok(ticket) = ticket_of(commission) else { return false };
+    let covered: HashMap<&str, &[String]> =
+        household.members.iter().map(|member| (member.row_id.as_str(), member.covered.as_slice())).collect();
+    asked(commission, &ticket).all(|(person, subject)| {
+        let covered = covered.get(person.row_id.as_str()).copied().unwrap_or_default();
+        subject.agencies.iter().all(|agency| covered.contains(agency))
+    })
 }
 
-fn asked(commission: &Commission) -> HashSet<&str> {
-    let people = commission.people.iter().filter(|person| matches!(person.standing, Standing::Subject(_)));
-    people.map(|person| person.row_id.as_str()).collect()
+/// Whether somebody of a commission is of the household.
+pub fn shares_people(commission: &Commission, household: &Household) -> bool {
+    let members: HashSet<(&str, &[String])> =
+        household.members.iter().map(|member| (member.row_id.as_str(), member.cells.as_slice())).collect();
+    commission.people.iter().any(|person| members.contains(&(person.row_id.as_str(), person.cells.as_slice())))
 }
 
-fn may_be_asked(household: &Household) -> HashSet<&str> {
-    let members = household.members.iter().filter(|member| member.agencies.is_ok());
-    members.map(|member| member.row_id.as_str()).collect()
+/// Whom a commission asks about; its ticket has them in the order of its people.
+fn asked<'c>(commission: &'c Commission, ticket: &'c Ticket) -> impl Iterator<Item = (&'c Person, &'c Subject)> {
+    let is_asked = |person: &&Person| matches!(person.standing, Standing::Subject(_));
+    commission.people.iter().filter(is_asked).zip(&ticket.subjects)
 }
 
 /// The ticket that a commission was prepared with.

@@ -4,7 +4,7 @@ use clap::Args;
 use hedui_protocol::ids::CommissionId;
 
 use super::StateFolder;
-use super::fetch;
+use super::answers;
 use super::journal::{Journal, Stage};
 use crate::failure::{Failure, Outcome};
 use crate::terminal;
@@ -33,18 +33,21 @@ impl Forget {
             return Err(Failure::refused(format!("no commission is of household `{}`", self.household)));
         }
         let ids: Vec<CommissionId> = own.iter().map(|(_, commission)| *commission).collect();
-        let filed = own.iter().filter(|(stage, _)| *stage == Stage::Filed).count();
-        // the ids first: once they are forgotten here, nobody could name them
-        ids.iter().for_each(|commission| println!("{commission}"));
+        let open = own.iter().filter(|(stage, _)| matches!(stage, Stage::Prepared | Stage::Filed)).count();
+        // the ids first: once they are forgotten here, nobody could name them. The server never had those that were not sent
+        let sent = own.iter().filter(|(stage, _)| *stage != Stage::Unsent);
+        sent.for_each(|(_, commission)| println!("{commission}"));
         if !self.dry_run {
-            fetch::forget(&self.state.state, &ids)?;
+            // nobody who fetches meanwhile writes them back
+            let held = answers::hold(&self.state.state)?;
+            answers::forget(&held, &ids)?;
             journal.forget(&ids)?;
         }
         let did = if self.dry_run { "would be" } else { "were" };
         terminal::note(format!("{} commissions {did} taken from {}", ids.len(), self.state.state.display()));
-        if filed > 0 {
+        if open > 0 {
             terminal::note(format!(
-                "{filed} of them were not withdrawn: the server holds them until two operators erase them"
+                "{open} of them were not withdrawn: what the server has of them it holds until two operators erase it"
             ));
         }
         terminal::note("reports that were written elsewhere are yours to remove");

@@ -50,6 +50,8 @@ pub struct Member {
     pub cells: Vec<String>,
     /// The agencies that may be asked about this person, or why none may.
     pub agencies: Result<Vec<String>, Excluded>,
+    /// Every agency that the authorisation covers, asked in this run or not.
+    pub covered: Vec<String>,
 }
 
 /// Reads the whole list, household by household, in order of their numbers. A person who would be asked about and cannot
@@ -69,6 +71,7 @@ pub fn read(
         .map(|column| table.require(column));
     let [household, relation, authorisation, scope, status] = positions;
     let (household, relation, authorisation, scope, status) = (household?, relation?, authorisation?, scope?, status?);
+    let all: Vec<String> = manifest.agencies.iter().map(|agency| agency.name.clone()).collect();
     let mut strange = Vec::new();
     let mut households: BTreeMap<String, Vec<Member>> = BTreeMap::new();
     loop {
@@ -81,8 +84,13 @@ pub fn read(
             if !understood(&cell(scope), &columns.scope_letter, manifest) {
                 strange.push(row.number);
             }
-            let agencies = standing(&cell(status)).and_then(|()| {
-                let agencies = covered(&cell(scope), &columns.scope_letter, asked);
+            let stands = standing(&cell(status));
+            let covered = match stands {
+                Ok(()) => covered(&cell(scope), &columns.scope_letter, &all),
+                Err(_) => Vec::new(),
+            };
+            let agencies = stands.and_then(|()| {
+                let agencies: Vec<String> = asked.iter().filter(|agency| covered.contains(agency)).cloned().collect();
                 if agencies.is_empty() { Err(Excluded::NotCovered) } else { Ok(agencies) }
             });
             if cell(household).is_empty() {
@@ -104,6 +112,7 @@ pub fn read(
                 authorisation_no: cell(authorisation),
                 cells: cells.into_iter().map(str::to_owned).collect(),
                 agencies,
+                covered,
             });
         }
     }

@@ -65,6 +65,7 @@ fn news(page: &mut Page, report: &HouseholdReport) {
             What::New => "新增记录 new record",
             What::Changed => "内容有变 changed",
             What::Gone => "记录已消失 gone",
+            What::Answer => "反馈有变 answer changed",
         };
         page.put(format_args!(
             "<li>{} · {} <span class=\"tag over\">{words}</span></li>",

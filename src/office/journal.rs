@@ -44,6 +44,8 @@ enum Event {
     /// Written before the server is asked: the same ticket can be sent again.
     Prepared(Commission),
     Filed(CommissionId),
+    /// Taken back before the server had it.
+    Unsent(CommissionId),
     Withdrawn(CommissionId),
 }
 
@@ -51,7 +53,7 @@ impl Event {
     fn about(&self) -> CommissionId {
         match self {
             Self::Prepared(commission) => commission.commission,
-            Self::Filed(commission) | Self::Withdrawn(commission) => *commission,
+            Self::Filed(commission) | Self::Unsent(commission) | Self::Withdrawn(commission) => *commission,
         }
     }
 }
@@ -60,10 +62,12 @@ impl Event {
 pub enum Stage {
     Prepared,
     Filed,
+    /// Taken back before the server had it, and not sent.
+    Unsent,
     Withdrawn,
 }
 
-/// The journal, replayed.
+/// The journal, replayed as far as it was read.
 pub struct Journal {
     file: LineFile,
     commissions: BTreeMap<CommissionId, (Stage, Commission)>,
@@ -72,19 +76,38 @@ pub struct Journal {
 const JOURNAL: &str = "commissions.jsonl";
 
 impl Journal {
-    /// Opens the journal of a state folder, or begins one. What other processes write to it later is not seen here.
+    /// Opens the journal of a state folder. One that nobody has asked from is refused: its name may be mistyped.
     pub fn open(folder: &Path) -> Outcome<Self> {
+        if !folder.join(JOURNAL).exists() {
+            return Err(Failure::refused(format!("{}: no commission was ever prepared here", folder.display()))
+                .hint("`--state` names the folder that `hedui office request` was given"));
+        }
+        Self::open_or_begin(folder)
+    }
+
+    /// Opens the journal of a state folder, or begins one.
+    pub fn open_or_begin(folder: &Path) -> Outcome<Self> {
         private_folder(folder)?;
-        let path = folder.join(JOURNAL);
-        let (mut file, mut commissions, mut number) = (LineFile::open(&path)?, BTreeMap::new(), 0);
-        file.read(|line| {
-            number += 1;
+        let mut journal = Self { file: LineFile::open(&folder.join(JOURNAL))?, commissions: BTreeMap::new() };
+        journal.read_on()?;
+        Ok(journal)
+    }
+
+    /// Reads what other processes have written since.
+    pub fn read_on(&mut self) -> Outcome {
+        let path = self.file.path().to_owned();
+        let mut events = Vec::new();
+        let all = self.file.read_on(|number, line| {
             let event = serde_json::from_slice(line)
                 .map_err(|_| Failure::refused(format!("{}: line {number} does not read", path.display())))?;
-            apply(&mut commissions, event);
+            events.push(event);
             Ok(())
         })?;
-        Ok(Self { file, commissions })
+        if all {
+            self.commissions.clear();
+        }
+        events.into_iter().for_each(|event| apply(&mut self.commissions, event));
+        Ok(())
     }
 
     /// On disk when this returns.
@@ -94,6 +117,10 @@ impl Journal {
 
     pub fn filed(&mut self, commissions: &[CommissionId]) -> Outcome {
         self.append(commissions.iter().copied().map(Event::Filed))
+    }
+
+    pub fn unsent(&mut self, commission: CommissionId) -> Outcome {
+        self.append(std::iter::once(Event::Unsent(commission)))
     }
 
     pub fn withdrawn(&mut self, commission: CommissionId) -> Outcome {
@@ -111,18 +138,27 @@ impl Journal {
 
     fn append(&mut self, events: impl Iterator<Item = Event>) -> Outcome {
         let mut lines = Vec::new();
-        let events: Vec<Event> = events.collect();
-        for event in &events {
-            serde_json::to_writer(&mut lines, event).expect("a journal event is JSON");
+        for event in events {
+            serde_json::to_writer(&mut lines, &event).expect("a journal event is JSON");
             lines.push(b'\n');
         }
         self.file.append(&lines, true)?;
-        events.into_iter().for_each(|event| apply(&mut self.commissions, event));
-        Ok(())
+        // what others have written before it counts before it
+        self.read_on()
     }
 
     pub fn all(&self) -> impl Iterator<Item = (Stage, &Commission)> {
         self.commissions.values().map(|(stage, commission)| (*stage, commission))
+    }
+
+    /// None: it was forgotten.
+    pub fn stage(&self, commission: CommissionId) -> Option<Stage> {
+        self.commissions.get(&commission).map(|(stage, _)| *stage)
+    }
+
+    /// Withdrawn, or forgotten: it is not to be at the server.
+    pub fn is_taken_back(&self, commission: CommissionId) -> bool {
+        !matches!(self.stage(commission), Some(Stage::Prepared | Stage::Filed))
     }
 
     pub fn at(&self, wanted: Stage) -> Vec<Commission> {
@@ -135,24 +171,30 @@ fn apply(commissions: &mut BTreeMap<CommissionId, (Stage, Commission)>, event: E
         Event::Prepared(commission) => {
             commissions.insert(commission.commission, (Stage::Prepared, commission));
         }
-        Event::Filed(id) => set_stage(commissions, id, Stage::Filed),
-        Event::Withdrawn(id) => set_stage(commissions, id, Stage::Withdrawn),
+        Event::Filed(id) => from_prepared(commissions, id, Stage::Filed),
+        Event::Unsent(id) => from_prepared(commissions, id, Stage::Unsent),
+        Event::Withdrawn(id) => {
+            if let Some((stage, _)) = commissions.get_mut(&id) {
+                *stage = Stage::Withdrawn;
+            }
+        }
     }
 }
 
-fn set_stage(commissions: &mut BTreeMap<CommissionId, (Stage, Commission)>, id: CommissionId, to: Stage) {
-    if let Some((stage, _)) = commissions.get_mut(&id) {
+/// What is taken back stays so, whatever another clerk who was sending it writes later.
+fn from_prepared(commissions: &mut BTreeMap<CommissionId, (Stage, Commission)>, id: CommissionId, to: Stage) {
+    if let Some((stage @ Stage::Prepared, _)) = commissions.get_mut(&id) {
         *stage = to;
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use hedui_protocol::sign::{Purpose, SigningKey};
 
     use super::*;
 
-    fn commission(byte: u8) -> Commission {
+    pub fn commission(byte: u8) -> Commission {
         let ticket = Signed::new(&SigningKey::from_seed(&[byte; 32]), Purpose::Ticket, vec![byte]);
         let (commission_no, household) = (format!("WT-{byte}"), format!("H{byte}"));
         Commission { commission: CommissionId([byte; 32]), commission_no, household, ticket, people: vec![] }
@@ -161,7 +203,7 @@ mod tests {
     #[test]
     fn what_was_written_is_replayed_and_a_torn_line_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path()).unwrap();
+        let mut journal = Journal::open_or_begin(folder.path()).unwrap();
         journal.prepare(&[commission(1), commission(2)]).unwrap();
         journal.filed(&[CommissionId([1; 32])]).unwrap();
         drop(journal);
@@ -179,6 +221,32 @@ mod tests {
         let left: Vec<Stage> = Journal::open(folder.path()).unwrap().all().map(|(stage, _)| stage).collect();
         assert_eq!(left, [Stage::Filed, Stage::Prepared]);
         assert!(!std::fs::read_to_string(&path).unwrap().contains("WT-2"));
+    }
+
+    #[test]
+    fn what_is_taken_back_stays_so_whatever_its_sender_writes_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sender = Journal::open_or_begin(folder.path()).unwrap();
+        sender.prepare(&[commission(1), commission(2), commission(3)]).unwrap();
+        let mut other = Journal::open(folder.path()).unwrap();
+        other.withdrawn(CommissionId([1; 32])).unwrap();
+        other.unsent(CommissionId([2; 32])).unwrap();
+        sender.filed(&[1, 2, 3].map(|byte| CommissionId([byte; 32]))).unwrap();
+        for journal in [sender, Journal::open(folder.path()).unwrap()] {
+            let stages: Vec<Stage> = journal.all().map(|(stage, _)| stage).collect();
+            assert_eq!(stages, [Stage::Withdrawn, Stage::Unsent, Stage::Filed]);
+        }
+    }
+
+    #[test]
+    fn what_another_forgets_is_gone_here_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open_or_begin(folder.path()).unwrap();
+        journal.prepare(&[commission(1), commission(2)]).unwrap();
+        Journal::open(folder.path()).unwrap().forget(&[CommissionId([1; 32])]).unwrap();
+        journal.read_on().unwrap();
+        assert_eq!(journal.stage(CommissionId([1; 32])), None);
+        assert_eq!(journal.stage(CommissionId([2; 32])), Some(Stage::Prepared));
     }
 
     proptest::proptest! {

@@ -1,5 +1,6 @@
 //! The house of the requesting office: households, commissions, what was released, reports.
 
+mod answers;
 mod authorisation;
 mod changes;
 mod check;

@@ -1,6 +1,7 @@
 //! `hedui office report`: one report a household, as JSON for programs and HTML for people.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,10 +14,10 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::answers::{self, Fetched};
 use super::authorisation::Excluded;
-use super::changes::{self, Change};
+use super::changes::{self, Change, Since};
 use super::commission::Encoders;
-use super::fetch::{self, Fetched};
 use super::journal::{Commission, Journal, Person, Stage, Standing};
 use super::opening::{AgencyAnswer, Reader};
 use super::{StateFolder, html};
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::keyfile;
 use crate::options::{LinkageKeyFile, ManifestFile};
-use crate::staging::{private_folder, write_private};
+use crate::staging::{private_folder, replace_private};
 use crate::terminal::{self, Interrupt};
 
 #[derive(Args, Debug)]
@@ -93,31 +94,34 @@ impl Report {
         let agencies: Vec<String> = manifest.agencies.iter().map(|agency| agency.name.clone()).collect();
         let encoders = Encoders::new(&linkage_key, &manifest, &agencies);
         let reader = Reader { manifest: &manifest, key: &key, encoders: &encoders, now: clock.now() };
-        let filed = Journal::open(&self.state.state)?.at(Stage::Filed);
+        let mut filed = Journal::open(&self.state.state)?.at(Stage::Filed);
+        let versions = answers::versions(&self.state.state)?;
+        filed.retain(|commission| versions.contains_key(&commission.commission));
         let latest = latest(&filed);
         let filed: HashMap<CommissionId, &Commission> = filed.iter().map(|c| (c.commission, c)).collect();
 
         private_folder(&self.out)?;
+        self.move_earlier(&filed, &latest)?;
         let progress = terminal::bar(filed.len() as u64, "opening and reporting");
         let (mut written, mut unopened, mut changed) = (0, 0, 0);
-        let mut answers = fetch::read(&self.state.state)?;
+        let mut fetched = answers::read(&self.state.state)?;
         loop {
             interrupt.check()?;
-            let chunk: Vec<Fetched> = answers.by_ref().take(256).collect::<Outcome<_>>()?;
+            let chunk: Vec<Fetched> = fetched.by_ref().take(256).collect::<Outcome<_>>()?;
             if chunk.is_empty() {
                 break;
             }
             let known = chunk.par_iter().filter_map(|fetched| filed.get(&fetched.commission).map(|c| (*c, fetched)));
             let reports = known.map(|(commission, fetched)| {
                 let mut report = report(&reader, commission, fetched)?;
-                let wrote = self.write(&mut report, &manifest, &latest)?;
+                let since = self.write(&mut report, &manifest, &latest)?;
                 let agencies = report.members.iter().flat_map(|member| &member.agencies);
-                Ok((wrote, agencies.map(|agency| agency.unopened.len()).sum::<usize>(), !report.changes.is_empty()))
+                Ok((since, agencies.map(|agency| agency.unopened.len()).sum::<usize>()))
             });
-            for (wrote, failed, has_changed) in reports.collect::<Outcome<Vec<_>>>()? {
-                written += usize::from(wrote);
+            for (since, failed) in reports.collect::<Outcome<Vec<_>>>()? {
+                written += usize::from(self.is_written(&since));
                 unopened += failed;
-                changed += usize::from(has_changed);
+                changed += usize::from(matches!(since, Since::Other(_)));
             }
             progress.inc(chunk.len() as u64);
         }
@@ -130,26 +134,59 @@ impl Report {
         Ok(())
     }
 
-    /// Whether it was written: with `--changes`, only what is new is.
+    /// Gives reports of commissions that were the latest of their households, and are no more, the names of earlier ones.
+    fn move_earlier(&self, filed: &HashMap<CommissionId, &Commission>, latest: &HashSet<CommissionId>) -> Outcome {
+        for commission in latest.iter().filter_map(|commission| filed.get(commission)) {
+            let path = self.path(&commission.household, None);
+            let there = changes::commission(&path.with_extension("json"));
+            let there = there.filter(|there| *there != commission.commission).and_then(|there| filed.get(&there));
+            let Some(earlier) = there else { continue };
+            let aside = self.path(&earlier.household, Some(&earlier.commission_no));
+            // the JSON last: where it stands, both are still to be moved
+            for kind in ["html", "json"] {
+                match std::fs::rename(path.with_extension(kind), aside.with_extension(kind)) {
+                    Err(e) if e.kind() != ErrorKind::NotFound => return Err(Failure::file("move", &path, &e)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a report where it is to be written; what it is beside the one that was there.
     fn write(
         &self,
         report: &mut HouseholdReport,
         manifest: &Manifest,
         latest: &HashSet<CommissionId>,
-    ) -> Outcome<bool> {
-        let mut name = format!("report-{}", file_safe(&report.household));
-        if !latest.contains(&report.commission) {
-            name = format!("{name}-{}", report.commission_no);
+    ) -> Outcome<Since> {
+        let is_earlier = !latest.contains(&report.commission);
+        let path = self.path(&report.household, is_earlier.then_some(&report.commission_no));
+        let since = changes::since(&path.with_extension("json"), report);
+        if self.is_written(&since) {
+            if let Since::Other(changes) = &since {
+                report.changes.clone_from(changes);
+            }
+            let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
+            // the JSON last: the next one is compared to it
+            replace_private(&path.with_extension("html"), html::page(report, manifest).as_bytes())?;
+            replace_private(&path.with_extension("json"), &json)?;
         }
-        let path = self.out.join(format!("{name}.json"));
-        report.changes = changes::since(&path, report);
-        if self.changes && report.changes.is_empty() && path.exists() {
-            return Ok(false);
-        }
-        let json = serde_json::to_vec_pretty(report).expect("a report is JSON");
-        write_private(&path, &json)?;
-        write_private(&self.out.join(format!("{name}.html")), html::page(report, manifest).as_bytes())?;
-        Ok(true)
+        Ok(since)
+    }
+
+    /// With `--changes`, only what is new is written.
+    fn is_written(&self, since: &Since) -> bool {
+        !self.changes || *since != Since::Same
+    }
+
+    /// Where a household's report is written, without the ending; an earlier commission's carries its number.
+    fn path(&self, household: &str, earlier: Option<&String>) -> PathBuf {
+        let household = file_safe(household);
+        self.out.join(match earlier {
+            None => format!("report-{household}"),
+            Some(number) => format!("report-{household}-{number}"),
+        })
     }
 }
 

@@ -5,21 +5,20 @@ use std::path::Path;
 
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
-use hedui_protocol::ids::CommissionId;
 use hedui_protocol::keys::EvidenceKey;
 use hedui_protocol::log::Event;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::messages::CommissionStatus;
-use hedui_protocol::ticket::{Asked, Window};
+use hedui_protocol::ticket::Asked;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use super::StateFolder;
-use super::commission::{AskedItem, Desk, Encoders, asks_of_members_only, parts, ticket_of};
+use super::commission::{AskedItem, Desk, Encoders, is_covered, parts, shares_people, ticket_of};
 use super::household::{self, Household, ListColumns};
 use super::journal::{Commission, Journal, Stage};
-use super::withdraw::{Signer, take_back};
-use crate::clock::Clock;
+use super::withdraw::take_back;
+use crate::clock::{self, Clock};
 use crate::failure::{Failure, Outcome};
 use crate::options::{DataFile, LinkageKeyFile, ManifestFile, ServerAddress, SigningKeyFile};
 use crate::terminal::{self, Interrupt};
@@ -103,7 +102,7 @@ impl Request {
     pub async fn file(&self, clock: &Clock, only: Option<&str>) -> Outcome<Vec<Commission>> {
         let interrupt = Interrupt::listen();
         let manifest = self.manifest.load()?;
-        let mut journal = Journal::open(&self.state.state)?;
+        let mut journal = Journal::open_or_begin(&self.state.state)?;
         let client = self.server.client(&manifest)?;
         let desk = self.desk(&manifest, clock)?;
         let mut households = household::read(&self.data, &self.columns, &manifest, &self.agencies(), &desk.encoders)?;
@@ -120,9 +119,8 @@ impl Request {
         }
 
         let Known { mut filed, unsent, stale } = self.known(&desk, &journal, &households);
-        let signer = Signer { office: desk.office, key: &desk.key, now: desk.issued_at };
         for commission in stale {
-            take_back(&client, &signer, &mut journal, &(Stage::Prepared, commission)).await?;
+            take_back(&client, &desk.signer(), &mut journal, &(Stage::Prepared, commission)).await?;
         }
         let by_household: HashMap<&str, &Commission> =
             filed.iter().chain(&unsent).map(|commission| (commission.household.as_str(), commission)).collect();
@@ -134,18 +132,16 @@ impl Request {
         let mut sent = Vec::new();
         for chunk in unsent.chunks(CHUNK) {
             interrupt.check()?;
-            file(&client, &desk, &mut journal, chunk).await?;
+            sent.extend(file(&client, &desk, &mut journal, chunk).await?);
             progress.inc(chunk.len() as u64);
-            sent.extend_from_slice(chunk);
         }
         for chunk in new.chunks(CHUNK) {
             interrupt.check()?;
             let commissions = chunk.iter().filter_map(|household| desk.commission(household).transpose());
             let commissions: Vec<Commission> = commissions.collect::<Outcome<_>>()?;
             journal.prepare(&commissions)?;
-            file(&client, &desk, &mut journal, &commissions).await?;
+            sent.extend(file(&client, &desk, &mut journal, &commissions).await?);
             progress.inc(chunk.len() as u64);
-            sent.extend(commissions);
         }
         progress.finish_and_clear();
         terminal::note(format!(
@@ -161,24 +157,23 @@ impl Request {
     }
 
     /// What the journal has of these households. Of what was prepared and never confirmed the server may have everything: it is
-    /// sent again where it asks what this run asks, and taken back where it asks about somebody whom it may not.
+    /// sent again where it asks what this run asks, and taken back where it asks more than the list allows. Of lists that are filed
+    /// together it is the same one where somebody is in both.
     fn known(&self, desk: &Desk<'_>, journal: &Journal, households: &[Household]) -> Known {
         let by_number: HashMap<&str, &Household> =
             households.iter().map(|household| (household.number.as_str(), household)).collect();
         let (mut known, mut outdated, mut other) = (Known::default(), Vec::new(), 0);
-        for (stage, commission) in journal.all().filter(|(stage, _)| *stage != Stage::Withdrawn) {
+        for (stage, commission) in journal.all().filter(|(stage, _)| matches!(stage, Stage::Prepared | Stage::Filed)) {
             let Some(household) = by_number.get(commission.household.as_str()) else { continue };
-            if !desk.still_holds(commission) {
+            if !desk.still_holds(commission) || self.together && !shares_people(commission, household) {
                 continue;
             }
             match (stage, desk.asks_the_same(commission, household)) {
                 (Stage::Prepared, true) => known.unsent.push(commission.clone()),
-                (Stage::Prepared, false) if !asks_of_members_only(commission, household) => {
-                    known.stale.push(commission.clone());
-                }
+                (Stage::Prepared, false) if !is_covered(commission, household) => known.stale.push(commission.clone()),
                 (Stage::Prepared, false) => other += 1,
                 (Stage::Filed, true) if !self.again => known.filed.push(commission.clone()),
-                (Stage::Filed, false) if !asks_of_members_only(commission, household) => {
+                (Stage::Filed, false) if !is_covered(commission, household) => {
                     outdated.push(commission.commission_no.as_str());
                 }
                 _ => {}
@@ -192,8 +187,8 @@ impl Request {
         }
         if !outdated.is_empty() {
             terminal::note(format!(
-                "filed before, these ask about people whom the list no longer lets be asked about; `hedui office withdraw` takes \
-                 them back: {}",
+                "filed before, these ask about people, or agencies, whom the list no longer lets be asked about; `hedui office \
+                 withdraw` takes them back: {}",
                 outdated.join(" ")
             ));
         }
@@ -213,28 +208,26 @@ impl Request {
         let (key, seed) = self.signing_key.load_for(&office.name, office.signing_key)?;
         let items: Vec<Asked> = self.items.iter().map(|item| item.0.clone()).collect();
         refuse_what_is_not_offered(manifest, &items, &self.programme)?;
-        let (now, today) = (clock.now(), clock.today());
-        let year_ago = today.saturating_sub(Span::new().years(1));
-        let window = Window { from: self.from.unwrap_or(year_ago), to: self.to.unwrap_or(today) };
-        if window.from > window.to {
-            return Err(Failure::usage("`--from` is after `--to`: the period has no day"));
-        }
-        let expires_at = later(now, self.days)?;
-        Ok(Desk {
+        let now = clock.now();
+        let desk = Desk {
             manifest,
             office: &office.name,
             key,
             evidence: EvidenceKey::from_signing_seed(&seed),
             encoders: Encoders::new(&linkage_key, manifest, &self.agencies()),
             programme: self.programme.clone(),
-            window,
             wanted: (self.from, self.to),
             items,
             issued_at: now,
-            expires_at,
-            valid_until: today.saturating_add(Span::new().days(i64::from(self.days))),
+            expires_at: later(now, self.days)?,
+            valid_until: clock::day(now).saturating_add(Span::new().days(i64::from(self.days))),
             standing: self.standing,
-        })
+        };
+        let window = desk.window(now);
+        if window.from > window.to {
+            return Err(Failure::usage("`--from` is after `--to`: the period has no day"));
+        }
+        Ok(desk)
     }
 }
 
@@ -245,7 +238,7 @@ struct Known {
     filed: Vec<Commission>,
     /// So do these, and were prepared and not confirmed.
     unsent: Vec<Commission>,
-    /// Prepared and not confirmed, about somebody who may not be asked about any more.
+    /// Prepared and not confirmed, asking more than the list allows.
     stale: Vec<Commission>,
 }
 
@@ -271,14 +264,49 @@ fn refuse_what_is_not_offered(manifest: &Manifest, items: &[Asked], programme: &
     Ok(())
 }
 
-/// Sends prepared commissions, and notes each as filed once the server has all of it.
-async fn file(client: &Client, desk: &Desk<'_>, journal: &mut Journal, commissions: &[Commission]) -> Outcome {
-    let sends = commissions.iter().map(|commission| file_one(client, desk, commission));
-    let filed: Outcome<Vec<CommissionId>> = futures::stream::iter(sends).buffer_unordered(AT_ONCE).try_collect().await;
-    journal.filed(&filed?)
+/// Sends those of the commissions that are prepared, and notes each as filed once the server has all of it. What another clerk
+/// took back meanwhile is taken back at the server too. Those that are filed then.
+async fn file(
+    client: &Client,
+    desk: &Desk<'_>,
+    journal: &mut Journal,
+    commissions: &[Commission],
+) -> Outcome<Vec<Commission>> {
+    journal.read_on()?;
+    let mut sending = commissions.to_vec();
+    sending.retain(|commission| journal.stage(commission.commission) == Some(Stage::Prepared));
+    let sends = sending.iter().map(|commission| async move { (commission, file_one(client, desk, commission).await) });
+    let mut sends = futures::stream::iter(sends).buffer_unordered(AT_ONCE);
+    let (mut filed, mut failed) = (Vec::new(), None);
+    while failed.is_none()
+        && let Some((commission, sent)) = sends.next().await
+    {
+        let Err(failure) = sent else {
+            filed.push(commission.commission);
+            continue;
+        };
+        journal.read_on()?;
+        // the server refuses what was withdrawn
+        failed = Some(failure).filter(|_| !journal.is_taken_back(commission.commission));
+    }
+    drop(sends);
+    journal.filed(&filed)?;
+    sending.retain(|commission| journal.is_taken_back(commission.commission));
+    for commission in sending {
+        let number = &commission.commission_no;
+        let hint =
+            format!("{number} was taken back while it was sent: `hedui office withdraw {number}` goes on with that");
+        let commission = (Stage::Withdrawn, commission);
+        take_back(client, &desk.signer(), journal, &commission).await.map_err(|failure| failure.hint(hint))?;
+    }
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    let is_filed = |commission: &&Commission| journal.stage(commission.commission) == Some(Stage::Filed);
+    Ok(commissions.iter().filter(is_filed).cloned().collect())
 }
 
-async fn file_one(client: &Client, desk: &Desk<'_>, commission: &Commission) -> Outcome<CommissionId> {
+async fn file_one(client: &Client, desk: &Desk<'_>, commission: &Commission) -> Outcome {
     let says = |event: &Event| event.what() == "commission-filed" && event.commission() == Some(commission.commission);
     let status: CommissionStatus = client.post_logged("/v1/commissions", &desk.request(commission)?, says).await?;
     // a large commission's encodings follow in parts; those that came before an interruption are there
@@ -298,5 +326,5 @@ async fn file_one(client: &Client, desk: &Desk<'_>, commission: &Commission) -> 
     });
     let sent: Outcome<Vec<()>> = futures::stream::iter(sends).buffer_unordered(2).try_collect().await;
     progress.finish_and_clear();
-    sent.map(|_| status.commission)
+    sent.map(drop)
 }

@@ -1,6 +1,7 @@
 //! `hedui office withdraw`: commissions are taken back, provably; nothing more is released for them.
 
 use clap::Args;
+use hedui_protocol::ids::CommissionId;
 use hedui_protocol::log::Event;
 use hedui_protocol::messages::CommissionStatus;
 use hedui_protocol::problem::ProblemKind;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use super::StateFolder;
 use super::journal::{Commission, Journal, Stage};
 use crate::clock::Clock;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::options::{ManifestFile, ServerAddress, SigningKeyFile};
 use crate::terminal;
 use crate::transport::client::Client;
@@ -41,24 +42,31 @@ impl Withdraw {
         let (key, _) = self.signing_key.load_for(&office.name, office.signing_key)?;
         let client = self.server.client(&manifest)?;
         let mut journal = Journal::open(&self.state.state)?;
+        let signer = Signer { office: &office.name, key: &key, now: clock.now() };
+        let mut failed = Vec::new();
         for which in &self.which {
             let is_meant =
                 |commission: &Commission| commission.commission_no == *which || commission.household == *which;
-            let meant = journal.all().filter(|(stage, commission)| *stage != Stage::Withdrawn && is_meant(commission));
+            let meant = journal.all().filter(|(_, commission)| is_meant(commission));
             let meant: Vec<(Stage, Commission)> =
                 meant.map(|(stage, commission)| (stage, commission.clone())).collect();
             if meant.is_empty() {
-                return Err(Failure::refused(format!("no commission or household has the number `{which}`")).hint(
+                failed.push(Failure::refused(format!("no commission or household has the number `{which}`")).hint(
                     "`hedui office status --each` lists the filed commissions; who was asked about with a whole list \
                      (`--together`) is taken back with the list",
                 ));
+            } else if meant.iter().all(|(stage, _)| *stage == Stage::Withdrawn) {
+                terminal::note(format!("All of `{which}` was withdrawn before"));
             }
-            let signer = Signer { office: &office.name, key: &key, now: clock.now() };
-            for commission in &meant {
-                take_back(&client, &signer, &mut journal, commission).await?;
+            for commission in meant.iter().filter(|(stage, _)| *stage != Stage::Withdrawn) {
+                match take_back(&client, &signer, &mut journal, commission).await {
+                    // the server is away: nor would it answer for the others
+                    Err(failure) if failure.exit == Exit::TryAgain => return Err(failure),
+                    done => failed.extend(done.err()),
+                }
             }
         }
-        Ok(())
+        failed.into_iter().next().map_or(Ok(()), Err)
     }
 }
 
@@ -69,7 +77,9 @@ pub struct Signer<'s> {
     pub now: Timestamp,
 }
 
-/// Takes a commission back. One that was prepared and never confirmed may be at the server, or not.
+/// Takes a commission back; so is one that the server has erased. One that was prepared and never confirmed may be at the
+/// server, or not, or on its way there from another clerk: the journal says that it is not to be sent before the server is
+/// asked again, and who sends reads the journal afterwards. One of the two finds it at the server.
 pub async fn take_back(
     client: &Client,
     signer: &Signer<'_>,
@@ -77,17 +87,32 @@ pub async fn take_back(
     (stage, commission): &(Stage, Commission),
 ) -> Outcome {
     let (id, number) = (commission.commission, &commission.commission_no);
-    let withdrawal = Withdrawal { commission: id, office: signer.office.to_owned(), withdrawn_at: signer.now };
+    let mut done = withdraw(client, signer, id).await;
+    if *stage == Stage::Prepared && is_not_there(&done) {
+        journal.unsent(id)?;
+        done = withdraw(client, signer, id).await;
+    }
+    if *stage != Stage::Filed && is_not_there(&done) {
+        terminal::note(format!("Commission {number} had not reached the server, and is not sent"));
+        return Ok(());
+    }
+    done?;
+    terminal::note(format!("Withdrew commission {number}"));
+    journal.withdrawn(id)
+}
+
+async fn withdraw(client: &Client, signer: &Signer<'_>, commission: CommissionId) -> Outcome {
+    let withdrawal = Withdrawal { commission, office: signer.office.to_owned(), withdrawn_at: signer.now };
     let bytes = serde_json::to_vec(&withdrawal).expect("a withdrawal is JSON");
     let signed = Signed::new(signer.key, Purpose::Withdrawal, bytes);
-    let says = |event: &Event| matches!(event, Event::Withdrawn { commission, .. } if *commission == id);
-    let path = format!("/v1/commissions/{id}/withdrawal");
+    let says = |event: &Event| matches!(event, Event::Withdrawn { commission: about, .. } if *about == commission);
+    let path = format!("/v1/commissions/{commission}/withdrawal");
     match client.post_logged::<CommissionStatus>(&path, &signed, says).await {
-        Ok(_) => terminal::note(format!("Withdrew commission {number}")),
-        Err(Failure { problem: Some(ProblemKind::NotFound), .. }) if *stage == Stage::Prepared => {
-            terminal::note(format!("Commission {number} had not reached the server, and is not sent"));
-        }
-        Err(failure) => return Err(failure),
+        Ok(_) | Err(Failure { problem: Some(ProblemKind::Erased), .. }) => Ok(()),
+        Err(failure) => Err(failure),
     }
-    journal.withdrawn(id)
+}
+
+fn is_not_there(done: &Outcome) -> bool {
+    done.as_ref().is_err_and(|failure| failure.problem == Some(ProblemKind::NotFound))
 }

@@ -306,7 +306,9 @@ impl Project {
         if verb == "report" {
             command.args(["--opening-key", &self.text("office.opening.key"), "--out", &self.text("reports")]);
         } else {
-            command.args(self.reach(url, OFFICE));
+            // what is queued may wait for the lease of a worker that is no more
+            let wait = if verb == "fetch" { 60 } else { 20 };
+            command.args(self.reach_for(url, OFFICE, wait));
         }
         if verb == "request" {
             command.args(["--programme", "dibao", "--item", "bank.deposits=L3", "--item", "vehicle.vehicles=L3"]);
@@ -318,7 +320,12 @@ impl Project {
 
     /// How a party reaches a server.
     pub fn reach(&self, url: &str, party: &str) -> Vec<String> {
-        let mut arguments = vec!["--server".to_owned(), url.to_owned(), "--wait".into(), "20".into()];
+        self.reach_for(url, party, 20)
+    }
+
+    /// The same, with so many seconds to wait.
+    fn reach_for(&self, url: &str, party: &str, wait: u32) -> Vec<String> {
+        let mut arguments = vec!["--server".to_owned(), url.to_owned(), "--wait".into(), wait.to_string()];
         arguments.extend(tls(self, party));
         arguments
     }

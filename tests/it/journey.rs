@@ -176,7 +176,9 @@ fn a_withdrawn_commission_releases_nothing_more(project: Project) {
     project.office("withdraw", &server, &["H2"]).done();
     let said = project.answer("vehicle", &vehicle, &server).done();
     assert!(said.stderr.contains("0 matches answered"), "{}", said.stderr);
-    project.office("withdraw", &server, &["H2"]).refused(1, "no commission or household has the number `H2`");
+    let again = project.office("withdraw", &server, &["H2"]).done();
+    assert!(again.stderr.contains("All of `H2` was withdrawn before"), "{}", again.stderr);
+    project.office("withdraw", &server, &["H3"]).refused(1, "no commission or household has the number `H3`");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod bucket;
 mod bucket_faults;
 mod certificates;
 mod check_report;
+mod clerks;
 mod clk;
 mod clocks;
 mod cuts;
