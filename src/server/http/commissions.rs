@@ -300,8 +300,8 @@ mod tests {
             (5, Pending, true),
             (6, Possible, false),
             // of two records the one that was answered counts, and is late no more
-            (7, Pending, true),
             (7, Answered, false),
+            (7, Pending, true),
             (8, Possible, false),
             (8, Declined, false),
             (8, Pending, false),
