@@ -310,6 +310,40 @@ mod tests {
 
     use super::*;
 
+    /// Names so many subjects.
+    fn ticket(subjects: u8) -> Ticket {
+        let day = jiff::civil::date(2026, 11, 24);
+        let subject = |number| Subject {
+            subject: SubjectId([number; 16]),
+            capacity: Capacity::Obligor,
+            agencies: vec!["bank".into()],
+            evidence: ContentHash([2; 32]),
+            valid_until: day,
+            encodings: ContentHash([3; 32]),
+        };
+        Ticket {
+            manifest: ManifestId([4; 32]),
+            office: "office".into(),
+            commission_no: "WT-1".into(),
+            programme: "dibao".into(),
+            window: Window { from: day, to: day },
+            issued_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::UNIX_EPOCH,
+            standing: false,
+            items: vec![Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L1 }],
+            subjects: (0..subjects).map(subject).collect(),
+        }
+    }
+
+    #[test]
+    fn a_ticket_names_no_more_subjects_than_the_manifest_allows() {
+        let text =
+            include_str!("../vectors/open/manifest.toml").replace("[schema]", "[limits]\nsubjects = 2\n\n[schema]");
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        assert_eq!(ticket(2).within(&manifest), Ok(()));
+        assert_eq!(ticket(3).within(&manifest), Err(Refusal::TooManySubjects { got: 3, allowed: 2 }));
+    }
+
     #[test]
     fn an_authorisation_holds_its_whole_last_day_wherever_that_is() {
         let end = last_moment(jiff::civil::date(2026, 11, 24)).unwrap();
@@ -327,28 +361,7 @@ mod tests {
 
         #[test]
         fn a_changed_byte_of_a_ticket_reads_or_is_refused(at in 0usize..700, value in 32u8..127) {
-            let asked = Asked { agency: "bank".into(), item: "deposits".into(), level: Level::L1 };
-            let subject = Subject {
-                subject: SubjectId([1; 16]),
-                capacity: Capacity::Obligor,
-                agencies: vec!["bank".into()],
-                evidence: ContentHash([2; 32]),
-                valid_until: jiff::civil::date(2026, 11, 24),
-                encodings: ContentHash([3; 32]),
-            };
-            let ticket = Ticket {
-                manifest: ManifestId([4; 32]),
-                office: "office".into(),
-                commission_no: "WT-1".into(),
-                programme: "dibao".into(),
-                window: Window { from: subject.valid_until, to: subject.valid_until },
-                issued_at: Timestamp::UNIX_EPOCH,
-                expires_at: Timestamp::MAX,
-                standing: false,
-                items: vec![asked],
-                subjects: vec![subject],
-            };
-            let mut bytes = ticket.to_bytes();
+            let mut bytes = ticket(1).to_bytes();
             let at = at % bytes.len();
             bytes[at] = value;
             let _ = serde_json::from_slice::<Ticket>(&bytes);

@@ -38,7 +38,7 @@ impl Status {
         if self.each {
             for (number, status) in &all {
                 println!("{number} {}", state_word(status.state));
-                status.agencies.iter().for_each(print);
+                status.agencies.iter().for_each(|agency| println!("{}", line(agency)));
             }
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl Status {
                 None => drop(sums.insert(&agency.agency, agency.clone())),
             }
         }
-        sums.values().for_each(print);
+        sums.values().for_each(|sum| println!("{}", line(sum)));
         Ok(())
     }
 }
@@ -67,13 +67,13 @@ fn add(sum: &mut AgencyStatus, more: &AgencyStatus) {
     sum.no_record += more.no_record;
 }
 
-fn print(status: &AgencyStatus) {
+fn line(status: &AgencyStatus) -> String {
     let AgencyStatus { agency, subjects, answered, declined, pending, possible, no_record, present, overdue } = status;
     let absent = if *present { "" } else { " · has not submitted" };
     let late = if *overdue > 0 { format!(", {overdue} overdue") } else { String::new() };
-    println!(
+    format!(
         "  {agency:12} {subjects} asked · {answered} answered · {declined} declined · {pending} pending{late} · {possible} possible · {no_record} no record{absent}"
-    );
+    )
 }
 
 fn state_word(state: CommissionState) -> &'static str {
@@ -83,5 +83,36 @@ fn state_word(state: CommissionState) -> &'static str {
         CommissionState::Matched => "matched",
         CommissionState::Withdrawn => "withdrawn",
         CommissionState::Erased => "erased",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bank(present: bool, overdue: u64) -> AgencyStatus {
+        AgencyStatus {
+            agency: "bank".into(),
+            present,
+            subjects: 100,
+            answered: 1,
+            declined: 2,
+            pending: 4,
+            overdue,
+            possible: 8,
+            no_record: 16,
+        }
+    }
+
+    #[test]
+    fn a_line_names_every_number_and_a_sum_has_each() {
+        let words = "  bank         100 asked · 1 answered · 2 declined · 4 pending · 8 possible · 16 no record";
+        assert_eq!(line(&bank(true, 0)), words);
+        assert_eq!(line(&bank(false, 0)), format!("{words} · has not submitted"));
+        let mut sum = bank(false, 0);
+        add(&mut sum, &bank(true, 3));
+        let doubled =
+            "  bank         200 asked · 2 answered · 4 declined · 8 pending, 3 overdue · 16 possible · 32 no record";
+        assert_eq!(line(&sum), doubled);
     }
 }

@@ -38,12 +38,12 @@ pub fn verify(log: &str, more: &[&str]) -> Said {
     run(&[&["audit", "verify", log, "--json"], more].concat())
 }
 
-fn receipts(project: &Project, party: &str) -> String {
+pub fn receipts(project: &Project, party: &str) -> String {
     project.text(&format!("pki/{party}.receipts.jsonl"))
 }
 
 #[track_caller]
-fn holds(said: Said) -> serde_json::Value {
+pub fn holds(said: Said) -> serde_json::Value {
     serde_json::from_str(&said.done().stdout).unwrap()
 }
 

@@ -50,6 +50,8 @@ pub enum Fault {
 struct Trouble {
     /// None: all.
     method: Option<Method>,
+    /// What stands in their query.
+    query: &'static str,
     fault: Fault,
     left: u32,
 }
@@ -59,7 +61,7 @@ pub struct Bucket {
     endpoint: String,
     /// The authority that its certificate is of.
     pub ca: Option<String>,
-    trouble: Arc<Mutex<Trouble>>,
+    trouble: Arc<Mutex<Vec<Trouble>>>,
     /// Serves until it is dropped.
     _runtime: tokio::runtime::Runtime,
 }
@@ -90,7 +92,7 @@ impl Bucket {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let trouble = Arc::new(Mutex::new(Trouble { method: None, fault: Fault::Status(503), left: 0 }));
+        let trouble = Arc::default();
         runtime.spawn(serve(listener, tls, service, Arc::clone(&trouble)));
         Self { folder, endpoint, ca: None, trouble, _runtime: runtime }
     }
@@ -130,39 +132,48 @@ impl Bucket {
     }
 
     pub fn fail(&self, requests: u32) {
-        *self.trouble.lock().unwrap() = Trouble { method: None, fault: Fault::Status(503), left: requests };
+        let all = Trouble { method: None, query: "", fault: Fault::Status(503), left: requests };
+        *self.trouble.lock().unwrap() = vec![all];
     }
 
     /// So many requests of a method are answered wrongly.
     pub fn trouble(&self, method: Method, fault: Fault, requests: u32) {
-        *self.trouble.lock().unwrap() = Trouble { method: Some(method), fault, left: requests };
+        *self.trouble.lock().unwrap() = vec![Trouble { method: Some(method), query: "", fault, left: requests }];
+    }
+
+    /// So many requests of each kind are answered wrongly: of a part that comes in pieces its beginning, the pieces, its end.
+    pub fn trouble_with_pieces(&self, fault: Fault, requests: u32) {
+        let kinds = [(Method::POST, "uploads"), (Method::PUT, "partNumber="), (Method::POST, "uploadId=")];
+        let trouble = |(method, query)| Trouble { method: Some(method), query, fault, left: requests };
+        *self.trouble.lock().unwrap() = kinds.map(trouble).into();
     }
 
     pub fn heal(&self) {
-        self.fail(0);
+        self.trouble.lock().unwrap().clear();
     }
 
     pub fn failures_left(&self) -> u32 {
-        self.trouble.lock().unwrap().left
+        self.trouble.lock().unwrap().iter().map(|trouble| trouble.left).sum()
     }
 }
 
 impl Trouble {
-    fn of(&mut self, method: &Method) -> Option<Fault> {
-        let concerns = self.left > 0 && self.method.as_ref().is_none_or(|own| own == method);
-        concerns.then(|| {
+    fn of(&mut self, method: &Method, query: &str) -> Option<Fault> {
+        let concerns = self.method.as_ref().is_none_or(|own| own == method) && query.contains(self.query);
+        (concerns && self.left > 0).then(|| {
             self.left -= 1;
             self.fault
         })
     }
 }
 
-async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, trouble: Arc<Mutex<Trouble>>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, trouble: Arc<Mutex<Vec<Trouble>>>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
         let (service, trouble) = (service.clone(), Arc::clone(&trouble));
         let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let fault = trouble.lock().unwrap().of(request.method());
+            let (method, query) = (request.method(), request.uri().query().unwrap_or_default());
+            let fault = trouble.lock().unwrap().iter_mut().find_map(|trouble| trouble.of(method, query));
             answer(service.clone(), request, fault)
         });
         let tls = tls.clone();

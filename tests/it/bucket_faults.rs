@@ -56,9 +56,14 @@ impl Bank {
         within(AN_END, with_patience(&command, wait))
     }
 
-    /// What the newest set says is what is found, and each part of it lies in the bucket as it was encoded.
+    /// What the newest set says is what is found, and each part lies in the bucket as it was encoded.
     fn answers(&self) {
         self.finds(&self.balance());
+        self.parts_are_whole();
+    }
+
+    /// Each has the hash that its agency signed.
+    fn parts_are_whole(&self) {
         let mut doctor = crate::harness::hedui();
         doctor.args(["server", "doctor", "--data", &self.project.text("server")]).args(self.project.store_arguments());
         let said = Said::of(&doctor.output().unwrap());
@@ -94,6 +99,24 @@ fn an_upload_goes_on_after_a_fault() {
         bank.answers();
     }
     assert_eq!(bank.bucket().parts().len(), 5, "one for each set");
+}
+
+/// More than 8 MiB: the server sends it in pieces.
+#[test]
+fn a_part_in_pieces_goes_up_whole_after_faults_at_its_beginning_its_pieces_and_its_end() {
+    let mut bank = Bank::new();
+    let city = crate::interrupts::city(&bank.project, "60000");
+    bank.bank = format!("{city}/bank.csv");
+    for (fault, times) in [(Status(500), 2), (Lost, 1), (Cut, 1)] {
+        let folder = bank.encode();
+        bank.bucket().trouble_with_pieces(fault, times);
+        bank.submit(&folder, 60).done();
+        assert_eq!(bank.bucket().failures_left(), 0, "{fault:?}");
+        let sent = std::fs::metadata(bank.project.path(&folder).join("part-00000.parquet")).unwrap().len();
+        assert!(sent > 9 << 20, "{sent} bytes are one piece");
+        bank.parts_are_whole();
+    }
+    assert_eq!(bank.bucket().parts().len(), 3, "one for each set");
 }
 
 /// A bucket that takes no part, from now until it is healed.

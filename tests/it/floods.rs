@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, RecordBatch};
 use hedui::transport::tls::Identity;
 use hedui_protocol::ids::ContentHash;
 use hedui_protocol::part::{BatchHeader, PartInfo, batch_id};
-use hedui_protocol::sign::{Purpose, Signed, SigningKey};
+use hedui_protocol::sign::{Purpose, Signed};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -128,11 +128,13 @@ fn is_bounded(server: &Server, before: u64, beside: &str) {
     assert!(grown < MEMORY_KIB, "{beside}: {grown} KiB");
 }
 
-/// This process holds the other end of every connection.
-fn descriptors() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    getrlimit(Resource::Nofile).current.map_or(1 << 16, |limit| usize::try_from(limit).unwrap())
+/// This process holds the other end of every connection, and some files besides.
+fn room_for(connections: u64) {
+    let wanted = connections + 3000;
+    let most = getrlimit(Resource::Nofile).maximum.map_or(wanted, |most| most.max(wanted));
+    let limit = Rlimit { current: Some(wanted), maximum: Some(most) };
+    let raised = setrlimit(Resource::Nofile, limit);
+    assert!(raised.is_ok(), "{wanted} files must be open at once: `ulimit -Hn {wanted}`");
 }
 
 #[test]
@@ -144,9 +146,9 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     let (before, files_before) = (memory(&server, "VmRSS"), open_files(&server));
 
     let raw = Raw::new(&project, &server, "bank");
-    let count = 10_000.min(descriptors() - 3000);
+    room_for(10_000);
     let mut silent = Vec::new();
-    for number in 0..count {
+    for number in 0..10_000 {
         silent.push(raw.tcp());
         if number % 2000 == 1999 {
             honest.is_served_soon("connections that say nothing");
@@ -155,7 +157,8 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     honest.is_served_soon("connections that say nothing");
     is_bounded(&server, before, "10,000 connections that say nothing");
     let held = open_files(&server) - files_before;
-    assert!(held < 1500, "{held} of {count} are held");
+    assert!(held < 1500, "{held} of 10,000 are held");
+    assert_eq!(silent.len(), 10_000);
 
     // an agency that opens all it can gets its share, and the others theirs
     let inside: Vec<Tls> = (0..1500).filter_map(|_| raw.connect()).collect();
@@ -338,8 +341,7 @@ fn a_part_that_would_unpack_to_a_gigabyte_is_refused_as_it_is() {
     let before = memory(&server, "VmRSS");
 
     let signed: Signed = serde_json::from_slice(&std::fs::read(project.path("bank/batch.json")).unwrap()).unwrap();
-    let seed = std::fs::read(project.path("bank.signing.key")).unwrap();
-    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    let key = project.signing_key("bank");
     let tls = identity(&project, "bank").client().unwrap();
     let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
     let plain = || WriterProperties::builder().set_dictionary_enabled(false);

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use hedui_protocol::sign::SigningKey;
+
 use crate::bucket::Bucket;
 use crate::leaks::{self, Followed};
 use crate::postgres::{self, Postgres};
@@ -215,6 +217,10 @@ impl Project {
     pub fn sign(&self, party: &str) -> Said {
         let (manifest, key) = (self.text("manifest.toml"), self.text(&format!("{party}.signing.key")));
         run(&["manifest", "sign", "--manifest", &manifest, "--party", party, "--signing-key", &key])
+    }
+
+    pub fn signing_key(&self, party: &str) -> SigningKey {
+        SigningKey::try_from(std::fs::read(self.path(&format!("{party}.signing.key"))).unwrap().as_slice()).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

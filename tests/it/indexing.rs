@@ -9,7 +9,7 @@ use hedui_protocol::encodings::{Encodings, Token};
 use hedui_protocol::ids::ContentHash;
 use hedui_protocol::manifest::Manifest;
 use hedui_protocol::part::BatchHeader;
-use hedui_protocol::sign::{Purpose, Signed, SigningKey};
+use hedui_protocol::sign::{Purpose, Signed};
 
 use crate::harness::{Project, Server};
 use crate::interrupts::city;
@@ -85,8 +85,7 @@ fn a_cohort_over_the_cap_is_refused_with_the_reason() {
     let signed: Signed = serde_json::from_slice(&header).unwrap();
     let mut header: BatchHeader = serde_json::from_slice(&signed.bytes).unwrap();
     (header.parts[0].bytes, header.parts[0].hash) = (bytes.len() as u64, ContentHash::of(&bytes));
-    let seed = std::fs::read(project.path("bank.signing.key")).unwrap();
-    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    let key = project.signing_key("bank");
     let signed = Signed::new(&key, Purpose::Batch, header.to_bytes());
     std::fs::write(project.path("bank/batch.json"), serde_json::to_vec(&signed).unwrap()).unwrap();
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Project, Said, Server, hedui, run, signal};
+use crate::harness::{Project, Said, Server, hedui, run, signal, with_patience};
 use crate::leaks::plant_people;
 
 /// A city large enough that an interrupt falls into the middle of something.
@@ -125,6 +125,29 @@ fn a_server_that_is_asked_to_stop_at_work_stops_and_loses_nothing() {
         let code = server.signal(["INT", "TERM"][step % 2]);
         assert_eq!(code, Some(0), "{}", std::fs::read_to_string(&server.log).unwrap());
     });
+}
+
+/// The database goes away while a command runs, and comes back: the command ends well, or the same one does.
+#[test]
+fn a_database_that_restarts_at_any_moment_loses_nothing() {
+    let mut project = Project::new().on_shared_stores();
+    let city = encoded_city(&project, "4000");
+    let server = project.server();
+    let mut under_way = 0;
+    for (number, (name, command)) in journey(&project, &city, &server.parties).into_iter().enumerate() {
+        let run = || with_patience(&command, 60).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = run();
+        std::thread::sleep(Duration::from_millis(20 + 37 * number as u64 % 160));
+        under_way += usize::from(child.try_wait().unwrap().is_none());
+        project.stores.as_mut().unwrap().postgres.restart();
+        let first = Said::of(&child.wait_with_output().unwrap());
+        assert!(matches!(first.code, Some(0 | 75)), "{name}: {:?} {}", first.code, first.stderr);
+        if first.code == Some(75) {
+            Said::of(&run().wait_with_output().unwrap()).done();
+        }
+    }
+    assert!(under_way >= 6, "{under_way} of 8 commands were under way");
+    all_is_reported(&project);
 }
 
 #[test]

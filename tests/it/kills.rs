@@ -1,14 +1,18 @@
 //! kill -9 of the server, a worker, an agency or the office at random moments of the journey; then the same command again, and the
-//! answers are those of a journey that nobody disturbed.
+//! answers are those of a journey that nobody disturbed, and nothing went to anybody else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Project, Said, Server, hedui, on_both_stores};
+use serde_json::Value;
+
+use crate::audit::{export, holds, receipts, verify};
+use crate::harness::{AGENCIES, OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores};
 use crate::journey::files;
 
-/// Kills on each kind of store, where `HEDUI_KILLS` says nothing else.
+/// Kills of what is under way on each kind of store, where `HEDUI_KILLS` says nothing else.
 const KILLS: u32 = 200;
 /// Milliseconds; most commands take less, so that some moments come when they are over.
 const LATEST: u64 = 45;
@@ -53,7 +57,6 @@ impl Journey<'_> {
         let others = 2 + u64::from(self.worker.is_some());
         let whom = ["server", "client", "worker"][self.dice.below(others) as usize];
         let was_over = child.try_wait().unwrap().is_some();
-        let mut killed = true;
         match (whom, &mut self.worker) {
             ("server", _) => {
                 let address = self.server.address().to_owned();
@@ -64,10 +67,9 @@ impl Journey<'_> {
                 worker.kill();
                 *worker = working(self.project);
             }
-            _ if !was_over => child.kill().unwrap(),
-            _ => killed = false,
+            _ => child.kill().unwrap(),
         }
-        self.kills += u32::from(killed);
+        self.kills += u32::from(!was_over);
         self.moments.push(format!("{name} {whom} {moment:?}{}", if was_over { " (over)" } else { "" }));
         let mut code = self.end_of(name, child);
         let since = Instant::now();
@@ -136,6 +138,9 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
     let worker = project.stores.is_some().then(|| working(&project));
     let mut journey = Journey { project: &project, server, worker, dice: Dice(seed), kills: 0, moments: Vec::new() };
     let data = [("bank", &bank), ("vehicle", &vehicle)];
+    // a delta of one who is deleted, and nobody else
+    let header = std::fs::read_to_string(&bank).unwrap().lines().next().unwrap().to_owned() + "\n";
+    let (nobody, gone) = (project.write("nobody.csv", header), project.write("gone.csv", "id\nB4\n"));
     let mut round = 0;
     while journey.kills < wanted {
         for (agency, data) in data {
@@ -147,16 +152,29 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
             });
             journey.step("submit", |server| with(project.agency("submit", agency, &[&out]), server, &project, agency));
         }
+        let (whole, delta) = (project.text(&format!("bank-{round}")), project.text(&format!("delta-{round}")));
+        journey.step("encode a delta", |_| {
+            let _ = std::fs::remove_dir_all(&delta);
+            project.agency("encode", "bank", &[&nobody, "--out", &delta, "--base", &whole, "--delete", &gone])
+        });
+        journey.step("submit a delta", |server| {
+            with(project.agency("submit", "bank", &[&delta]), server, &project, "bank")
+        });
         journey.step("request", |server| project.office_at(&server.parties, "request", &[&office, "--again"]));
+        // matched again whenever a set comes, in this round and each later one
+        let standing = [&office, "--again", "--together", "--standing"];
+        journey.step("request standing", |server| of_other(&project.office_at(&server.parties, "request", &standing)));
         journey.step("fetch", |server| project.office_at(&server.parties, "fetch", &[]));
         let answer =
             |server: &Server| with(project.agency("answer", "vehicle", &[&vehicle]), server, &project, "vehicle");
         journey.step("answer", answer);
         journey.step("fetch", |server| project.office_at(&server.parties, "fetch", &[]));
+        journey.step("fetch standing", |server| of_other(&project.office_at(&server.parties, "fetch", &[])));
         journey.step("report", |server| project.office_at(&server.parties, "report", &[]));
         round += 1;
     }
-    println!("{} kills in {round} rounds: {:?}", journey.kills, journey.moments);
+    let (kills, moments) = (journey.kills, &journey.moments);
+    println!("{kills} kills of what was under way, at {} moments in {round} rounds: {moments:?}", moments.len());
 
     // nobody disturbs any more: what was acknowledged is there, and each commission has the answers that it must have
     let server = &journey.server;
@@ -164,6 +182,7 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
     for verb in ["fetch", "report"] {
         Said::of(&project.office_at(&server.parties, verb, &[]).output().unwrap()).done();
     }
+    Said::of(&of_other(&project.office_at(&server.parties, "fetch", &[])).output().unwrap()).done();
     let mut seen = 0;
     for entry in std::fs::read_dir(project.path("reports")).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.extension().is_none_or(|kind| kind != "json") {
@@ -190,6 +209,48 @@ fn killed_at_any_moment_all_goes_on_and_nothing_is_lost(project: Project) {
     let data = project.text(if journey.worker.is_some() { "worker" } else { "server" });
     let doctor = hedui().args(["server", "doctor", "--data", &data]).args(project.store_arguments()).output();
     Said::of(&doctor.unwrap()).done();
+    each_was_told_what_is_its_own(&project);
+}
+
+/// By the log, which holds against what every party has seen, and by what the offices have.
+fn each_was_told_what_is_its_own(project: &Project) {
+    export(project, "log").done();
+    let parties = AGENCIES.into_iter().chain([OFFICE, OTHER_OFFICE]);
+    let against: Vec<String> = parties.flat_map(|party| ["--against".into(), receipts(project, party)]).collect();
+    let against: Vec<&str> = against.iter().map(String::as_str).collect();
+    let verdict = holds(verify(&project.text("log"), &against));
+    assert_eq!(verdict["findings"].as_array().map(Vec::len), Some(0), "{verdict}");
+
+    let lines = |file: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(project.path(file)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = |file: &str, name: &str| -> BTreeSet<String> {
+        lines(file).iter().filter_map(|line| line[name].as_str().map(str::to_owned)).collect()
+    };
+    let mut filed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (office, state) in [(OFFICE, "state"), (OTHER_OFFICE, "other-state")] {
+        let own = all(&format!("{state}/commissions.jsonl"), "filed");
+        let came = all(&format!("{state}/answers.jsonl"), "commission");
+        assert!(!came.is_empty() && came.is_subset(&own), "{office} has what is another's: {came:?}, {own:?}");
+        filed.insert(office, own);
+    }
+    let released = lines("log/entries.jsonl").into_iter().filter(|entry| entry["what"] == "released");
+    let mut told = BTreeSet::new();
+    for entry in released {
+        let (office, commission) = (entry["office"].as_str().unwrap(), entry["commission"].as_str().unwrap());
+        assert!(filed[office].contains(commission), "{entry}");
+        told.insert(office.to_owned());
+    }
+    assert_eq!(told, BTreeSet::from([OFFICE.to_owned(), OTHER_OFFICE.to_owned()]));
+}
+
+/// The same command of the other office.
+fn of_other(command: &Command) -> Command {
+    let mut other = hedui();
+    let own = |argument: &str| argument.replace(OFFICE, OTHER_OFFICE).replace("/state", "/other-state");
+    other.args(command.get_args().map(|argument| own(argument.to_str().unwrap())));
+    other
 }
 
 fn with(mut command: Command, server: &Server, project: &Project, party: &str) -> Command {

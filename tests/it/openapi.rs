@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use hedui_protocol::acts::{ActStatus, Proposal, RetentionStatus};
-use hedui_protocol::ids::ManifestId;
+use hedui_protocol::ids::{CommissionId, ManifestId};
 use hedui_protocol::log::Receipt;
 use hedui_protocol::messages as m;
 use hedui_protocol::part::BatchHeader;
 use hedui_protocol::problem::{MEDIA_TYPE, Problem, ProblemKind};
-use hedui_protocol::sign::Signed;
+use hedui_protocol::sign::{Purpose, Signed};
+use hedui_protocol::ticket::Withdrawal;
+use jiff::Timestamp;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +20,7 @@ use crate::access::{client, proposed, routes};
 use crate::audit::export;
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, run};
 use crate::journey::files;
+use crate::release_rules::Rogue;
 
 const FILE: &str = "docs/openapi.json";
 
@@ -241,8 +244,9 @@ fn document() -> Value {
         let in_query = operation.query.iter().map(|(name, what)| {
             json!({ "name": name, "in": "query", "description": what, "schema": { "type": "integer", "minimum": 0 } })
         });
-        let manifest = json!({ "$ref": "#/components/parameters/Hedui-Manifest" });
-        let in_header = operation.path.starts_with("/v1/").then_some(manifest);
+        let of_parties = operation.path.starts_with("/v1/");
+        let in_header = ["Hedui-Manifest", "Hedui-Checkpoint"].into_iter().filter(|_| of_parties);
+        let in_header = in_header.map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
         let parameters: Vec<Value> = in_path.chain(in_query).chain(in_header).collect();
         let mut described = json!({
             "summary": operation.summary,
@@ -253,7 +257,7 @@ fn document() -> Value {
                 "default": { "description": "Refused or failed.", "content": { MEDIA_TYPE: { "schema": problem } } },
             },
         });
-        if operation.path.starts_with("/v1/") {
+        if of_parties {
             described["responses"]["200"]["headers"] = json!({ "Hedui-Receipt": { "description": "A receipt of the log: base64 of JSON.", "schema": { "type": "string" } } });
         } else {
             described["servers"] = json!([{ "url": "https://localhost:8444", "description": "The operator's port" }]);
@@ -283,6 +287,12 @@ fn document() -> Value {
                     "description": "Id of the manifest that the request is made under; without it, the one that the server was started with.",
                     "schema": types.subschema_for::<ManifestId>().to_value(),
                 },
+                "Hedui-Checkpoint": {
+                    "name": "Hedui-Checkpoint",
+                    "in": "header",
+                    "description": "Entries of the newest tree of the log that the sender has seen: the receipt proves that it continues that tree.",
+                    "schema": { "type": "integer", "minimum": 0 },
+                },
             },
             "securitySchemes": { "certificate": { "type": "mutualTLS" } },
             "schemas": types.take_definitions(true),
@@ -300,19 +310,22 @@ fn the_description_is_what_the_types_say_and_names_every_route() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == text, "{FILE} is old: HEDUI_WRITE=1 cargo test --test it openapi");
-    let described: BTreeSet<(String, String)> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, methods)| {
-            methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
-        })
-        .collect();
-    let routed: BTreeSet<(String, String)> =
-        routes().into_iter().map(|route| (route.method.to_string(), route.path)).collect();
-    assert_eq!(described, routed);
+    assert_eq!(described(&document), routed());
     let kinds = document["components"]["schemas"]["ProblemKind"].to_string();
     assert!(ProblemKind::ALL.iter().all(|kind| kinds.contains(kind.uri())), "{kinds}");
+}
+
+fn described(document: &Value) -> BTreeSet<(String, String)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let methods = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().unwrap().keys();
+        methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+    };
+    paths.flat_map(methods).collect()
+}
+
+fn routed() -> BTreeSet<(String, String)> {
+    routes().into_iter().map(|route| (route.method.to_string(), route.path)).collect()
 }
 
 /// Whether an answer is one that the document describes.
@@ -335,47 +348,64 @@ fn answers_as_described(document: &Value, method: &str, path: &str, status: u16,
 
 #[test]
 fn the_running_server_answers_as_it_is_described() {
-    let project = Project::new();
+    let office = Rogue::new();
+    let Rogue { project, server, .. } = &office;
     project.issue("auditor", "auditor");
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
-    project.office("request", &server, &[&office]).done();
-    project.office("fetch", &server, &[]).done();
+    let (list, _, vehicle) = files(project);
+    project.encode("vehicle", &vehicle, "vehicle").done();
+    project.submit("vehicle", "vehicle", server).done();
+    project.office("request", server, &[&list]).done();
+    project.office("fetch", server, &[]).done();
     let document = document();
     let journal = std::fs::read_to_string(project.path("state/commissions.jsonl")).unwrap();
     let mut filed = journal
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["filed"].as_str().map(str::to_owned));
-    let commission = filed.next_back().unwrap();
+    let matched = filed.next_back().unwrap();
+    // one that is filed, goes up in parts, and is taken back here
+    let (ticket, encodings) = office.ticket();
+    let ticket = Signed::new(&office.key, Purpose::Ticket, ticket.to_bytes());
+    let commission = CommissionId(*blake3::hash(&ticket.bytes).as_bytes());
+    let request = serde_json::to_vec(&office.request(ticket, vec![])).unwrap();
+    let encodings = serde_json::to_vec(&encodings).unwrap();
+    let said = Withdrawal { commission, office: OFFICE.into(), withdrawn_at: Timestamp::now() };
+    let withdrawal = Signed::new(&office.key, Purpose::Withdrawal, serde_json::to_vec(&said).unwrap());
+    let withdrawal = serde_json::to_vec(&withdrawal).unwrap();
+    let commission = commission.to_string();
     let signed: Signed = serde_json::from_slice(&std::fs::read(project.path("bank/batch.json")).unwrap()).unwrap();
     assert!(BatchHeader::parse(&signed.bytes).is_ok());
     let batch = hedui_protocol::part::batch_id(&signed).to_string();
 
-    let act = proposed(&project, &server).to_string();
+    let act = proposed(project, server).to_string();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ask = |caller: &str, method: &str, path: &str, body: Option<Vec<u8>>| {
         let base = if path.starts_with("/v1/") { &server.parties } else { &server.operator };
         let real = path
             .replace("{batch}", &batch)
-            .replace("{commission}", &commission)
+            .replace("{commission}", if method == "get" { &matched } else { &commission })
             .replace("{number}", "0")
             .replace("{part}", "0")
             .replace("{act}", &act);
-        let client = client(&project, caller);
-        let request = client.request(method.to_uppercase().parse().unwrap(), format!("{base}{real}"));
-        let request = body.map_or_else(|| request.try_clone().unwrap(), |body| request.try_clone().unwrap().body(body));
-        let (status, kind, body) = runtime.block_on(async {
+        let request = client(project, caller).request(method.to_uppercase().parse().unwrap(), format!("{base}{real}"));
+        let request = request.header("hedui-checkpoint", "1").body(body.unwrap_or_default());
+        let (status, headers, body) = runtime.block_on(async {
             let response = request.send().await.unwrap();
-            let kind = response.headers()["content-type"].to_str().unwrap().split(';').next().unwrap().to_owned();
-            (response.status().as_u16(), kind, response.bytes().await.unwrap())
+            (response.status().as_u16(), response.headers().clone(), response.bytes().await.unwrap())
         });
+        let kind = headers["content-type"].to_str().unwrap().split(';').next().unwrap();
         let described = path.split('?').next().unwrap();
-        answers_as_described(&document, method, described, status, &kind, &body);
+        answers_as_described(&document, method, described, status, kind, &body);
+        let receipt = headers.get("hedui-receipt").map(|value| Receipt::from_header(value.to_str().unwrap()).unwrap());
+        if status == 200 {
+            let declared = &document["paths"][described][method]["responses"]["200"]["headers"]["Hedui-Receipt"];
+            assert_eq!(receipt.is_some(), declared.is_object(), "{method} {path}");
+        }
+        assert!(receipt.is_none_or(|receipt| !receipt.consistency.is_empty()), "{method} {path}: the tree of before");
         status
     };
     let header = || Some(std::fs::read(project.path("bank/batch.json")).unwrap());
+    let mut done = BTreeSet::new();
     let part = std::fs::read(project.path("bank/part-00000.parquet")).unwrap();
     for (caller, method, path, body) in [
         ("bank", "get", "/v1/project", None),
@@ -383,6 +413,9 @@ fn the_running_server_answers_as_it_is_described() {
         ("bank", "get", "/v1/batches/{batch}", None),
         ("bank", "put", "/v1/batches/{batch}/parts/{number}", Some(part)),
         ("bank", "post", "/v1/batches/{batch}/commit", Some(b"null".to_vec())),
+        (OFFICE, "post", "/v1/commissions", Some(request)),
+        (OFFICE, "put", "/v1/commissions/{commission}/encodings/{part}", Some(encodings)),
+        (OFFICE, "post", "/v1/commissions/{commission}/withdrawal", Some(withdrawal)),
         (OFFICE, "get", "/v1/commissions/{commission}", None),
         (OFFICE, "get", "/v1/commissions/{commission}/answers", None),
         ("vehicle", "get", "/v1/notices", None),
@@ -398,7 +431,9 @@ fn the_running_server_answers_as_it_is_described() {
         ("operator", "get", "/metrics", None),
     ] {
         assert_eq!(ask(caller, method, path, body), 200, "{caller} {method} {path}");
+        done.insert((method.to_uppercase(), path.to_owned()));
     }
+    assert_eq!(done, routed(), "each route has answered");
     // and so it refuses
     for (caller, method, path, body, status) in [
         (OTHER_OFFICE, "get", "/v1/commissions/{commission}", None, 404),

@@ -13,8 +13,10 @@ use hedui_protocol::ids::{ContentHash, SubjectId};
 use hedui_protocol::keys::LinkageKey;
 use hedui_protocol::manifest::{Level, Manifest};
 use hedui_protocol::messages::{
-    AnswerPage, Blob, CommissionRequest, CommissionState, CommissionStatus, SubjectEncodings,
+    Answer, AnswerPage, Answers, Blob, CommissionRequest, CommissionState, CommissionStatus, Notices, Stored,
+    SubjectAnswer, SubjectEncodings,
 };
+use hedui_protocol::seal::AnswerSealer;
 use hedui_protocol::sign::{Purpose, Signed, SigningKey};
 use hedui_protocol::ticket::{Asked, Capacity, Granted, Subject, Ticket, Window, Withdrawal};
 use jiff::{SignedDuration, Timestamp};
@@ -23,17 +25,17 @@ use crate::harness::{AGENCIES, OFFICE, OTHER_OFFICE, Project, Server};
 use crate::journey::files;
 
 /// An office that can send anything.
-struct Rogue {
-    project: Project,
-    server: Server,
+pub struct Rogue {
+    pub project: Project,
+    pub server: Server,
     manifest: Manifest,
-    encoder: Encoder,
-    key: SigningKey,
+    linkage: LinkageKey,
+    pub key: SigningKey,
     client: Client,
 }
 
 impl Rogue {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let project = Project::new();
         let (_, bank, _) = files(&project);
         let server = project.server();
@@ -41,21 +43,24 @@ impl Rogue {
         project.submit("bank", "bank", &server).done();
         let manifest = Manifest::parse(&std::fs::read(project.path("manifest.toml")).unwrap()).unwrap();
         let linkage = LinkageKey::new(&std::fs::read(project.path("linkage.key")).unwrap()).unwrap();
-        let encoder = Encoder::new(&linkage, manifest.id(), &manifest.schema, "bank");
-        let seed: [u8; 32] = std::fs::read(project.path("civil-affairs.signing.key")).unwrap().try_into().unwrap();
         let client = client(&project, &server, OFFICE);
-        Self { key: SigningKey::from_seed(&seed), project, server, manifest, encoder, client }
+        Self { key: project.signing_key(OFFICE), project, server, manifest, linkage, client }
     }
 
-    fn encodings(&self, id_no: &str) -> Vec<u8> {
+    fn encode(&self, agency: &str, cells: &[&str]) -> Vec<u8> {
+        let encoder = Encoder::new(&self.linkage, self.manifest.id(), &self.manifest.schema, agency);
+        encoder.encode(&encoder.normalise(cells)).encodings.to_bytes()
+    }
+
+    fn encodings(&self, agency: &str, id_no: &str) -> Vec<u8> {
         let cells = ["欧阳若曦", id_no, "1980-01-01", "男", "12000000001", "云岸市甲区长河路1号101室", "", ""];
-        self.encoder.encode(&self.encoder.normalise(&cells)).encodings.to_bytes()
+        self.encode(agency, &cells)
     }
 
     /// A ticket that is in order, and its encodings.
-    fn ticket(&self) -> (Ticket, Vec<SubjectEncodings>) {
+    pub fn ticket(&self) -> (Ticket, Vec<SubjectEncodings>) {
         let id_no = crate::journey::with_check_digits("990101198001011230");
-        let (subject, bytes) = (SubjectId([1; 16]), self.encodings(&id_no));
+        let (subject, bytes) = (SubjectId([1; 16]), self.encodings("bank", &id_no));
         let now = Timestamp::now();
         let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
         let ticket = Ticket {
@@ -84,8 +89,13 @@ impl Rogue {
         self.send_signed(Signed::new(&self.key, Purpose::Ticket, ticket.to_bytes()), encodings)
     }
 
+    /// What files a ticket, its encodings with it.
+    pub fn request(&self, ticket: Signed, encodings: Vec<SubjectEncodings>) -> CommissionRequest {
+        CommissionRequest { basis: Basis::of(&self.manifest), ticket, encodings }
+    }
+
     fn send_signed(&self, ticket: Signed, encodings: Vec<SubjectEncodings>) -> Result<CommissionStatus, String> {
-        let request = CommissionRequest { basis: Basis::of(&self.manifest), ticket, encodings };
+        let request = self.request(ticket, encodings);
         block_on(self.client.post("/v1/commissions", &request)).map_err(|failure| failure.message)
     }
 
@@ -142,7 +152,7 @@ fn a_ticket_signed_by_someone_else_or_for_other_encodings_is_refused() {
     let other_purpose = Signed::new(&office.key, Purpose::Answer, ticket.to_bytes());
     assert!(office.send_signed(other_purpose, encodings.clone()).unwrap_err().contains("signature"));
     let mut swapped = encodings.clone();
-    swapped[0].encodings = Blob(office.encodings(&crate::journey::with_check_digits("990102197505067890")));
+    swapped[0].encodings = Blob(office.encodings("bank", &crate::journey::with_check_digits("990102197505067890")));
     assert!(office.send(&ticket, swapped).unwrap_err().contains("not those of the ticket"));
     let extra = SubjectEncodings { subject: SubjectId([9; 16]), ..encodings[0].clone() };
     assert!(office.send(&ticket, [encodings.clone(), vec![extra]].concat()).unwrap_err().contains("does not name"));
@@ -208,9 +218,9 @@ fn a_replayed_ticket_runs_once_and_a_withdrawn_one_never_again() {
 fn a_hit_and_a_miss_have_the_same_size() {
     let office = Rogue::new();
     let (mut ticket, mut encodings) = office.ticket();
-    let strange = office.encodings("");
+    let strange = office.encodings("bank", "");
     let cells = ["百里无痕", "", "1951-02-03", "女", "", "", "", ""];
-    let miss = office.encoder.encode(&office.encoder.normalise(&cells)).encodings.to_bytes();
+    let miss = office.encode("bank", &cells);
     assert_ne!(strange, miss);
     let hash = subject_hash([("bank", miss.as_slice())].into_iter());
     let subject = SubjectId([7; 16]);
@@ -255,6 +265,82 @@ fn another_office_or_an_agency_sees_nothing_of_a_commission() {
     assert!(said.contains("role (OU) `agency`"), "{said}");
     let unknown = format!("/v1/commissions/{}", "00".repeat(32));
     assert!(block_on(office.client.get::<serde_json::Value>(&unknown)).unwrap_err().message.contains("no such thing"));
+}
+
+/// The vehicle register has the same person, and is asked.
+#[test]
+fn an_agency_answers_its_own_matches_alone_and_signs_what_it_says() {
+    let office = Rogue::new();
+    let Rogue { project, server, manifest, .. } = &office;
+    let id_no = crate::journey::with_check_digits("990101198001011230");
+    let row = format!("V1,欧阳若曦,{id_no},1980/01/01,男,12000000001,甲区长河路1号101,1,5.00\n");
+    let vehicle =
+        project.write("cars.csv", format!("id,name,id_no,dob,sex,phone,address,vehicles,vehicle_price\n{row}"));
+    project.encode("vehicle", &vehicle, "vehicle").done();
+    project.submit("vehicle", "vehicle", server).done();
+
+    let (mut ticket, mut encodings) = office.ticket();
+    let (subject, bytes) = (encodings[0].subject, office.encodings("vehicle", &id_no));
+    ticket.items.push(Asked { agency: "vehicle".into(), item: "vehicles".into(), level: Level::L3 });
+    ticket.subjects[0].agencies.push("vehicle".into());
+    let both = [("bank", encodings[0].encodings.0.as_slice()), ("vehicle", bytes.as_slice())];
+    ticket.subjects[0].encodings = subject_hash(both.into_iter());
+    encodings.push(SubjectEncodings { subject, agency: "vehicle".into(), encodings: Blob(bytes) });
+    let commission = office.send(&ticket, encodings).unwrap().commission;
+
+    let [bank, vehicle] = AGENCIES.map(|agency| client(project, server, agency));
+    let noticed: Notices = block_on(vehicle.get("/v1/notices?wait=20")).unwrap();
+    let record = noticed.notices[0].matches[0].record;
+    let sealed = |agency: &str, signer: &str| {
+        let (own, asks) = (manifest.agency(agency).unwrap(), ticket.items.iter().find(|item| item.agency == agency));
+        let sealer = AnswerSealer::new(manifest, own, manifest.office(OFFICE).unwrap(), commission).unwrap();
+        let payload = (asks.unwrap(), b"{}".to_vec());
+        Some(sealer.answer(&project.signing_key(signer), subject, record, &[payload]).unwrap())
+    };
+    let answer = |client: &Client, sealed| {
+        let answers = Answers { answers: vec![Answer { commission, subject, record, sealed }] };
+        block_on(client.post::<Stored>("/v1/answers", &answers)).map_err(|failure| failure.message)
+    };
+    for others in [sealed("bank", "bank"), None] {
+        assert!(answer(&bank, others).unwrap_err().contains("no such thing"));
+    }
+    assert!(answer(&vehicle, sealed("vehicle", "bank")).unwrap_err().contains("not signed by `vehicle`"));
+    assert_eq!(answer(&vehicle, sealed("vehicle", "vehicle")), Ok(Stored { stored: 1 }));
+}
+
+#[test]
+fn a_stream_of_answers_is_cut_off_where_its_commission_is_taken_back() {
+    let office = Rogue::new();
+    let (mut ticket, encodings) = office.ticket();
+    // three pages, each more than the connection holds
+    let people = 12_001u32;
+    let ids: Vec<SubjectId> =
+        (0..people).map(|id| SubjectId([id.to_be_bytes(); 4].concat().try_into().unwrap())).collect();
+    ticket.subjects = ids.iter().map(|id| Subject { subject: *id, ..ticket.subjects[0].clone() }).collect();
+    let encodings = ids.iter().map(|id| SubjectEncodings { subject: *id, ..encodings[0].clone() }).collect();
+    let commission = office.send(&ticket, encodings).unwrap().commission;
+    let path = format!("/v1/commissions/{commission}");
+    let status: CommissionStatus = block_on(office.client.get(&format!("{path}?wait=20"))).unwrap();
+    assert_eq!(status.state, CommissionState::Matched);
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = format!("{}{path}/answers", office.server.parties);
+    let client = crate::access::client(&office.project, OFFICE);
+    let mut answer = runtime.block_on(client.get(url).header("accept", "application/jsonl").send()).unwrap();
+    let mut lines = runtime.block_on(answer.chunk()).unwrap().unwrap().to_vec();
+    let said = Withdrawal { commission, office: OFFICE.into(), withdrawn_at: Timestamp::now() };
+    let signed = Signed::new(&office.key, Purpose::Withdrawal, serde_json::to_vec(&said).unwrap());
+    block_on(office.client.post::<CommissionStatus>(&format!("{path}/withdrawal"), &signed)).unwrap();
+    let end = runtime.block_on(async {
+        while let Some(more) = answer.chunk().await? {
+            lines.extend(more);
+        }
+        Ok::<_, reqwest::Error>(())
+    });
+    assert!(end.is_err(), "it ended as if it were whole, after {} bytes", lines.len());
+    let lines = lines.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let came: Vec<SubjectAnswer> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    assert!(came.len() < ids.len() && came.iter().all(|answer| answer.slots.0[0] == 4), "{} came", came.len());
 }
 
 /// A project whose parts hold two rows.

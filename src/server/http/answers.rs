@@ -83,9 +83,11 @@ async fn released(sheet: Sheet, filed: Filed, form: Option<Form>, from: u64) -> 
     };
     let (to, handed) = sheet.all(from).await?;
     let Some(leaf) = sheet.log(&filed, (from, to), handed).await? else { return Ok(None) };
-    let pages = futures::stream::try_unfold((sheet, Some(from)), async |(sheet, from)| {
+    let version = filed.version;
+    let pages = futures::stream::try_unfold((sheet, Some(from)), move |(sheet, from)| async move {
         let Some(from) = from else { return Ok::<_, ServerError>(None) };
         let page = sheet.page(from).await?;
+        sheet.is_still_at(version).await?;
         Ok(Some((page.answers, (sheet, page.next))))
     });
     Ok(Some(Logged(leaf, form.respond(pages)).into_response()))
@@ -188,6 +190,15 @@ impl Sheet {
         let event =
             Event::Released { office: filed.office.clone(), commission: self.ticket.id(), from, to, agencies, items };
         Ok(self.linkage.store.release(filed.version, event, self.now).await?.map(Leaf::Number))
+    }
+
+    /// What was read is of the version that the log says goes out: a stream ends where the commission is another by now.
+    async fn is_still_at(&self, version: u64) -> ServerResult<()> {
+        let commission = self.ticket.id();
+        match self.linkage.store.commission(commission).await? {
+            Some(filed) if filed.version == version => Ok(()),
+            _ => Err(ServerError::Failed(format!("commission {commission} has changed while its answers were sent"))),
+        }
     }
 
     /// Always `answer_slots` slots: those found, and empty ones.

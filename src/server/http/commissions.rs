@@ -278,3 +278,55 @@ pub(super) fn refused(refusal: Refusal) -> Problem {
     };
     Problem(Document::new(kind, refusal.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the bank has said of eight of ten subjects; of the last two more than one thing each.
+    fn said(present: bool) -> AgencyStatus {
+        use Release::{Answered, Declined, Deposit, Pending, Possible};
+        let told = |(number, release, late): (u8, Release, bool)| Told {
+            subject: SubjectId([number; 16]),
+            agency: "bank".into(),
+            release,
+            late,
+        };
+        let mut all: Vec<Told> = [
+            (1, Deposit, false),
+            (2, Answered, false),
+            (3, Declined, false),
+            (4, Pending, false),
+            (5, Pending, true),
+            (6, Possible, false),
+            // of two records the one that was answered counts, and is late no more
+            (7, Answered, false),
+            (7, Pending, true),
+            (8, Possible, false),
+            (8, Declined, false),
+            (8, Pending, false),
+        ]
+        .into_iter()
+        .map(told)
+        .collect();
+        all.push(Told { agency: "tax".into(), ..told((9, Answered, false)) });
+        agency_status("bank".into(), present, 10, &all)
+    }
+
+    #[test]
+    fn each_subject_is_counted_once_by_the_most_that_was_said() {
+        let expected = AgencyStatus {
+            agency: "bank".into(),
+            present: true,
+            subjects: 10,
+            answered: 3,
+            declined: 1,
+            pending: 3,
+            overdue: 1,
+            possible: 1,
+            no_record: 2,
+        };
+        assert_eq!(said(true), expected);
+        assert_eq!(said(false), AgencyStatus { present: false, no_record: 0, ..expected });
+    }
+}

@@ -486,12 +486,12 @@ async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(data
     let (header, signed) = header("bank");
     let ask = Ask::new(9, true);
     let (id, subject) = (ask.id(), SubjectId([1; 16]));
-    let indexed = async |number: u8| {
+    let indexed = async |number: u8, now: i64| {
         let batch = BatchId([number; 32]);
         store.create_batch(batch, &header, &signed, at(1)).await.unwrap();
         assert_eq!(commit(&store, batch, &header, at(1)).await, Commit::Done);
-        let job = store.claim(JobKind::Index, 1, 60, at(2)).await.unwrap().remove(0);
-        assert!(store.batch_indexed(&job, batch, "bank", at(2)).await.unwrap());
+        let job = store.claim(JobKind::Index, 1, 60, at(now)).await.unwrap().remove(0);
+        assert!(store.batch_indexed(&job, batch, "bank", at(now)).await.unwrap());
         batch
     };
     let matched = async |kind, batch, record: u8, now: i64| {
@@ -501,7 +501,7 @@ async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(data
         let outcome = CommissionOutcome { commission: id, against, matches: vec![row] };
         store.store_outcomes(&[(job, outcome)], at(now)).await.unwrap();
     };
-    let first = indexed(1).await;
+    let first = indexed(1, 2).await;
     ask.file(&store).await;
     matched(JobKind::Commission, first, 2, 3).await;
     assert!(!store.commission_encodings(id).await.unwrap().is_empty(), "they are needed again");
@@ -510,12 +510,12 @@ async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(data
         AnswerRow { commission: id, subject, record: RecordId([2; 16]), release: Release::Answered, slot: vec![7] };
     store.store_answers("bank", &[answer], at(4)).await.unwrap().unwrap();
 
-    let second = indexed(2).await;
+    let second = indexed(2, 2).await;
     matched(JobKind::Sweep, second, 2, 10).await;
     let rows = store.matches(id, &[subject]).await.unwrap();
     assert_eq!((rows.len(), rows[0].release, rows[0].slot.as_slice()), (1, Release::Pending, &[7][..]));
     assert_eq!(store.releases(id, at(9)).await.unwrap(), [told(subject, Release::Pending, false)]);
-    let third = indexed(3).await;
+    let third = indexed(3, 2).await;
     matched(JobKind::Sweep, third, 2, 20).await;
     assert_eq!(
         store.releases(id, at(10)).await.unwrap(),
@@ -525,14 +525,19 @@ async fn a_standing_commission_is_matched_again_and_keeps_what_was_answered(data
     assert_eq!(store.commission(id).await.unwrap().unwrap().version, 4);
 
     // a set that is indexed while the commission is matched against the former one
-    let fourth = indexed(4).await;
+    let fourth = indexed(4, 2).await;
     let job = store.claim(JobKind::Sweep, 9, 60, at(21)).await.unwrap().remove(0);
-    indexed(5).await;
+    let fifth = indexed(5, 2).await;
     let against = vec![("bank".into(), Some(fourth))];
     let outcome = CommissionOutcome { commission: id, against, matches: vec![] };
     store.store_outcomes(&[(job, outcome)], at(22)).await.unwrap();
-    assert_eq!(store.claim(JobKind::Sweep, 9, 60, at(22)).await.unwrap().len(), 1, "it goes on with the newest");
     assert!(store.matches(id, &[subject]).await.unwrap().is_empty(), "the record is gone");
+    // it goes on with the newest
+    matched(JobKind::Sweep, fifth, 2, 22).await;
+    let last = indexed(6, 99).await;
+    matched(JobKind::Sweep, last, 2, 99).await;
+    indexed(7, 100).await;
+    assert!(store.claim(JobKind::Sweep, 9, 60, at(100)).await.unwrap().is_empty(), "the ticket has ended");
 
     store.forget_ended(at(99)).await.unwrap();
     assert!(!store.commission_encodings(id).await.unwrap().is_empty());
