@@ -18,6 +18,8 @@ use crate::failure::{Failure, Outcome};
 
 /// Another server of the database may have opened one.
 const LOOK: Duration = Duration::from_secs(1);
+/// For so long a server that stops waits for what is still being written: another server may be writing.
+const SETTLED: Duration = Duration::from_secs(2);
 /// One that could not be opened is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -138,8 +140,14 @@ impl Epochs {
         let epochs = std::mem::take(&mut *self.open.write().expect("no holder of the lock panics"));
         epochs.iter().flat_map(|epoch| &epoch.tasks).for_each(JoinHandle::abort);
         let mut closed = Ok(());
-        for epoch in epochs {
-            closed = closed.and(epoch.linkage.log.remember(&epoch.linkage.store).await);
+        for Epoch { linkage, tasks } in epochs {
+            // what they had sent to the database comes to its end there, and is signed with the rest
+            let settled = async {
+                futures::future::join_all(tasks).await;
+                linkage.store.has_written().await
+            };
+            let _ = tokio::time::timeout(SETTLED, settled).await;
+            closed = closed.and(linkage.log.remember(&linkage.store).await);
         }
         closed
     }

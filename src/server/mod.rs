@@ -192,12 +192,12 @@ impl Linkage {
         goes_on_with(&store, database).await?;
         belongs_to(&store, database, &project).await?;
         store.keep_terms(&project.terms, &project.signatures).await.map_err(Failure::try_again)?;
-        if let Some(terms) = &terms {
-            store.inherit(terms).await.map_err(Failure::try_again)?;
-        }
-        // as they are kept: a start that was cut short may have inherited others
         let terms = match terms {
-            Some(_) => Some(store.retention().await.map_err(Failure::try_again)?),
+            Some(terms) => {
+                store.inherit(&terms).await.map_err(Failure::try_again)?;
+                // as they are kept: a start that was cut short may have inherited others
+                Some(store.retention().await.map_err(Failure::try_again)?)
+            }
             None => None,
         };
         log.open(&store, &project.manifest, terms, machine.clock.now()).await?;

@@ -117,7 +117,8 @@ impl Shelf {
     fn location(&self, number: u32) -> object_store::path::Path {
         let Self { batch, tag, .. } = self;
         match tag {
-            Some(tag) => format!("{batch}/{number:05}-{tag}.parquet").into(),
+            // short: with the epoch and the batch before them, some places take no longer names
+            Some(tag) => format!("{batch}/{number:05}-{tag}").into(),
             None => format!("{batch}/{number:05}.parquet").into(),
         }
     }
@@ -396,8 +397,10 @@ impl fmt::Display for Object {
 
 fn part_at(path: &str) -> Option<Named> {
     let (batch, name) = path.split_once('/')?;
-    let name = name.strip_suffix(".parquet")?;
-    let (number, tag) = name.split_once('-').map_or((name, None), |(number, tag)| (number, Some(tag.to_owned())));
+    let (number, tag) = match name.split_once('-') {
+        Some((number, tag)) => (number, Some(tag.to_owned())),
+        None => (name.strip_suffix(".parquet")?, None),
+    };
     let (batch, number) = (batch.parse().ok()?, number.parse().ok()?);
     let shelf = Shelf { batch, tag, key: None };
     (shelf.location(number).as_ref() == path).then_some(Named { batch, tag: shelf.tag, number })

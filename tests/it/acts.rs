@@ -465,6 +465,7 @@ fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project)
     let proof = run(&["audit", "receipt", &file, "--manifest", &project.text("manifest.toml")]).done().stdout;
     assert!(proof.contains("nothing is left of what had ended by its term"), "{proof}");
     assert!(by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0), "the next one goes on");
+    let verified = audited(&project, "log-ended").done();
     // who reads SQLite's files in the process that has them open takes its locks away
     server.ends();
     let files = kept(&project);
@@ -472,7 +473,6 @@ fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project)
         assert_eq!(holding(&files, value), Vec::<PathBuf>::new());
     }
     assert_eq!((parts(&project), std::fs::read_dir(project.path("server/index")).unwrap().count()), (0, 0));
-    let verified = audited(&project, "log-ended").done();
     assert!(verified.stdout.contains("tickets and batch headers"), "{}", verified.stdout);
     run(&["audit", "verify", &project.text("log-ended"), "--against", &file]).done();
 }

@@ -174,12 +174,12 @@ fn a_database_that_is_put_back_to_an_older_state_is_noticed_by_everybody(project
 
     // whoever removes the server's memory does not remove the parties'
     std::fs::remove_file(project.path("server/checkpoint")).unwrap();
-    let server = Server::spawn(&project, start());
+    let mut server = Server::spawn(&project, start());
     project.office("fetch", &server, &[]).refused(1, "it was rolled back");
     let said =
         project.office("request", &server, &[&office, "--again"]).refused(1, "the server's log cannot be trusted");
     assert!(said.stderr.contains("receipts.jsonl as evidence"), "{}", said.stderr);
-    drop(server);
+    server.signal("TERM");
     let said = Said::of(&with(&["audit", "export", "--out", &project.text("log")]).output().unwrap());
     said.refused(1, "rolled back");
     Said::of(&with(&["audit", "export", "--out", &project.text("now")]).output().unwrap()).done();

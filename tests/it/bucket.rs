@@ -113,13 +113,15 @@ impl Bucket {
 
     /// The files of the parts that it holds.
     pub fn parts(&self) -> Vec<PathBuf> {
+        // the server's own files begin with a dot
+        let is_part = |name: &str| name.starts_with(|first: char| first.is_ascii_digit());
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().join(NAME)];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
                 match entry.file_type().unwrap().is_dir() {
                     true => folders.push(entry.path()),
-                    false if entry.path().extension().is_some_and(|kind| kind == "parquet") => found.push(entry.path()),
+                    false if is_part(&entry.file_name().to_string_lossy()) => found.push(entry.path()),
                     false => {}
                 }
             }

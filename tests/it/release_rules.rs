@@ -131,7 +131,7 @@ fn a_ticket_beyond_its_right_is_refused_by_name() {
     office.refused(|t| t.programme = "lottery".into(), "`lottery` is no programme");
     office.refused(|t| t.items[0].level = Level::L2, "does not offer");
     office.refused(|t| t.items[0].agency = "casino".into(), "does not offer");
-    office.refused(|t| t.items.push(t.items[0].clone()), "`deposits` at existence twice");
+    office.refused(|t| t.items.push(t.items[0].clone()), "`deposits` at L3 twice");
     office.refused(|t| t.commission_no = "9".repeat(129), "longer than 128 bytes");
     office.refused(|t| t.subjects[0].agencies.push("vehicle".into()), "which its items do not ask");
     office.refused(|t| t.subjects[0].agencies.push("bank".into()), "names agency `bank` twice");

@@ -323,7 +323,8 @@ fn a_backup_of_a_running_server_answers_the_same_in_another_place() {
 
     // half of it is nothing to go on with
     let batch = std::fs::read_dir(project.path("second/parts")).unwrap().next().unwrap().unwrap().file_name();
-    std::fs::create_dir_all(project.path("cut/parts").join(batch).join("00000.parquet/taken")).unwrap();
+    std::fs::create_dir_all(project.path("cut/parts")).unwrap();
+    std::fs::write(project.path("cut/parts").join(batch), "in the way").unwrap();
     std::fs::set_permissions(project.path("cut"), Permissions::from_mode(0o700)).unwrap();
     server_verb(&["restore", &second], places(&project, "cut", false)).refused(1, "part 0 of batch");
     let start = Server::command(&project, "cut", "127.0.0.1:0").output().unwrap();

@@ -121,6 +121,11 @@ impl Store {
         Ok(tx)
     }
 
+    /// Waits until whoever writes has done so.
+    pub async fn has_written(&self) -> ServerResult<()> {
+        Ok(self.write().await?.rollback().await?)
+    }
+
     /// A database belongs to one manifest for good. The one that it belongs to.
     pub async fn belongs_to(&self, manifest: ManifestId) -> ServerResult<ManifestId> {
         let mut tx = self.write().await?;
