@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::desk::{check, journal, said_of, told};
+use crate::desk::{check, journal, said_of, served, told};
 use crate::harness::{Project, Said, Server, hedui, until, with_patience};
 use crate::journey::files;
 
@@ -72,10 +72,7 @@ fn ended(child: Child) -> Said {
 
 #[test]
 fn two_clerks_at_one_folder_lose_nothing() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     std::thread::scope(|scope| {
         let clerks: Vec<_> = (0..8)
             .map(|clerk| {
@@ -97,10 +94,7 @@ fn two_clerks_at_one_folder_lose_nothing() {
 
 #[test]
 fn what_is_taken_back_while_another_sends_it_is_taken_back_at_the_server_too() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     let line = HeldLine::start(&server);
     let sending = begun(project.office_at(&line.url, "request", &[&office]));
     until(|| line.is_called());

@@ -43,16 +43,28 @@ pub fn said_of(mut command: Command) -> Said {
     Said::of_the_office(&command.output().unwrap())
 }
 
-#[test]
-fn who_has_withdrawn_since_is_not_asked_about_by_what_was_prepared_before() {
+/// A project whose agencies have submitted, its server, and the tables of office, bank and vehicle register.
+pub fn served() -> (Project, Server, [String; 3]) {
     let project = Project::new();
     let (office, bank, vehicle) = files(&project);
-    let mut server = project.server();
+    let server = project.server();
     project.submit_both(&bank, &vehicle, &server);
+    (project, server, [office, bank, vehicle])
+}
+
+/// Stops the server, and asks: what is prepared is not sent. The server's address.
+fn asked_in_vain(project: &Project, server: &mut Server, office: &str) -> String {
     let address = server.address().to_owned();
     server.signal("TERM");
-    let request = project.office_at(&server.parties, "request", &[&office]);
+    let request = project.office_at(&server.parties, "request", &[office]);
     Said::of(&with_patience(&request, 1).output().unwrap()).refused(75, "");
+    address
+}
+
+#[test]
+fn who_has_withdrawn_since_is_not_asked_about_by_what_was_prepared_before() {
+    let (project, mut server, [office, _, _]) = served();
+    let address = asked_in_vain(&project, &mut server, &office);
     assert_eq!((journal(&project, "prepared").len(), journal(&project, "filed").len()), (2, 0));
 
     let server = Server::start(&project, &address);
@@ -76,10 +88,7 @@ fn who_has_withdrawn_since_is_not_asked_about_by_what_was_prepared_before() {
 
 #[test]
 fn a_household_that_withdraws_takes_back_all_that_was_asked_about_it() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let mut server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, mut server, [office, _, _]) = served();
     for more in [&["--standing"][..], &[], &["--again"]] {
         project.office("request", &server, &[&[office.as_str()], more].concat()).done();
     }
@@ -140,14 +149,8 @@ fn changed(project: &Project, list: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn an_agency_that_an_authorisation_covers_no_more_is_not_asked_by_what_was_prepared_before() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let mut server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
-    let address = server.address().to_owned();
-    server.signal("TERM");
-    let request = project.office_at(&server.parties, "request", &[&office]);
-    Said::of(&with_patience(&request, 1).output().unwrap()).refused(75, "");
+    let (project, mut server, [office, _, _]) = served();
+    let address = asked_in_vain(&project, &mut server, &office);
     let server = Server::start(&project, &address);
     let list = changed(&project, &office, "SQ1,BV,", "SQ1,B,");
     let said = project.office("request", &server, &[&list]).done();
@@ -161,10 +164,7 @@ fn an_agency_that_an_authorisation_covers_no_more_is_not_asked_by_what_was_prepa
 
 #[test]
 fn what_was_filed_is_not_the_same_once_an_authorisation_or_a_person_reads_otherwise() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     project.office("request", &server, &[&office]).done();
     let later = |from: &str, to: &str| {
         let said = project.office("request", &server, &[&changed(&project, &office, from, to)]).done().stderr;
@@ -311,10 +311,7 @@ fn news(project: &Project, server: &Server, reports: u32) -> String {
 
 #[test]
 fn a_new_commission_is_news_and_the_one_before_keeps_its_report() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     project.office("request", &server, &[&office]).done();
     project.office("fetch", &server, &[]).done();
     news(&project, &server, 2);
@@ -356,10 +353,7 @@ fn what_an_agency_says_besides_records_is_news() {
 
 #[test]
 fn a_report_that_a_crash_has_torn_is_written_again() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     project.office("request", &server, &[&office]).done();
     project.office("fetch", &server, &[]).done();
     news(&project, &server, 2);
@@ -372,10 +366,7 @@ fn a_report_that_a_crash_has_torn_is_written_again() {
 
 #[test]
 fn a_check_tells_what_is_asked_now_or_that_nobody_may_be_asked_about() {
-    let project = Project::new();
-    let (office, bank, vehicle) = files(&project);
-    let server = project.server();
-    project.submit_both(&bank, &vehicle, &server);
+    let (project, server, [office, _, _]) = served();
     let within = |list: &str, more: &[&str]| {
         let mut command = check(&project, &server.parties, list, "H1");
         command.args(more);
