@@ -1,7 +1,9 @@
 //! `hedui server …` on the command line.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -54,25 +56,46 @@ pub struct Stores {
     /// A PostgreSQL, as postgres://USER@HOST/NAME, which several servers may share; the password stands in ~/.pgpass or in
     /// the file that PGPASSFILE names. Without it: SQLite in the folder
     #[arg(long, value_name = "URL")]
-    database: Option<Database>,
+    database: Option<Place<Database>>,
     /// A bucket for the parts, as s3://BUCKET/PREFIX; its credentials come from a file or from AWS_ACCESS_KEY_ID and
     /// AWS_SECRET_ACCESS_KEY. Without it: a folder in the folder
     #[arg(long, value_name = "URL")]
-    parts: Option<PartsAt>,
+    parts: Option<Place<PartsAt>>,
     /// Settings of the bucket (TOML, mode 0600): access_key_id, secret_access_key, session_token, region, endpoint, ca
     #[arg(long, value_name = "FILE", requires = "parts")]
     parts_config: Option<PathBuf>,
 }
 
+/// Where something is kept. An argument that does not read is repeated by whoever reads arguments, and this one may hold a
+/// password: it is refused later, without it.
+#[derive(Clone, Debug)]
+struct Place<T>(Result<T, String>);
+
+impl<T: FromStr<Err = String>> FromStr for Place<T> {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
+}
+
+impl<T> Place<T> {
+    fn settle(self, option: &str) -> Outcome<T> {
+        self.0.map_err(|why| Failure::usage(format!("{option}: {why}")))
+    }
+}
+
 impl Stores {
-    fn settle(self) -> Places {
+    fn settle(self) -> Outcome<Places> {
         let Self { data, database, parts, parts_config } = self;
-        Places {
+        let database = database.map(|url| url.settle("--database")).transpose()?;
+        let parts = parts.map(|url| url.settle("--parts")).transpose()?;
+        Ok(Places {
             database: database.unwrap_or_else(|| Database::Sqlite(data.join("hedui.sqlite"))),
             parts: parts.unwrap_or_else(|| PartsAt::Folder(data.join("parts"))),
             parts_config,
             data,
-        }
+        })
     }
 }
 
@@ -185,7 +208,7 @@ pub struct Gc {
 
 /// Writes the log where an auditor reads it.
 pub fn export(ExportLog { stores, out, epoch }: ExportLog) -> Outcome {
-    let first = stores.settle();
+    let first = stores.settle()?;
     let places = epoch.map_or_else(|| first.clone(), |manifest| first.of_epoch(manifest));
     runtime()?.block_on(upkeep::export_log(&places, &out))
 }
@@ -206,22 +229,22 @@ pub fn run(verb: Verb, clock: Clock) -> Outcome {
 async fn perform(verb: Verb, clock: Clock) -> Outcome {
     match verb {
         Verb::Run(run) => run.run(clock).await,
-        Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle(), &out, &clock).await,
+        Verb::Backup(Backup { stores, out }) => upkeep::back_up(&stores.settle()?, &out, &clock).await,
         Verb::Restore(Restore { from, keys, stores }) => {
-            upkeep::restore(&from, keys.as_deref(), &stores.settle(), clock.now()).await
+            upkeep::restore(&from, keys.as_deref(), &stores.settle()?, clock.now()).await
         }
         Verb::Prune(Prune { backups, dry_run }) => backup::prune(&backups, dry_run, clock.now()),
         Verb::Doctor(Doctor { stores, certificate, crl, repair }) => {
-            upkeep::examine(&stores.settle(), &certificate, &crl, repair, &clock).await
+            upkeep::examine(&stores.settle()?, &certificate, &crl, repair, &clock).await
         }
-        Verb::Gc(Gc { stores, dry_run }) => upkeep::collect(&stores.settle(), dry_run, &clock).await,
+        Verb::Gc(Gc { stores, dry_run }) => upkeep::collect(&stores.settle()?, dry_run, &clock).await,
     }
 }
 
 impl Run {
     async fn run(self, clock: Clock) -> Outcome {
         let config = Config {
-            places: self.stores.settle(),
+            places: self.stores.settle()?,
             role: self.role,
             listen: self.listen,
             operator_listen: self.operator_listen,

@@ -176,3 +176,14 @@ fn beside_a_running_server_it_says_so_and_changes_nothing() {
         assert!(all(&project.path("server")) == before, "it was changed; with a journal: {has_journal}");
     }
 }
+
+#[test]
+fn a_place_with_a_password_in_it_is_refused_without_it() {
+    let backup = |option: &str, place: &str, words: &str| {
+        let said = run(&["server", "backup", "--data", "none", "--out", "none", option, place]).refused(2, words);
+        assert!(!said.stderr.contains("hunter2"), "{}", said.stderr);
+    };
+    backup("--database", "postgres://hedui:hunter2@localhost/hedui", "a password does not belong on a command line");
+    backup("--database", "postgres://hedui@localhost/hedui?password=hunter2", "a password does not belong");
+    backup("--parts", "s3://key:hunter2@parts", "not a bucket");
+}
