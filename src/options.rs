@@ -225,7 +225,10 @@ impl std::str::FromStr for Size {
             None => (text, 0),
         };
         let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << unit));
-        number.map(Self).ok_or_else(|| format!("`{text}` is no amount of memory: as 500M or 2G"))
+        number
+            .filter(|number| *number > 0)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no amount of memory: as 500M or 2G"))
     }
 }
 

@@ -1,12 +1,13 @@
 //! `hedui agency answer`: checks each commission's authorisation, and seals the current payload to its office.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use clap::Args;
 use hedui_protocol::ids::RecordId;
 use hedui_protocol::keys::RecordKey;
 use hedui_protocol::manifest::{Agency, Manifest};
 use hedui_protocol::messages::{self, Answers, Notice, Notices, Stored};
+use hedui_protocol::problem::ProblemKind;
 use hedui_protocol::seal::AnswerSealer;
 use hedui_protocol::sign::SigningKey;
 use hedui_protocol::ticket::{Asked, Granted, Refusal};
@@ -20,6 +21,7 @@ use crate::failure::{Failure, Outcome};
 use crate::options::{ServerAddress, SigningKeyFile};
 use crate::table::Row;
 use crate::terminal::{self, Interrupt};
+use crate::transport::client::Client;
 
 const BLOCK: usize = 4096;
 /// Seconds that the server is asked to wait for matches.
@@ -52,28 +54,38 @@ impl Answer {
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
         let record_key = RecordKey::from_signing_seed(&seed);
         let client = self.server.client(&manifest)?;
-        let mut totals = Totals::default();
+        let (mut totals, mut told) = (Totals::default(), String::new());
         loop {
             // what stays open stands first in the next round
-            let open = totals.missing + totals.early;
+            let skip = totals.open();
             let wait = if self.follow { WAIT } else { 0 };
-            let notices: Notices = client.get(&format!("/v1/notices?skip={open}&wait={wait}")).await?;
-            if notices.notices.is_empty() {
-                if self.follow {
-                    continue;
-                }
+            let notices: Notices = client.get(&format!("/v1/notices?skip={skip}&wait={wait}")).await?;
+            let (mut is_last, mut has_sent) = (!notices.more, false);
+            if !notices.notices.is_empty() {
+                let as_of = self.as_of.unwrap_or_else(|| clock.today());
+                let (key, now, decline_missing) = (&signing_key, clock.now(), self.decline_missing);
+                let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
+                let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
+                let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
+                let ready = answers.answers.len();
+                let sent = desk.send(&client, skip, answers).await?;
+                totals.count(&sent);
+                // where some were left out, others stand in their place
+                is_last &= sent.answers.len() == ready;
+                has_sent = !sent.answers.is_empty();
+            } else if !self.follow {
                 break;
             }
-            let as_of = self.as_of.unwrap_or_else(|| clock.today());
-            let (key, now, decline_missing) = (&signing_key, clock.now(), self.decline_missing);
-            let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
-            let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
-            let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
-            let _: Stored = client.post("/v1/answers", &answers).await?;
-            if self.follow {
-                terminal::note(format!("`{}`: {totals}", agency.name));
-            } else if !notices.more {
+            if self.follow && (is_last || has_sent) && told != totals.to_string() {
+                told = totals.to_string();
+                terminal::note(format!("`{}`: {told}", agency.name));
+            }
+            if is_last && !self.follow {
                 break;
+            }
+            if is_last && skip > 0 {
+                // what was left open may be in the file by now, or may have ended, and others stand in its place
+                totals.begin_anew();
             }
         }
         terminal::note(format!("`{}`: {totals}", agency.name));
@@ -91,7 +103,7 @@ impl Answer {
         interrupt: &Interrupt,
     ) -> Outcome<Wanted> {
         let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
-        let wanted: std::collections::HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
+        let wanted: HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
         let AgencyTable { mut table, layout, .. } =
             AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
         let mut rows = HashMap::with_capacity(wanted.len());
@@ -120,6 +132,7 @@ struct Wanted {
 struct Totals {
     answered: u64,
     declined: u64,
+    // of the matches that wait, gone through once:
     /// Matches of records that the file does not have.
     missing: u64,
     /// Matches under tickets that do not hold yet, by this machine's clock.
@@ -127,6 +140,20 @@ struct Totals {
 }
 
 impl Totals {
+    fn open(&self) -> u64 {
+        self.missing + self.early
+    }
+
+    fn begin_anew(&mut self) {
+        (self.missing, self.early) = (0, 0);
+    }
+
+    fn count(&mut self, sent: &Answers) {
+        for answer in &sent.answers {
+            *if answer.sealed.is_some() { &mut self.answered } else { &mut self.declined } += 1;
+        }
+    }
+
     fn verdict(&self, file: &impl std::fmt::Display) -> Outcome {
         if self.early > 0 {
             return Err(Failure::try_again(format!("{} matches are of commissions that begin later", self.early))
@@ -143,7 +170,11 @@ impl Totals {
 
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} matches answered, {} declined", self.answered, self.declined)
+        write!(f, "{} matches answered, {} declined", self.answered, self.declined)?;
+        match self.open() {
+            0 => Ok(()),
+            open => write!(f, ", {open} left open ({} are not in the file)", self.missing),
+        }
     }
 }
 
@@ -188,12 +219,38 @@ impl Desk<'_> {
                         continue;
                     }
                 };
-                *if sealed.is_some() { &mut totals.answered } else { &mut totals.declined } += 1;
                 let (commission, subject, record) = (ticket.id(), noticed.subject, noticed.record);
                 answers.push(messages::Answer { commission, subject, record, sealed });
             }
         }
         Ok(Answers { answers })
+    }
+
+    /// Sends answers, but for those that nobody waits for any more: commissions are withdrawn, and others answer, while a file
+    /// is read. What was sent.
+    async fn send(&self, client: &Client, skip: u64, mut answers: Answers) -> Outcome<Answers> {
+        use ProblemKind::{Erased, Forbidden, NotFound, TicketRefused};
+        while !answers.answers.is_empty() {
+            let refused = match client.post::<Stored>("/v1/answers", &answers).await {
+                Ok(_) => break,
+                Err(failure) => failure,
+            };
+            if !matches!(refused.problem, Some(NotFound | Forbidden | TicketRefused | Erased)) {
+                return Err(refused);
+            }
+            let notices: Notices = client.get(&format!("/v1/notices?skip={skip}")).await?;
+            let mut waiting = HashSet::new();
+            for Notice { ticket, matches } in &notices.notices {
+                let commission = Granted::check(ticket, self.manifest).map_err(doubtful)?.id();
+                waiting.extend(matches.iter().map(|noticed| (commission, noticed.subject, noticed.record)));
+            }
+            let before = answers.answers.len();
+            answers.answers.retain(|answer| waiting.contains(&(answer.commission, answer.subject, answer.record)));
+            if answers.answers.len() == before {
+                return Err(refused);
+            }
+        }
+        Ok(answers)
     }
 
     fn payloads<'t>(&'t self, ticket: &'t Granted, layout: &Layout, row: &Row) -> Outcome<Vec<(&'t Asked, Vec<u8>)>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hedui_protocol::ids::ContentHash;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use x509_parser::prelude::parse_x509_certificate;
 
@@ -60,6 +60,14 @@ impl Hashes {
 /// What both ports go by: replaced as a whole.
 pub type Current = watch::Receiver<Arc<Certificates>>;
 
+/// Each set of files that was in force, however shortly.
+pub type TakenUp = mpsc::UnboundedReceiver<Hashes>;
+
+/// SIGHUP, from now on: until a server follows its files, it asks for nothing.
+pub fn hangups() -> Signal {
+    signal(SignalKind::hangup()).expect("SIGHUP can be handled")
+}
+
 impl CertificateFiles {
     pub fn load(&self) -> Outcome<Certificates> {
         let certificate = Pem::read(&self.identity.certificate)?;
@@ -76,14 +84,15 @@ impl CertificateFiles {
     }
 
     /// Loads the files now, and again whenever one of them has changed or SIGHUP has come, as long as the server runs.
-    pub fn follow(self) -> Outcome<Current> {
+    pub fn follow(self, asked: Signal) -> Outcome<(Current, TakenUp)> {
         let stamp = self.stamp();
         let first = Arc::new(self.load()?);
+        let (log, taken_up) = mpsc::unbounded_channel();
+        let _ = log.send(first.hashes.clone());
         let (sender, current) = watch::channel(first);
-        let asked = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
-        let watcher = Watcher { files: self, taken: stamp, refused: None, told: Standing::Holds, sender };
+        let watcher = Watcher { files: self, taken: stamp, refused: None, told: Standing::Holds, sender, log };
         tokio::spawn(watcher.watch(asked));
-        Ok(current)
+        Ok((current, taken_up))
     }
 
     /// Which files these are, and in what state.
@@ -126,6 +135,8 @@ struct Watcher {
     refused: Option<String>,
     told: Standing,
     sender: watch::Sender<Arc<Certificates>>,
+    /// For what the log is to say.
+    log: mpsc::UnboundedSender<Hashes>,
 }
 
 impl Watcher {
@@ -150,6 +161,8 @@ impl Watcher {
         }
         match self.files.load() {
             Ok(certificates) => {
+                // nobody listens where the server answers no parties
+                let _ = self.log.send(certificates.hashes.clone());
                 self.sender.send_replace(Arc::new(certificates));
                 (self.taken, self.refused, self.told) = (stamp, None, Standing::Holds);
                 tracing::info!("The certificate files were taken up anew");

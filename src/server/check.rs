@@ -1,6 +1,6 @@
 //! Whether a server could run so: everything that it needs is there and lets it in. Makes and changes nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -28,6 +28,10 @@ pub async fn check(config: &Config) -> Outcome {
     let Places { data, database, parts, parts_config } = &config.places;
     let log = Log::load(&config.log_key, &project.manifest, data)?;
     folder(data, &project)?;
+    can_be_kept(&data.join("index"))?;
+    if let PartsAt::Folder(folder) = parts {
+        can_be_kept(folder)?;
+    }
     let is_running = is_locked(data);
     if is_running {
         terminal::note(format!("{}: a server runs on this folder; stop it before another starts", data.display()));
@@ -85,12 +89,18 @@ fn folder(data: &Path, project: &Project) -> Outcome {
         must_be_private(data)?;
         is_of(data, project)?;
     }
-    let above = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    let refused = |why: &str| Err(Failure::refused(format!("{}: nothing can be kept here: {why}", data.display())));
+    can_be_kept(data)
+}
+
+/// The folder can be read and written by this user, or made.
+fn can_be_kept(folder: &Path) -> Outcome {
+    let above = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let refused = |why: &str| Err(Failure::refused(format!("{}: nothing can be kept here: {why}", folder.display())));
     if !above.is_dir() {
         return refused(&format!("{} is no folder", above.display()));
     }
-    if rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+    let listed = if above == folder { Access::READ_OK } else { Access::empty() };
+    if rustix::fs::access(above, listed | Access::WRITE_OK | Access::EXEC_OK).is_err() {
         return refused(&format!("{} cannot be written by this user", above.display()));
     }
     // what the kernel shows as files has no room for any
@@ -120,7 +130,10 @@ fn addresses(config: &Config, is_running: bool) -> Outcome {
 }
 
 fn meet(one: &SocketAddr, other: &SocketAddr) -> bool {
-    let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    let [one_host, other_host] = [one, other].map(|address| address.ip().to_canonical());
+    // `[::]` is every address of IPv4 as well
+    let takes = |all: IpAddr, host: IpAddr| all.is_unspecified() && (all.is_ipv6() || host.is_ipv4());
+    let same = one_host == other_host || takes(one_host, other_host) || takes(other_host, one_host);
     one.port() != 0 && one.port() == other.port() && same
 }
 

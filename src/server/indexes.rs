@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ServerError, ServerResult};
 use super::layers::{Layer, ReadyIndex};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, io_words};
 use crate::matching::build::{POSTINGS, rows_file};
 use crate::matching::bytes::Bytes;
 use crate::matching::index::Index;
@@ -181,18 +181,19 @@ impl Indexes {
     }
 
     /// Removes the files of every index that is not in use. What is in the making stays: it may go on.
-    pub fn remove_others(&self) -> io::Result<()> {
+    pub fn remove_others(&self) -> ServerResult<()> {
         let used: HashSet<String> = {
             let ready = self.ready.read().expect("no holder of the lock panics");
             ready.values().flat_map(|index| index.batches()).map(|batch| batch.to_string()).collect()
         };
-        for entry in std::fs::read_dir(&self.folder)? {
-            let entry = entry?;
+        let wrong = |e: io::Error| ServerError::failed(format!("{}: {}", self.folder.display(), io_words(&e)));
+        for entry in std::fs::read_dir(&self.folder).map_err(wrong)? {
+            let entry = entry.map_err(wrong)?;
             if entry.path().extension().is_some_and(|extension| extension == PARTIAL) {
                 continue;
             }
             if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
-                std::fs::remove_dir_all(entry.path())?;
+                std::fs::remove_dir_all(entry.path()).map_err(wrong)?;
             }
         }
         Ok(())

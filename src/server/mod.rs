@@ -49,6 +49,7 @@ use clap::ValueEnum;
 use hedui_protocol::acts::Retention;
 use hedui_protocol::ids::ManifestId;
 use rustix::fs::FlockOperation;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
@@ -142,8 +143,11 @@ pub struct Machine {
     room: Room,
     clock: Clock,
     rate: http::Rate,
+    refusals: http::Rate,
     background: Background,
     index_memory: u64,
+    /// Whether it is to end.
+    stop: watch::Sender<bool>,
 }
 
 /// One epoch: what all of its tasks share.
@@ -241,6 +245,7 @@ impl Linkage {
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -> Outcome {
+    let hangups = certificates::hangups();
     descriptors::raise_limit();
     let project = Project::load(&config.manifest)?;
     own_folder(&config.places.data)?;
@@ -248,13 +253,16 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
     let machine = Machine {
         room: Room::default(),
         clock,
-        rate: http::Rate::new(config.rate),
+        rate: http::Rate::of_requests(config.rate),
+        refusals: http::Rate::of_refusals(),
         background: Background::new()?,
         index_memory: config.index_memory,
+        stop: watch::Sender::new(false),
     };
-    let epochs = Epochs::open(Arc::new(machine), project, &config).await?;
+    let machine = Arc::new(machine);
+    let epochs = Epochs::open(Arc::clone(&machine), project, &config).await?;
     let following = tokio::spawn(Arc::clone(&epochs).follow());
-    let served = http::serve(&config, Arc::clone(&epochs), ready).await;
+    let served = http::serve(&config, Arc::clone(&epochs), hangups, &machine.stop, ready).await;
     following.abort();
     served.and(epochs.close().await)
 }

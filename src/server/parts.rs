@@ -153,7 +153,11 @@ impl Parts {
                 (Box::new(store.with_fsync(true).with_automatic_cleanup(true)), Some(folder.clone()))
             }
             PartsAt::Bucket { bucket, prefix } => {
-                let store = client(at, config)?.with_bucket_name(bucket).build().map_err(Failure::refused)?;
+                let store = client(at, config)?.with_bucket_name(bucket).build().map_err(|e| {
+                    Failure::refused(format!("{at}: {}", ServerError::from(e))).hint(
+                        "where this machine has no authorities of its own, `ca` in the file that `--parts-config` names is to name one",
+                    )
+                })?;
                 (Box::new(PrefixStore::new(store, prefix.as_str())), None)
             }
         };
@@ -181,11 +185,14 @@ impl Parts {
             Ok(Err(why)) if why.exit == Exit::Refused => Err(why),
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => {
-                tracing::warn!("The bucket does not answer as it should: {}", why.message);
+                tracing::warn!("The place of the parts does not answer as it should: {}", why.message);
                 Ok(())
             }
             Err(_) => {
-                tracing::warn!("The bucket does not answer as it should: nothing was heard for {} s", LOOK.as_secs());
+                let seconds = LOOK.as_secs();
+                tracing::warn!(
+                    "The place of the parts does not answer as it should: nothing was heard for {seconds} s"
+                );
                 Ok(())
             }
         }
@@ -432,6 +439,8 @@ fn client(at: &PartsAt, config: Option<&Path>) -> Outcome<AmazonS3Builder> {
     // a large part may take its time, a silence may not
     let options = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
     let mut options = options.with_connect_timeout(Duration::from_secs(5));
+    // no host by a proxy, not even by one that the environment names
+    options = options.with_proxy_url("http://localhost").with_proxy_excludes("*,0.0.0.0/0,::/0");
     let backoff = BackoffConfig { max_backoff: LONGEST_PAUSE, ..BackoffConfig::default() };
     builder = builder.with_retry(RetryConfig { backoff, retry_timeout: PATIENCE, ..RetryConfig::default() });
     if let Some(path) = config {

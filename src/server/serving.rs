@@ -1,5 +1,5 @@
 //! What a server serves with stands in the log of each epoch: at its start, where it is other than what was said last, and
-//! whenever its certificate files say something else.
+//! whatever its certificate files have said since, in order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
 
 use super::Linkage;
-use super::certificates::{Current, Hashes};
+use super::certificates::{Hashes, TakenUp};
 use super::epochs::Epochs;
 use super::error::ServerResult;
 use super::telling::Telling;
@@ -21,56 +21,80 @@ const SERVES: &str = "a server serves with ";
 pub struct Serving {
     epochs: Arc<Epochs>,
     rate: u32,
-    certificates: Current,
-    /// What the log of each epoch has of this server.
-    said: HashMap<ManifestId, Hashes>,
+    taken_up: TakenUp,
+    /// The files in force, as the last of `acts` say.
+    now: Option<Hashes>,
+    /// All that is to be said, since the start.
+    acts: Vec<String>,
+    /// How many of them the log of each epoch has.
+    said: HashMap<ManifestId, usize>,
 }
 
 impl Serving {
-    pub fn new(epochs: Arc<Epochs>, rate: u32, certificates: Current) -> Self {
-        Self { epochs, rate, certificates, said: HashMap::new() }
+    pub fn new(epochs: Arc<Epochs>, rate: u32, taken_up: TakenUp) -> Self {
+        Self { epochs, rate, taken_up, now: None, acts: Vec::new(), said: HashMap::new() }
+    }
+
+    /// At the start, to the first epoch: where that cannot be, nobody is served. The others hear it when they can.
+    pub async fn begin(&mut self) -> ServerResult<()> {
+        self.take();
+        match self.epochs.first() {
+            Some(first) => self.say_to(&first).await,
+            None => Ok(()),
+        }
     }
 
     /// Goes on as long as the server runs; what could not be said is said later.
-    pub async fn follow(mut self) {
+    pub async fn follow(&mut self) {
         let mut telling = Telling::default();
         loop {
-            tokio::time::sleep(LOOK).await;
             if let Err(error) = self.say().await
                 && telling.is_due(&error.to_string(), Instant::now())
             {
                 tracing::error!("What the server serves with could not be entered in the log: {error}");
             }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Says it to each epoch that has not heard it.
+    /// Says it to each epoch that has not heard it. One that cannot hear holds up none of the others.
     pub async fn say(&mut self) -> ServerResult<()> {
-        let now = self.certificates.borrow().hashes.clone();
+        self.take();
+        let mut said = Ok(());
         for linkage in self.epochs.all() {
-            let manifest = linkage.project.manifest.id();
-            let before = self.said.get(&manifest);
-            if linkage.is_erased() || before == Some(&now) {
-                continue;
+            if !linkage.is_erased() {
+                said = said.and(self.say_to(&linkage).await);
             }
-            self.say_to(&linkage, before, &now).await?;
-            self.said.insert(manifest, now.clone());
         }
-        Ok(())
+        said
     }
 
-    async fn say_to(&self, linkage: &Linkage, before: Option<&Hashes>, now: &Hashes) -> ServerResult<()> {
-        let note = async |act: String| linkage.store.note(Event::Administered { act }, linkage.clock.now()).await;
-        let serves = format!("{SERVES}rate {}, {}", self.rate, now.of_others());
-        let is_new = match before {
-            Some(before) => before.of_others() != now.of_others(),
-            None => linkage.store.last_administered(SERVES).await?.as_ref() != Some(&serves),
-        };
-        if is_new {
-            note(serves).await?;
+    /// What is to be said of the files that were taken up since.
+    fn take(&mut self) {
+        while let Ok(hashes) = self.taken_up.try_recv() {
+            let before = self.now.replace(hashes.clone());
+            if before.as_ref().is_none_or(|before| before.of_others() != hashes.of_others()) {
+                self.acts.push(format!("{SERVES}rate {}, {}", self.rate, hashes.of_others()));
+            }
+            if before.is_some_and(|before| before.certificate != hashes.certificate) {
+                self.acts.push(format!("a server took up another certificate of its own, {}", hashes.certificate));
+            }
         }
-        if before.is_some_and(|before| before.certificate != now.certificate) {
-            note(format!("a server took up another certificate of its own, {}", now.certificate)).await?;
+    }
+
+    async fn say_to(&mut self, linkage: &Linkage) -> ServerResult<()> {
+        let manifest = linkage.project.manifest.id();
+        if !self.said.contains_key(&manifest) {
+            // it hears what is in force, unless that is what its log has
+            let serves = self.acts.iter().rposition(|act| act.starts_with(SERVES)).unwrap_or_default();
+            let known = linkage.store.last_administered(SERVES).await?;
+            let is_known = self.acts.get(serves) == known.as_ref();
+            self.said.insert(manifest, if is_known { self.acts.len() } else { serves });
+        }
+        let said = self.said.entry(manifest).or_default();
+        for act in &self.acts[*said..] {
+            linkage.store.note(Event::Administered { act: act.clone() }, linkage.clock.now()).await?;
+            *said += 1;
         }
         Ok(())
     }

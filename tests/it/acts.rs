@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hedui::server::Role;
 
 use crate::clocks::Inside;
+use crate::doctor::sqlite_at;
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls, until};
 use crate::journey::files;
 
@@ -475,6 +476,33 @@ fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project)
     assert_eq!((parts(&project), std::fs::read_dir(project.path("server/index")).unwrap().count()), (0, 0));
     assert!(verified.stdout.contains("tickets and batch headers"), "{}", verified.stdout);
     run(&["audit", "verify", &project.text("log-ended"), "--against", &file]).done();
+}
+
+#[test]
+fn an_epoch_whose_log_cannot_be_written_keeps_nobody_else_from_being_served() {
+    let project = Project::new();
+    operators(&project);
+    let mut server = project.server();
+    next_manifest(&project, &server);
+    both(&project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
+    until(|| by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0));
+    server.signal("TERM");
+    let id = run(&["manifest", "show", "--manifest", &project.text("next.toml")]).done().stdout;
+    let id = id.split_whitespace().nth(1).unwrap();
+    let database = project.text(&format!("server/epochs/{id}/hedui.sqlite"));
+    let refuse = "CREATE TRIGGER closed BEFORE INSERT ON log_entries WHEN NEW.what = 'administered'
+                  BEGIN SELECT RAISE(ABORT, 'the log is closed'); END";
+    sqlite_at(&database, refuse);
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    command.args(["--rate", "50"]);
+    let server = Server::spawn(&project, command);
+    assert!(crate::administered::acts(&project).last().unwrap().contains("rate 50"));
+    let count = "SELECT COUNT(*) FROM log_entries WHERE what = 'administered'";
+    let before = sqlite_at(&database, count)[0];
+    let told = "What the server serves with could not be entered in the log";
+    until(|| std::fs::read_to_string(&server.log).unwrap().contains(told));
+    sqlite_at(&database, "DROP TRIGGER closed");
+    until(|| sqlite_at(&database, count)[0] == before + 1);
 }
 
 fn an_epoch_that_cannot_be_read_is_not_left_out(project: Project) {

@@ -1,11 +1,13 @@
 //! What is done to a server beside its routes stands in its log: what it serves with, new certificates, repairs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hedui_protocol::log::{Entry, Event};
 
 use crate::audit::{export, findings, verify};
-use crate::harness::{Project, Said, Server, hedui, on_both_stores};
+use crate::doctor::sqlite;
+use crate::harness::{Project, Said, Server, hedui, on_both_stores, within};
 use crate::journey::files;
 
 on_both_stores! { a_server_says_what_it_serves_with_when_that_is_other_than_before }
@@ -49,6 +51,18 @@ fn a_server_says_what_it_serves_with_when_that_is_other_than_before(project: Pro
         assert_eq!(acts.len(), entries, "{more:?}: {acts:?}");
         assert!(acts[entries - 1].contains(says), "{more:?}: {acts:?}");
     }
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_written_is_to_be_started_again() {
+    let project = Project::new();
+    drop(project.server());
+    let refuse = "CREATE TRIGGER closed BEFORE INSERT ON log_entries WHEN NEW.what = 'administered'
+                  BEGIN SELECT RAISE(ABORT, 'the log is closed'); END";
+    sqlite(&project, refuse);
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    command.args(["--rate", "50"]);
+    within(Duration::from_secs(20), command).refused(75, "the log is closed");
 }
 
 #[test]

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::client::TlsStream;
 
 use crate::administered::acts;
+use crate::doctor::sqlite;
 use crate::harness::{OFFICE, Project, Said, Server, run, signal, until};
 use crate::journey::files;
 
@@ -189,25 +190,31 @@ fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     let (_, data, _) = files(&scene.project);
     scene.project.encode("bank", &data, "bank").done();
     let (bank, vehicle, operator) = (scene.client("bank"), scene.client("vehicle"), scene.client("operator"));
+    let others = [scene.client("bank"), scene.client("bank")];
+    assert!(others.iter().all(|other| scene.status(other) == Some(200)));
     let operators = format!("{}/healthz", scene.server.operator);
     assert_eq!((scene.status(&bank), scene.status(&vehicle)), (Some(200), Some(200)));
     assert_eq!(scene.ask(&operator, &operators).unwrap().0, 200);
 
     scene.pki(&["revoke", "bank"]).done();
     scene.told(TAKEN_UP, 1);
-    // the connection that was open; the same client's next one, which might resume its session; another client's
+    // connections that were open, and then end; the same client's next one, which might resume its session; another client's
     scene.is_forbidden(&bank, &format!("{}/v1/project", scene.server.parties));
-    scene.is_forbidden(&bank, &format!("{}/no/such/route", scene.server.parties));
-    scene.told("A certificate no longer holds, its connection is not answered", 2);
+    scene.is_forbidden(&others[0], &format!("{}/no/such/route", scene.server.parties));
+    scene.told(
+        "Certificates no longer held, their connections were ended: 1, the last: invalid peer certificate: Revoked",
+        1,
+    );
     // what it sends has no effect either
     let header = std::fs::read(scene.project.path("bank/batch.json")).unwrap();
-    let sent = bank.post(format!("{}/v1/batches", scene.server.parties)).body(header).send();
+    let sent = others[1].post(format!("{}/v1/batches", scene.server.parties)).body(header).send();
     assert_eq!(scene.runtime.block_on(sent).unwrap().status(), 403);
     let metrics = scene.ask(&operator, &format!("{}/metrics", scene.server.operator)).unwrap().1;
     assert!(metrics.contains("# TYPE hedui_batches") && !metrics.contains("hedui_batches{"), "{metrics}");
     assert_eq!(scene.ask(&bank, &operators), None, "a new connection, to the other port");
     assert_eq!(scene.status(&scene.client("bank")), None);
-    scene.told_at_least("A TLS handshake failed: invalid peer certificate: Revoked", 2);
+    assert_eq!(scene.status(&bank), None, "the connection that it had has ended");
+    scene.told_at_least("TLS handshakes failed: 1, the last: invalid peer certificate: Revoked", 1);
     assert_eq!((scene.status(&vehicle), scene.status(&scene.client(OFFICE))), (Some(200), Some(200)));
 
     // the next one is added to the list; a new certificate of the first lets it in again
@@ -218,8 +225,27 @@ fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     assert_eq!(scene.status(&scene.client("bank")), None, "what was revoked stays so");
     scene.pki(&["issue", "bank", "--organisation", "Org bank", "--role", "agency", "--renew"]).done();
     assert_eq!(scene.status(&scene.client("bank")), Some(200));
-    scene.is_forbidden(&bank, &format!("{}/v1/project", scene.server.parties));
+    assert_eq!(scene.status(&bank), None, "the former one stays refused");
     scene.runs_on();
+}
+
+#[test]
+fn who_is_revoked_is_answered_once_on_a_connection_that_is_open() {
+    let scene = Scene::new();
+    let mut stream = scene.runtime.block_on(scene.connect("bank"));
+    scene.pki(&["revoke", "bank"]).done();
+    scene.told(TAKEN_UP, 1);
+    let flood = "GET /v1/project HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(200);
+    let (mut answers, since) = (Vec::new(), Instant::now());
+    scene.runtime.block_on(async {
+        // the server may end it before all is sent
+        let _ = stream.write_all(flood.as_bytes()).await;
+        let _ = stream.read_to_end(&mut answers).await;
+    });
+    let answers = String::from_utf8_lossy(&answers);
+    assert_eq!(answers.matches("HTTP/1.1 403").count(), 1, "{answers}");
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    scene.told("no longer held", 1);
 }
 
 #[test]
@@ -326,6 +352,64 @@ fn what_a_server_takes_up_stands_in_the_log_once() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(entered(), all);
     scene.runs_on();
+}
+
+#[test]
+fn what_was_in_force_for_a_moment_stands_in_the_log() {
+    let project = Project::new();
+    let server = project.server();
+    let mut scene = Scene { project, server, runtime: Runtime::new().unwrap() };
+    run(&["pki", "init", &scene.project.text("other")]).done();
+    let (own, other) = (text_of(&scene.project, "pki/ca.crt"), text_of(&scene.project, "other/ca.crt"));
+    let trusting = |scene: &Scene, authorities: &str, times| {
+        std::fs::write(file(&scene.project, "ca.crt"), authorities).unwrap();
+        signal(&scene.server.child, "HUP");
+        scene.told_at_least(TAKEN_UP, times);
+    };
+    for round in 0..3 {
+        trusting(&scene, &format!("{own}{other}"), 2 * round + 1);
+        trusting(&scene, &own, 2 * round + 2);
+    }
+    until(|| acts(&scene.project).len() == 7);
+    let told = acts(&scene.project);
+    assert!(told.iter().enumerate().all(|(at, act)| *act == told[at % 2]) && told[0] != told[1], "{told:?}");
+    // and what was in force at the end
+    trusting(&scene, &format!("{own}{other}"), 7);
+    scene.server.signal("TERM");
+    assert_eq!(acts(&scene.project).last(), Some(&told[1]));
+}
+
+#[test]
+fn what_could_not_be_entered_is_entered_once_it_can_be_and_once_only() {
+    let scene = Scene::new();
+    let before = acts(&scene.project);
+    let refuse =
+        "CREATE TRIGGER closed BEFORE INSERT ON log_entries WHEN instr(NEW.entry, CAST('another certificate' AS BLOB))
+                  BEGIN SELECT RAISE(ABORT, 'the log is closed'); END";
+    sqlite(&scene.project, refuse);
+    // both are seen at one look
+    signal(&scene.server.child, "STOP");
+    scene.pki(&["revoke", "vehicle"]).done();
+    scene.pki(&["issue", "server", "--organisation", "Org server", "--role", "server", "--renew"]).done();
+    signal(&scene.server.child, "CONT");
+    scene.told("What the server serves with could not be entered in the log", 1);
+    std::thread::sleep(Duration::from_secs(3));
+    let told = acts(&scene.project);
+    assert_eq!(told.len(), before.len() + 1, "{told:?}");
+    sqlite(&scene.project, "DROP TRIGGER closed");
+    until(|| acts(&scene.project).len() == before.len() + 2);
+    assert!(acts(&scene.project).last().unwrap().starts_with("a server took up another certificate of its own"));
+}
+
+#[test]
+fn who_asks_for_new_certificates_while_a_server_starts_does_not_end_it() {
+    let project = Project::new();
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    // nobody is there, and is waited for
+    let mut child = command.args(["--database", "postgres://hedui@127.0.0.1:1/hedui"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    signal(&child, "HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
 }
 
 #[test]

@@ -15,9 +15,13 @@ use crate::journey::files;
 
 /// Runs statements on the database of a project's server that is stopped.
 pub fn sqlite(project: &Project, statements: &str) -> Vec<i64> {
-    let path = project.text("server/hedui.sqlite");
+    sqlite_at(&project.text("server/hedui.sqlite"), statements)
+}
+
+/// The same on the database in a file.
+pub fn sqlite_at(path: &str, statements: &str) -> Vec<i64> {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
+        let mut database = sqlx::SqliteConnection::connect(path).await.unwrap();
         let rows = sqlx::query(sqlx::AssertSqlSafe(statements)).fetch_all(&mut database).await.unwrap();
         database.close().await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()

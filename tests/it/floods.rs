@@ -18,7 +18,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::harness::{OFFICE, Project, Server};
+use crate::audit::export;
+use crate::harness::{OFFICE, Project, Server, signal};
 use crate::journey::files;
 
 /// What the server may take beyond what it has when it starts, whatever comes.
@@ -370,4 +371,86 @@ fn a_part_that_would_unpack_to_a_gigabyte_is_refused_as_it_is() {
         is_bounded(&server, before, &format!("a part of {} KiB that would be 1000 MiB", size >> 10));
     }
     honest.is_served_soon("bombs");
+}
+
+#[test]
+fn handshakes_that_fail_are_counted() {
+    let project = Project::new();
+    let server = project.server();
+    let address = server.address();
+    for _ in 0..500 {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        // an alert, and the end
+        let _ = tcp.read_to_end(&mut Vec::new());
+    }
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    assert!(log.contains("TLS handshakes failed: 1, the last: "), "{log}");
+    assert!(log.matches("TLS handshake").count() < 10, "{log}");
+}
+
+#[test]
+fn refusals_without_end_are_not_entries_without_end() {
+    let project = Project::new();
+    project.issue("stranger", "agency");
+    let mut server = project.server();
+    let raw = Raw::new(&project, &server, "stranger");
+    let ask = "GET /v1/project HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+    let last = "GET /v1/project HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let (answers, took) = raw.ask(format!("{ask}{last}").as_bytes());
+    let answered = |status: &str| answers.matches(&format!("HTTP/1.1 {status}")).count();
+    let most = 200 + 5 * (took.as_secs() as usize + 1);
+    assert_eq!(answered("403") + answered("429"), 1001, "{answers}");
+    assert!((200..=most).contains(&answered("403")), "{} in {took:?}", answered("403"));
+    // who is refused nothing is served beside it
+    Honest::new(&project, &server).is_served_soon("refusals without end");
+    server.signal("TERM");
+    export(&project, "log").done();
+    let log = std::fs::read_to_string(project.path("log/entries.jsonl")).unwrap();
+    assert_eq!(log.matches("\"refused\"").count(), answered("403") + 1);
+    assert_eq!(log.matches("urn:hedui:problem:too-many-requests").count(), 1, "once a minute");
+}
+
+#[test]
+fn what_is_under_way_is_finished_before_a_server_ends() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    let mut server = project.server();
+    let raw = Raw::new(&project, &server, "bank");
+    let header = std::fs::read(project.path("bank/batch.json")).unwrap();
+    let mut slow = raw.connect().unwrap();
+    let head = format!("POST /v1/batches HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", header.len());
+    slow.write_all(head.as_bytes()).unwrap();
+    for (second, piece) in header.chunks(header.len().div_ceil(8)).enumerate() {
+        if second == 3 {
+            signal(&server.child, "TERM");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        slow.write_all(piece).and_then(|()| slow.flush()).unwrap();
+    }
+    let answer = rest(&mut slow);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn who_only_waits_keeps_no_server_from_ending() {
+    let project = Project::new();
+    let mut server = project.server();
+    let raw = Raw::new(&project, &server, "bank");
+    let (_tcp, _tls) = (raw.tcp(), raw.connect().unwrap());
+    let ask = |path: &str| {
+        let mut tls = raw.connect().unwrap();
+        tls.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        tls.flush().unwrap();
+        tls
+    };
+    let (_kept, mut waits) = (ask("/v1/project"), ask("/v1/notices?wait=60"));
+    std::thread::sleep(Duration::from_secs(1));
+    let since = Instant::now();
+    assert_eq!(server.signal("TERM"), Some(0));
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    let answer = rest(&mut waits);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

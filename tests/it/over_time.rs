@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::access::client;
 use crate::audit::{export, verify};
-use crate::harness::{AGENCIES, OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, signal};
+use crate::harness::{AGENCIES, OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, signal, until};
 use crate::journey::files;
 
 on_both_stores! {
@@ -222,6 +222,104 @@ fn an_agency_that_follows_answers_as_matches_come(project: Project) {
     }
     signal(&following, "INT");
     assert_eq!(following.wait().unwrap().code(), Some(130));
+}
+
+/// The vehicle register's answers so far, as the office is told.
+fn answered(project: &Project, server: &Server) -> String {
+    Said::of(&project.office_at(&server.parties, "status", &[]).output().unwrap()).done().stdout
+}
+
+#[test]
+fn what_was_left_open_is_answered_once_its_record_is_in_the_file() {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    let whole = std::fs::read_to_string(&vehicle).unwrap();
+    let header = whole.lines().next().unwrap();
+    let data = project.write("current.csv", format!("{header}\nV9,,,,,,,1,1.00\n"));
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    let mut follow = project.agency("answer", "vehicle", &[&data, "--follow"]);
+    let told = project.path("followed");
+    let into = std::fs::File::create(&told).unwrap();
+    let mut following = follow.args(server.arguments(&project, "vehicle")).stderr(into).spawn().unwrap();
+    let told = || std::fs::read_to_string(&told).unwrap();
+    until(|| told().contains("0 matches answered, 0 declined"));
+    let open = told();
+    project.write("current.csv", &whole);
+    until(|| told().contains("1 matches answered, 0 declined\n"));
+    assert!(open.contains("0 declined, 1 left open (1 are not in the file)"), "{open}");
+    signal(&following, "INT");
+    assert_eq!(following.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn what_is_withdrawn_while_the_file_is_read_holds_up_no_other_answer() {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    // the whole city has a vehicle, whose records stand at the end of a long file
+    let text = std::fs::read_to_string(&vehicle).unwrap();
+    let row = text.lines().nth(1).unwrap();
+    let others: String = (0..100_000).map(|number| format!("W{number},,,,,,,1,1.00\n")).collect();
+    let two = std::fs::read_to_string(&bank).unwrap().lines().nth(1).unwrap().replace("2,70123.45", "1,5.00");
+    let header = text.lines().next().unwrap();
+    let data = project.write("city.csv", format!("{header}\n{others}{row}\n{two}\n"));
+    let short = project.write("short.csv", format!("{header}\n{row}\n{two}\n"));
+    project.submit_both(&bank, &short, &server);
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    assert!(answered(&project, &server).contains("2 pending"), "{}", answered(&project, &server));
+
+    let mut answer = project.agency("answer", "vehicle", &[&data]);
+    answer.args(server.arguments(&project, "vehicle")).stderr(std::process::Stdio::piped());
+    let answering = answer.spawn().unwrap();
+    let files = format!("/proc/{}/fd", answering.id());
+    let reads = || {
+        std::fs::read_dir(&files).unwrap().any(|file| {
+            file.is_ok_and(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.ends_with("city.csv")))
+        })
+    };
+    while !reads() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&answering, "STOP");
+    project.office("withdraw", &server, &["H1"]).done();
+    signal(&answering, "CONT");
+    let said = Said::of(&answering.wait_with_output().unwrap()).done();
+    assert!(said.stderr.contains("1 matches answered, 0 declined"), "{}", said.stderr);
+}
+
+#[test]
+fn nothing_is_released_to_who_asks_for_nothing() {
+    let project = Project::new();
+    let (office, bank, _) = files(&project);
+    let mut server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    project.submit("bank", "bank", &server).done();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    let url = format!("{}/v1/commissions/{}/answers", server.parties, commissions(&project).remove(0));
+    let (client, runtime) = (client(&project, OFFICE), tokio::runtime::Runtime::new().unwrap());
+    let status = |request: reqwest::RequestBuilder| runtime.block_on(request.send()).unwrap().status().as_u16();
+    let released = || {
+        export(&project, "log").done();
+        let log = std::fs::read_to_string(project.path("log/entries.jsonl")).unwrap();
+        log.matches("\"released\"").count()
+    };
+    let before = released();
+    assert!(before > 0);
+    assert_eq!(status(client.head(&url)), 405);
+    for from in [u64::MAX, 1000] {
+        assert_eq!(status(client.get(format!("{url}?from={from}"))), 400);
+        let lines = client.get(format!("{url}?from={from}")).header("accept", "application/jsonl");
+        assert_eq!(status(lines), 400);
+    }
+    assert_eq!(released(), before);
+    assert_eq!(status(client.get(&url)), 200);
+    assert_eq!(released(), before + 1);
+    server.kill();
 }
 
 #[test]

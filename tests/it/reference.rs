@@ -21,6 +21,7 @@ Of the environment it reads:
 | `PGPASSFILE` | the file with the database's password; without it `~/.pgpass` |
 | `PGHOST`, `PGPORT`, `PGUSER`, `PGSSLMODE`, `PGSSLROOTCERT` and their like, as libpq has them | what `--database` leaves out |
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` | what `--parts-config` leaves out. No other of these names is read, and no machine asked for a key |
+| `SSL_CERT_FILE`, `SSL_CERT_DIR` | where the authorities stand by which a bucket is trusted, beside `ca` of `--parts-config` |
 ";
 
 fn page() -> String {

@@ -1,6 +1,8 @@
 //! `hedui server run --check`: what could not run is refused before it does; looking makes and changes nothing.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -86,6 +88,15 @@ fn a_folder_where_nothing_can_be_kept_is_refused() {
     check(&project, "file", &[]).refused(1, &format!("{file}: this is no folder"));
     check(&project, "file/below", &[]).refused(1, "file/below: nothing can be kept here");
     check(&project, "not/there/yet", &[]).done();
+    drop(project.server());
+    for name in ["parts", "index"] {
+        let folder = project.path("server").join(name);
+        std::fs::remove_dir(&folder).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        check(&project, "server", &[]).refused(1, &format!("server/{name}: nothing can be kept here"));
+        std::fs::remove_file(&folder).unwrap();
+        check(&project, "server", &[]).done();
+    }
     assert!(!project.path("not").exists());
 }
 
@@ -106,6 +117,54 @@ fn an_address_that_cannot_be_listened_on_is_refused() {
         let said = check(&project, "new", &[("--listen", &parties), ("--operator-listen", &operator)]);
         said.refused(1, "both ports are one");
     }
+    // where the machine has IPv6
+    let Ok(free) = std::net::TcpListener::bind("[::1]:0").and_then(|listener| listener.local_addr()) else { return };
+    let port = free.port();
+    let both = |listen: &str, operator: &str| {
+        let [parties, operator] = [listen, operator].map(|host| format!("{host}:{port}"));
+        check(&project, "new", &[("--listen", &parties), ("--operator-listen", &operator)])
+    };
+    both("0.0.0.0", "[::1]").done();
+    both("127.0.0.1", "[::]").refused(1, "both ports are one");
+}
+
+#[test]
+fn a_folder_that_is_another_users_is_refused_by_its_name() {
+    let project = Project::new();
+    drop(project.server());
+    for name in ["parts", "index"] {
+        let folder = project.path("server").join(name);
+        let owned = |user, mode| {
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(&folder, Some(user), None).unwrap();
+            }
+        };
+        let run = |check: bool| {
+            // root of a namespace may not enter what is nobody's there
+            let mut command = std::process::Command::new("unshare");
+            let run = Server::command(&project, "server", "127.0.0.1:0");
+            command.arg(if rustix::process::geteuid().is_root() { "-r" } else { "--" }).arg(run.get_program());
+            command.args(run.get_args()).args(check.then_some("--check"));
+            command
+        };
+        owned(65_534, 0o000);
+        let path = format!("server/{name}: ");
+        within(Duration::from_secs(20), run(true)).refused(1, &path);
+        if name == "index" {
+            within(Duration::from_secs(20), run(false)).refused(75, &path);
+        }
+        owned(0, 0o700);
+        within(Duration::from_secs(20), run(true)).done();
+    }
+}
+
+#[test]
+fn no_memory_at_all_is_refused() {
+    let project = Project::new();
+    let mut command = Server::command(&project, "new", "127.0.0.1:0");
+    command.args(["--memory", "0", "--check"]);
+    within(Duration::from_secs(20), command).refused(2, "`0` is no amount of memory");
 }
 
 #[test]

@@ -74,6 +74,17 @@ fn a_bucket_over_tls_is_trusted_by_its_authority_alone() {
     project.stores.as_mut().unwrap().bucket = bucket;
     let (office, bank, _) = files(&project);
     project.encode("bank", &bank, "bank").done();
+    // neither what the environment says of proxies counts, nor what the machine trusts
+    let looks = |project: &Project| {
+        let mut command = Server::command(project, "server", "127.0.0.1:0");
+        command.arg("--check").env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere");
+        command.envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")));
+        within(Duration::from_secs(100), command)
+    };
+    looks(&project).done();
+    let ca = project.stores.as_mut().unwrap().bucket.ca.take();
+    looks(&project).refused(1, "hint: where this machine has no authorities of its own, `ca`");
+    project.stores.as_mut().unwrap().bucket.ca = ca;
     let server = project.server();
     project.submit("bank", "bank", &server).done();
     assert_eq!(stores(&project).bucket.parts().len(), 1);

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::State;
-use super::address::{Path, Query};
+use super::address::{Path, Query, other_method};
 use super::caller::Office;
 use super::commissions::{own, refuse_ended, refused};
 use super::forms::Form;
@@ -33,7 +33,8 @@ const PAGE: usize = 4000;
 const PAGE_BYTES: usize = 8 << 20;
 
 pub fn routes() -> Router<Arc<Linkage>> {
-    Router::new().route("/v1/commissions/{commission}/answers", get(get_answers))
+    // a head alone would be a release of nothing
+    Router::new().route("/v1/commissions/{commission}/answers", get(get_answers).head(async || other_method()))
 }
 
 #[derive(Deserialize)]
@@ -65,6 +66,9 @@ async fn get_answers(
             return Err(Document::new(ProblemKind::NotYet, "the commission is not matched yet").into());
         }
         let sheet = Sheet { linkage: Arc::clone(&linkage), ticket, now };
+        if from > 0 && sheet.entries(from).next().is_none() {
+            return Err(Document::new(ProblemKind::Malformed, "`from` is beyond the last answer").into());
+        }
         // where it was taken back or matched anew in between, that counts
         if let Some(response) = released(sheet, filed, form, from).await? {
             return Ok(response);

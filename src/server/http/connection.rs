@@ -1,10 +1,13 @@
 //! One connection, from its handshake to its end: HTTP within its limits, and no longer than it is used.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -32,30 +35,57 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long the end of a connection may take.
 const END: Duration = Duration::from_secs(5);
 
+/// A request may end its connection: its own answer is the last.
+#[derive(Clone, Default)]
+pub struct Ending(Arc<watch::Sender<bool>>);
+
+impl Ending {
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
 pub async fn serve(stream: TlsStream<TcpStream>, caller: Caller, routes: Router, mut stop: watch::Receiver<bool>) {
     let builder = builder(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
-    let under_way = Arc::new(watch::Sender::new(0usize));
-    let unused = unused(under_way.subscribe());
-    let routes = TowerToHyperService::new(routes);
+    let [asked, unanswered] = [(); 2].map(|()| Arc::new(watch::Sender::new(0usize)));
+    let (unused, mut left) = (unused(asked.subscribe()), unanswered.subscribe());
+    let (ending, routes) = (Ending::default(), TowerToHyperService::new(routes));
+    let mut ended = ending.0.subscribe();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(caller.clone()));
-        let (answer, request_under_way) = (routes.call(request), UnderWay::begin(&under_way));
+        request.extensions_mut().insert(ending.clone());
+        let (asked, unanswered) = (UnderWay::begin(&asked), UnderWay::begin(&unanswered));
+        let (answer, has_ended) = (routes.call(request), ending.has_begun());
         async move {
-            let answer: Result<_, Infallible> = answer.await;
-            drop(request_under_way);
-            answer
+            if has_ended {
+                return Err("the connection is to end");
+            }
+            let answer = answer.await.unwrap_or_else(|never: Infallible| match never {});
+            drop(asked);
+            Ok(answer.map(|body| Answer { body, _under_way: unanswered }))
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
     // a connection that ends badly is its client's to notice
-    let end = tokio::select! {
+    let stops = tokio::select! {
         _ = connection.as_mut() => return,
-        () = unused => END,
-        // what is under way is finished, as long as the server waits for it
-        _ = stop.wait_for(|stop| *stop) => Duration::MAX,
+        () = unused => false,
+        _ = ended.wait_for(|ended| *ended) => false,
+        _ = stop.wait_for(|stop| *stop) => true,
     };
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(end, connection).await;
+    let end = async {
+        if stops {
+            // what is under way is finished, as long as the server waits for it
+            let _ = left.wait_for(|left| *left == 0).await;
+        }
+        tokio::time::sleep(END).await;
+    };
+    tokio::select! { _ = connection => {}, () = end => {} }
 }
 
 fn builder(http2: bool) -> Builder<TokioExecutor> {
@@ -108,5 +138,31 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// An answer is under way until it has gone out, or is given up.
+struct Answer {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }

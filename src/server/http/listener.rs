@@ -42,6 +42,7 @@ struct Door {
 #[derive(Default)]
 struct Told {
     crowded: Tally,
+    failed: Tally,
     slow: Tally,
     too_many: Tally,
 }
@@ -96,8 +97,12 @@ impl TlsListener {
 }
 
 impl Door {
-    async fn pass(self, stream: TcpStream, stranger: Stranger, routes: Router, stop: watch::Receiver<bool>) {
-        let Some(stream) = self.handshake(stream, stranger).await else { return };
+    async fn pass(self, stream: TcpStream, stranger: Stranger, routes: Router, mut stop: watch::Receiver<bool>) {
+        let shaken = tokio::select! {
+            shaken = self.handshake(stream, stranger) => shaken,
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        let Some(stream) = shaken else { return };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let caller = Caller::of_peer(Peer(chain));
@@ -120,7 +125,11 @@ impl Door {
         };
         match shaken {
             Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(e)) => tracing::info!("A TLS handshake failed: {e}"),
+            Ok(Err(e)) => {
+                if let Some(count) = self.told.failed.count(Instant::now()) {
+                    tracing::info!("TLS handshakes failed: {count}, the last: {e}");
+                }
+            }
             Err(_) => {
                 if let Some(count) = self.told.slow.count(Instant::now()) {
                     tracing::info!("TLS handshakes took too long: {count}");

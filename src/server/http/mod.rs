@@ -35,12 +35,13 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use self::crowd::Most;
 use self::listener::TlsListener;
 use self::problem::Problem;
+use self::trust::Trust;
 use super::epochs::Epochs;
 use super::serving::Serving;
 use super::{Addresses, Config, Linkage, descriptors};
@@ -48,12 +49,23 @@ use crate::failure::{Failure, Outcome};
 
 /// Longest time for one request, its body included.
 const TIMEOUT: Duration = Duration::from_secs(100);
+/// Longest time that requests under way are waited for at the end: less than a service manager waits.
+const LAST: Duration = Duration::from_secs(25);
+/// Longest time that the log is waited for at the end.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 type State = axum::extract::State<Arc<Linkage>>;
 
-/// Serves parties and operator until SIGINT or SIGTERM.
-pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Addresses)) -> Outcome {
-    let certificates = config.certificates.clone().follow()?;
+/// Serves parties and operator until SIGINT or SIGTERM, of which it tells `stop`. `hangups`: when the certificate files are to
+/// be read anew.
+pub async fn serve(
+    config: &Config,
+    epochs: Arc<Epochs>,
+    hangups: Signal,
+    stop: &watch::Sender<bool>,
+    ready: impl FnOnce(&Addresses),
+) -> Outcome {
+    let (certificates, taken_up) = config.certificates.clone().follow(hangups)?;
     let most = Most::of_parties(descriptors::allowed());
     let parties = match config.role.answers_parties() {
         true => Some(TlsListener::bind(config.listen, certificates.clone(), most).await?),
@@ -65,44 +77,41 @@ pub async fn serve(config: &Config, epochs: Arc<Epochs>, ready: impl FnOnce(&Add
         tracing::info!("Serving parties on {address}");
     }
     tracing::info!("Serving the operator on {}", addresses.operator);
-    let saying = match config.role.answers_parties() {
-        true => {
-            let mut serving = Serving::new(Arc::clone(&epochs), config.rate, certificates.clone());
-            serving.say().await.map_err(Failure::refused)?;
-            Some(tokio::spawn(serving.follow()))
-        }
-        false => None,
-    };
+    let mut serving = Serving::new(Arc::clone(&epochs), config.rate, taken_up);
+    if config.role.answers_parties() {
+        serving.begin().await.map_err(Failure::try_again)?;
+    }
     // whoever hears that the server is ready may stop it
     let signal = signals();
     ready(&addresses);
 
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        signal.await;
-        tracing::info!("Stopping: requests under way are finished first");
-        let _ = stop.send(true);
-    });
-    let until = |mut stopped: watch::Receiver<bool>| async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let trusted = |routes: Router| routes.layer(from_fn_with_state(certificates.clone(), trust::still));
+    let trust = Trust::new(certificates);
+    let trusted = |routes: Router| routes.layer(from_fn_with_state(trust.clone(), trust::still));
     let party_routes = trusted(epochs::routes(Arc::clone(&epochs), party_routes, guarded));
     let operator_routes = trusted(operator::routes(epochs));
     let parties = async {
-        match parties {
-            Some(parties) => parties.serve(party_routes, stopped.clone()).await,
-            None => until(stopped.clone()).await,
+        if let Some(parties) = parties {
+            parties.serve(party_routes, stop.subscribe()).await;
         }
     };
-    let both = async { tokio::join!(parties, operator.serve(operator_routes, stopped.clone())) };
-    // clients that keep their connections open do not keep the server
+    let both = async { tokio::join!(parties, operator.serve(operator_routes, stop.subscribe())) };
     let patience = async {
-        until(stopped.clone()).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        signal.await;
+        tracing::info!("Stopping: requests under way are finished first");
+        stop.send_replace(true);
+        tokio::time::sleep(LAST).await;
     };
-    tokio::select! { _ = both => {}, () = patience => {} }
-    saying.inspect(JoinHandle::abort);
+    let saying = async {
+        match config.role.answers_parties() {
+            true => serving.follow().await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! { _ = both => {}, () = patience => {}, () = saying => {} }
+    if config.role.answers_parties() {
+        // what was taken up just before the end
+        let _ = tokio::time::timeout(LAST_WORD, serving.say()).await;
+    }
     Ok(())
 }
 
@@ -141,7 +150,6 @@ async fn in_time(request: Request, next: Next) -> Response {
 
 /// SIGINT or SIGTERM, from now on.
 fn signals() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
     async move {

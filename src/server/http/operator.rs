@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
@@ -35,9 +35,9 @@ async fn entered(epochs: State<Arc<Epochs>>, request: Request, next: Next) -> Re
     let response = next.run(request).await;
     let forbidden = response.extensions().get::<Document>().filter(|document| document.kind == ProblemKind::Forbidden);
     let (Some(document), Some(first)) = (forbidden, epochs.first()) else { return response };
-    match refusal.enter(&first, document, None).await {
+    match rate::entered(&first, refusal, document, None).await {
         Ok(_) => response,
-        Err(error) => Problem(error.into_problem()).into_response(),
+        Err(response) => response,
     }
 }
 

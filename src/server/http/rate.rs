@@ -1,4 +1,4 @@
-//! How fast one organisation may ask: so many requests a second on average, and some more at once.
+//! How fast one organisation may ask, and be refused: so many requests a second on average, and some more at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,18 +11,22 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
-use super::caller::Caller;
 use super::problem::Problem;
-use super::receipts::Refusal;
+use super::receipts::{Asked, Refusal};
 use crate::server::Linkage;
+use crate::server::store::Leaf;
 
 /// Seconds' worth of requests that may come at once.
 const BURST: f64 = 4.0;
+/// Refusals a second, and at once: each is an entry of the log, for good.
+const REFUSALS: f64 = 5.0;
+const REFUSALS_AT_ONCE: f64 = 200.0;
 /// An organisation that goes on too fast is told of in the log so often.
 const TELL: Duration = Duration::from_secs(60);
 
 pub struct Rate {
     per_second: f64,
+    at_once: f64,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
@@ -40,12 +44,20 @@ enum Turn {
 }
 
 impl Rate {
-    pub fn new(per_second: u32) -> Self {
-        Self { per_second: f64::from(per_second), buckets: Mutex::default() }
+    pub fn of_requests(per_second: u32) -> Self {
+        Self::new(f64::from(per_second), f64::from(per_second) * BURST)
+    }
+
+    pub fn of_refusals() -> Self {
+        Self::new(REFUSALS, REFUSALS_AT_ONCE)
+    }
+
+    fn new(per_second: f64, at_once: f64) -> Self {
+        Self { per_second, at_once, buckets: Mutex::default() }
     }
 
     fn turn(&self, organisation: &str, now: Instant) -> Turn {
-        let most = self.per_second * BURST;
+        let most = self.at_once;
         let mut buckets = self.buckets.lock().expect("no holder of the lock panics");
         if !buckets.contains_key(organisation) {
             buckets.insert(organisation.to_owned(), Bucket { left: most, at: now, told: None });
@@ -67,16 +79,37 @@ impl Rate {
 
 /// Lets a request through, or has it come again.
 pub async fn limited(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
-    let caller = Caller::of_request(&request);
-    let Turn::Later { tell } = linkage.rate.turn(&caller.organisation, Instant::now()) else {
-        return next.run(request).await;
-    };
-    let detail = format!("more than {} requests a second come from this organisation", linkage.rate.per_second);
+    let refusal = Refusal::of(&request);
+    match linkage.rate.turn(refusal.organisation(), Instant::now()) {
+        Turn::Now => next.run(request).await,
+        Turn::Later { tell } => later(&linkage, &linkage.rate, "requests", tell.then_some(refusal)).await,
+    }
+}
+
+/// Makes a refusal an entry of the log, unless too many come of one organisation: then it is to ask again, and hears no more
+/// than that.
+pub async fn entered(
+    linkage: &Linkage,
+    refusal: Refusal,
+    document: &Document,
+    about: Option<Asked>,
+) -> Result<Leaf, Response> {
+    match linkage.refusals.turn(refusal.organisation(), Instant::now()) {
+        Turn::Now => refusal.enter(linkage, document, about).await.map_err(|why| Problem::from(why).into_response()),
+        Turn::Later { tell } => {
+            Err(later(linkage, &linkage.refusals, "refused requests", tell.then_some(refusal)).await)
+        }
+    }
+}
+
+/// Tells an organisation to wait, and the log that it was told so.
+async fn later(linkage: &Linkage, rate: &Rate, what: &str, told: Option<Refusal>) -> Response {
+    let detail = format!("more than {} {what} a second come from this organisation", rate.per_second);
     let document = Document::new(ProblemKind::TooManyRequests, detail);
-    if tell {
-        tracing::warn!("An organisation asks faster than `--rate` allows; it is told to wait");
-        if let Err(error) = Refusal::of(&request).enter(&linkage, &document, None).await {
-            return Problem(error.into_problem()).into_response();
+    if let Some(refusal) = told {
+        tracing::warn!("An organisation is told to wait: more than {} {what} a second", rate.per_second);
+        if let Err(error) = refusal.enter(linkage, &document, None).await {
+            return Problem::from(error).into_response();
         }
     }
     let mut response = Problem(document).into_response();
@@ -90,7 +123,7 @@ mod tests {
 
     #[test]
     fn one_organisation_is_slowed_down_and_others_are_not() {
-        let (rate, start) = (Rate::new(10), Instant::now());
+        let (rate, start) = (Rate::of_requests(10), Instant::now());
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         for _ in 0..40 {
             assert_eq!(rate.turn("a", start), Turn::Now);

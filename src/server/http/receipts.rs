@@ -12,6 +12,7 @@ use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
 use super::caller::Caller;
 use super::problem::Problem;
+use super::rate;
 use crate::server::Linkage;
 use crate::server::error::ServerResult;
 use crate::server::store::Leaf;
@@ -51,6 +52,10 @@ impl Refusal {
         Self { caller: Caller::of_request(request), request: format!("{method} {path}") }
     }
 
+    pub fn organisation(&self) -> &str {
+        &self.caller.organisation
+    }
+
     /// Makes it an entry of the log.
     pub async fn enter(self, linkage: &Linkage, document: &Document, about: Option<Asked>) -> ServerResult<Leaf> {
         let event = Event::Refused {
@@ -73,9 +78,9 @@ pub async fn receipted(linkage: State<Arc<Linkage>>, request: Request, next: Nex
     let refused = response.extensions().get::<Document>().filter(|document| is_refusal(document.kind));
     if let Some(document) = refused {
         let about = response.extensions().get::<Asked>().cloned();
-        match refusal.enter(&linkage, document, about).await {
+        match rate::entered(&linkage, refusal, document, about).await {
             Ok(leaf) => drop(response.extensions_mut().insert(leaf)),
-            Err(error) => return Problem(error.into_problem()).into_response(),
+            Err(response) => return response,
         }
     }
     let leaf = response.extensions().get::<Leaf>();

@@ -1,35 +1,57 @@
-//! A connection is answered only as long as its client's certificate would be let in: not revoked, and not ended, since.
+//! A connection is answered only as long as its client's certificate would be let in: not revoked, and not ended, since. Then
+//! it ends.
 
-use axum::extract::{ConnectInfo, Request, State};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
 use super::caller::Caller;
+use super::connection::Ending;
 use super::problem::Problem;
+use super::tally::Tally;
 use crate::server::certificates::Current;
 
+#[derive(Clone)]
+pub struct Trust {
+    current: Current,
+    refused: Arc<Tally>,
+}
+
 pub async fn still(
-    State(current): State<Current>,
+    State(trust): State<Trust>,
     ConnectInfo(caller): ConnectInfo<Caller>,
+    Extension(ending): Extension<Ending>,
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(problem) = admit(&current, &caller) {
+    if let Err(problem) = trust.admit(&caller, &ending) {
         return problem.into_response();
     }
     let response = next.run(request).await;
     // a long request may have outlasted its certificate
-    match admit(&current, &caller) {
+    match trust.admit(&caller, &ending) {
         Ok(()) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn admit(current: &Current, caller: &Caller) -> Result<(), Problem> {
-    let certificates = current.borrow().clone();
-    certificates.side.admits(caller.chain()).map_err(|why| {
-        tracing::info!("A certificate no longer holds, its connection is not answered: {why}");
-        Problem(Document::new(ProblemKind::Forbidden, "the certificate of this connection no longer holds"))
-    })
+impl Trust {
+    pub fn new(current: Current) -> Self {
+        Self { current, refused: Arc::default() }
+    }
+
+    fn admit(&self, caller: &Caller, ending: &Ending) -> Result<(), Problem> {
+        let certificates = self.current.borrow().clone();
+        certificates.side.admits(caller.chain()).map_err(|why| {
+            ending.begin();
+            if let Some(count) = self.refused.count(Instant::now()) {
+                tracing::info!("Certificates no longer held, their connections were ended: {count}, the last: {why}");
+            }
+            Problem(Document::new(ProblemKind::Forbidden, "the certificate of this connection no longer holds"))
+        })
+    }
 }

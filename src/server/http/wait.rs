@@ -24,7 +24,7 @@ impl Wait {
     /// To be called before the first look: what happens after it is not missed.
     pub fn begin(self, linkage: &Linkage) -> Waiting {
         let end = Instant::now() + Duration::from_secs(self.wait.min(LONGEST));
-        Waiting { end, done: linkage.wake.done.subscribe() }
+        Waiting { end, done: linkage.wake.done.subscribe(), stop: linkage.stop.subscribe() }
     }
 }
 
@@ -32,15 +32,20 @@ impl Wait {
 pub struct Waiting {
     end: Instant,
     done: watch::Receiver<u64>,
+    /// A server that ends answers as it is.
+    stop: watch::Receiver<bool>,
 }
 
 impl Waiting {
     /// Waits until there may be something new; false when time is up.
     pub async fn again(&mut self) -> bool {
-        if Instant::now() >= self.end {
+        if *self.stop.borrow() || Instant::now() >= self.end {
             return false;
         }
-        let _ = timeout_at(self.end.min(Instant::now() + LOOK), self.done.changed()).await;
+        let news = async {
+            tokio::select! { _ = self.done.changed() => {}, _ = self.stop.changed() => {} }
+        };
+        let _ = timeout_at(self.end.min(Instant::now() + LOOK), news).await;
         true
     }
 }
