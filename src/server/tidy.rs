@@ -162,10 +162,15 @@ impl Tidier {
                 }
             }
         }
+        // one that cannot be removed holds up no other
+        let mut all_removed = Ok(());
         for Removal { shelf, parts: count } in removals {
-            parts.remove_batch(&shelf, count).await?;
-            store.removed(&shelf).await?;
+            all_removed = all_removed.and(match parts.remove_batch(&shelf, count).await {
+                Ok(()) => store.removed(&shelf).await,
+                Err(why) => Err(why),
+            });
         }
+        all_removed?;
         if waiting || self.beaten.is_none_or(|last| last.elapsed() >= BEAT) {
             store.followed(so_far, started).await?;
             self.beaten = Some(Instant::now());

@@ -151,11 +151,11 @@ pub async fn back_up(places: &Places, out: &Path, clock: &Clock) -> Outcome {
         let manifest = manifest.ok_or_else(|| no_server_yet(&places.database))?;
         sources.push(backup::Source { manifest, store, parts });
     }
-    backup::backup(&sources, out, clock.now()).await?;
+    // first: no copy is to be had that the log does not know of
     for beside in &all {
-        beside.note("took a backup".to_owned(), clock).await?;
+        beside.note("takes a backup".to_owned(), clock).await?;
     }
-    Ok(())
+    backup::backup(&sources, out, clock.now()).await
 }
 
 pub async fn examine(

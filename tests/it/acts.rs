@@ -478,17 +478,22 @@ fn an_epoch_that_ends_by_its_term_leaves_nothing_and_a_receipt(project: Project)
     run(&["audit", "verify", &project.text("log-ended"), "--against", &file]).done();
 }
 
+/// Opens the next epoch beside the first, and ends the server. The id of its manifest.
+fn next_epoch(project: &Project) -> String {
+    operators(project);
+    let mut server = project.server();
+    next_manifest(project, &server);
+    both(project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
+    until(|| by(project, "li", &server, "next.toml", &["acts"]).code == Some(0));
+    server.signal("TERM");
+    let shown = run(&["manifest", "show", "--manifest", &project.text("next.toml")]).done().stdout;
+    shown.split_whitespace().nth(1).unwrap().to_owned()
+}
+
 #[test]
 fn an_epoch_whose_log_cannot_be_written_keeps_nobody_else_from_being_served() {
     let project = Project::new();
-    operators(&project);
-    let mut server = project.server();
-    next_manifest(&project, &server);
-    both(&project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
-    until(|| by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0));
-    server.signal("TERM");
-    let id = run(&["manifest", "show", "--manifest", &project.text("next.toml")]).done().stdout;
-    let id = id.split_whitespace().nth(1).unwrap();
+    let id = next_epoch(&project);
     let database = project.text(&format!("server/epochs/{id}/hedui.sqlite"));
     let refuse = "CREATE TRIGGER closed BEFORE INSERT ON log_entries WHEN NEW.what = 'administered'
                   BEGIN SELECT RAISE(ABORT, 'the log is closed'); END";
@@ -506,15 +511,8 @@ fn an_epoch_whose_log_cannot_be_written_keeps_nobody_else_from_being_served() {
 }
 
 fn an_epoch_that_cannot_be_read_is_not_left_out(project: Project) {
-    operators(&project);
-    let mut server = project.server();
-    next_manifest(&project, &server);
-    both(&project, &server, "manifest.toml", &["open-epoch", &project.text("next.toml")]);
-    until(|| by(&project, "li", &server, "next.toml", &["acts"]).code == Some(0));
-    server.signal("TERM");
-    let id = run(&["manifest", "show", "--manifest", &project.text("next.toml")]).done().stdout;
-    let id = id.split_whitespace().nth(1).unwrap();
-    let (schema, folder) = (format!("epoch_{id:.16}"), project.path("server/epochs").join(id));
+    let id = next_epoch(&project);
+    let (schema, folder) = (format!("epoch_{id:.16}"), project.path("server/epochs").join(&id));
     let file = folder.join("hedui.sqlite");
     let sql = |statement: &str| project.stores.as_ref().map(|stores| stores.postgres.sql("hedui", statement));
     let verb = |verb: &[&str]| {
@@ -647,4 +645,29 @@ fn what_was_stored_before_there_were_keys_is_sealed() {
     let server = project.server();
     project.office("request", &server, &[&project.text("office.csv"), "--again"]).done();
     balance(&project, &server);
+}
+
+#[test]
+fn what_cannot_be_removed_holds_up_no_other_removal() {
+    let project = Project::new();
+    operators(&project);
+    let (_, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    let mut batches: Vec<_> =
+        std::fs::read_dir(project.path("server/parts")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    batches.sort();
+    let [stuck, other] = &batches[..] else { panic!("{batches:?}") };
+    // a folder where its part was
+    let part = std::fs::read_dir(stuck).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(&part, project.path("part")).unwrap();
+    std::fs::create_dir_all(part.join("in-the-way")).unwrap();
+    let acts = ["bank", "vehicle"].map(|agency| both(&project, &server, "manifest.toml", &["erase-agency", agency]));
+    until(|| !other.exists());
+    until(|| std::fs::read_to_string(&server.log).unwrap().contains("What is to be gone is not all gone yet"));
+    std::fs::remove_dir_all(&part).unwrap();
+    for act in &acts {
+        receipt(&project, &server, "manifest.toml", act);
+    }
+    assert!(!stuck.exists());
 }

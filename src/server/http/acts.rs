@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::receipts::Logged;
 use super::wait::Wait;
 use crate::server::Linkage;
+use crate::server::error::ServerError;
 use crate::server::project::Project;
 use crate::server::store::{Approval, Leaf};
 
@@ -131,7 +132,10 @@ async fn post_approval(
     Path(act): Path<u64>,
 ) -> Result<Response, Problem> {
     status(&linkage, act).await?;
-    match linkage.store.approve(act, &operator, linkage.clock.now()).await? {
+    // to erase much takes longer than a request may: it goes on, and whoever asks again is told
+    let (shared, now) = (Arc::clone(&linkage), linkage.clock.now());
+    let approved = tokio::spawn(async move { shared.store.approve(act, &operator, now).await });
+    match approved.await.map_err(ServerError::failed)?? {
         Approval::Done => {}
         Approval::SamePerson => {
             let detail = format!("act {act} needs two operators: who proposed it does not approve it");

@@ -13,7 +13,7 @@ use hedui_protocol::messages::{
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::{Purpose, Signed};
 use hedui_protocol::ticket::{Granted, Refusal, Subject, Ticket, Withdrawal};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::State;
@@ -42,9 +42,11 @@ async fn post_commission(
     body::Json(request): body::Json<CommissionRequest>,
 ) -> Result<Logged<Json<CommissionStatus>>, RefusedFor> {
     let (shared, caller, asked) = (Arc::clone(&linkage), office.clone(), asked(&request));
-    let check = move || accepted(&shared, &caller, &request).map(|ticket| (ticket, request));
+    // a ticket that holds now may have ended when all of it is checked: what is entered is the time by which it held
+    let now = linkage.clock.now();
+    let check = move || accepted(&shared, &caller, &request, now).map(|ticket| (ticket, request));
     let checked = tokio::task::spawn_blocking(check).await.map_err(|e| Problem::from(ServerError::failed(e)));
-    let filed = async { file(&linkage, &office, checked??).await };
+    let filed = async { file(&linkage, &office, checked??, now).await };
     filed.await.map_err(|problem| RefusedFor(problem, asked))
 }
 
@@ -61,8 +63,9 @@ async fn file(
     linkage: &State,
     office: &str,
     (ticket, request): (Granted, CommissionRequest),
+    now: Timestamp,
 ) -> Result<Logged<Json<CommissionStatus>>, Problem> {
-    let (commission, now) = (ticket.id(), linkage.clock.now());
+    let commission = ticket.id();
     let subjects = ticket.ticket().subjects.len();
     let quota = linkage.project.manifest.office(office).and_then(|office| office.subjects_per_day);
     let filing = Filing { ticket: &ticket, request: &request, quota };
@@ -87,8 +90,7 @@ async fn file(
 }
 
 /// The ticket, if it is the caller's, holds now for all its subjects, and binds the encodings that came with it.
-fn accepted(linkage: &Linkage, office: &str, request: &CommissionRequest) -> Result<Granted, Problem> {
-    let now = linkage.clock.now();
+fn accepted(linkage: &Linkage, office: &str, request: &CommissionRequest, now: Timestamp) -> Result<Granted, Problem> {
     request.basis.agrees_with(&linkage.project.basis)?;
     let ticket = Granted::check(&request.ticket, &linkage.project.manifest).map_err(refused)?;
     if ticket.ticket().office != office {

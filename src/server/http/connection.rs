@@ -1,14 +1,13 @@
 //! One connection, from its handshake to its end: HTTP within its limits, and no longer than it is used.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -66,7 +65,7 @@ pub async fn serve(stream: TlsStream<TcpStream>, caller: Caller, routes: Router,
             }
             let answer = answer.await.unwrap_or_else(|never: Infallible| match never {});
             drop(asked);
-            Ok(answer.map(|body| Answer { body, _under_way: unanswered }))
+            Ok(answer.map(|body| until_gone(body, unanswered)))
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
@@ -142,27 +141,9 @@ impl Drop for UnderWay {
 }
 
 /// An answer is under way until it has gone out, or is given up.
-struct Answer {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
+fn until_gone(body: Body, under_way: UnderWay) -> impl HttpBody<Data = Bytes, Error = axum::Error> {
+    body.map_frame(move |frame| {
+        let _kept = &under_way;
+        frame
+    })
 }

@@ -9,7 +9,7 @@ use hedui_protocol::messages::{self, Answer, Notice, NoticedMatch, Notices};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use hedui_protocol::sign::Purpose;
 use hedui_protocol::slot::{Sealed, Slot, SlotShape};
-
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::State;
@@ -94,11 +94,13 @@ async fn post_answers(
         let detail = format!("at most {ANSWERS} answers may be sent at once");
         return Err(Document::new(ProblemKind::TooLarge, detail).into());
     }
+    // what is entered is the time by which their tickets held
+    let now = linkage.clock.now();
     let mut rows = Vec::with_capacity(body.answers.len());
     for answer in &body.answers {
-        rows.push(checked(&linkage, &agency, answer).await?);
+        rows.push(checked(&linkage, &agency, answer, now).await?);
     }
-    let last = linkage.store.store_answers(&agency, &rows, linkage.clock.now()).await?.map_err(|position| {
+    let last = linkage.store.store_answers(&agency, &rows, now).await?.map_err(|position| {
         let record = rows[position].record;
         Document::new(ProblemKind::Forbidden, format!("record {record} was answered before, with another answer"))
     })?;
@@ -112,7 +114,7 @@ async fn post_answers(
 }
 
 /// The release rule again, from the agency's side: the match is there, the ticket holds, the answer is the agency's.
-async fn checked(linkage: &Linkage, agency: &str, answer: &Answer) -> Result<AnswerRow, Problem> {
+async fn checked(linkage: &Linkage, agency: &str, answer: &Answer, now: Timestamp) -> Result<AnswerRow, Problem> {
     let Answer { commission, subject, record, sealed } = answer;
     let (commission, subject, record) = (*commission, *subject, *record);
     let own = linkage.project.manifest.agency(agency).expect("an authenticated agency is of the manifest");
@@ -121,7 +123,7 @@ async fn checked(linkage: &Linkage, agency: &str, answer: &Answer) -> Result<Ans
     let (band, _) = asked.ok_or_else(not_found)?;
     let ticket = linkage.granted(commission).await?;
     let refused = |detail: String| Document::new(ProblemKind::TicketRefused, detail);
-    ticket.covers(subject, agency, linkage.clock.now()).map_err(|e| refused(e.to_string()))?;
+    ticket.covers(subject, agency, now).map_err(|e| refused(e.to_string()))?;
     let shape = SlotShape::of(&ticket, own);
     let Some(sealed) = sealed else {
         let slot = shape.write(&Slot::Declined { band });

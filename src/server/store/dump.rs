@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use hedui_protocol::messages::Blob;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Column as _, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, Column as _, Executor as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::{Database, Store, Tx, newest};
 use crate::failure::{Failure, Outcome};
@@ -126,6 +126,10 @@ impl Store {
         erased: &StaysErased,
     ) -> ServerResult<()> {
         let (mut tx, mut project) = (self.write().await?, Vec::new());
+        if !self.database.is_sqlite() {
+            // nobody waits for it, and rows that stay away may take long to read
+            tx.execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        }
         for row in rows {
             let row = row?;
             match row.table.as_str() {
