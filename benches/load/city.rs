@@ -183,15 +183,15 @@ impl City {
         since.elapsed().as_secs_f64()
     }
 
-    /// A list of people, half of whom the agencies have; each has authorised all four.
-    pub fn list(&self, subjects: usize) -> String {
-        let path = self.path("list.csv");
+    /// So many people, of whom the agencies have half; each has authorised all four. `from`: how many others come before them.
+    pub fn list(&self, name: &str, from: usize, subjects: usize) -> String {
+        let path = self.path(name);
         let mut out = std::io::BufWriter::new(File::create(&path).unwrap());
         let rows = BufReader::new(File::open(self.path("rows.csv")).unwrap());
         let mut rows = rows.lines().map(Result::unwrap);
         let header = rows.next().unwrap();
         writeln!(out, "{header},household_no,relation,consent_no,consent_scope,consent_status").unwrap();
-        for (number, row) in rows.take(subjects).enumerate() {
+        for (number, row) in rows.enumerate().skip(from).take(subjects) {
             // the other half has other phones, dates and numbers: nobody has them
             let (id, cells) = row.split_once(',').unwrap();
             let cells = if number % 2 == 0 { cells.to_owned() } else { cells.replace(['3', '7'], "1") };

@@ -67,22 +67,14 @@ fn main() {
     let (rate, busy) = runtime.block_on(office.saturate(Duration::from_secs(arguments.seconds.min(20)), &server));
     println!("saturation {rate:.0} households a second with 32 at once; the server has {busy:.0} % of a core");
 
-    let list = city.list(arguments.subjects);
+    let list = city.list("list.csv", 0, arguments.subjects);
     let (filed, fetched) = city.large(&list, &server);
     println!(
         "batch      {} subjects at 4 agencies: filed in {filed:.1} s, matched and fetched in {fetched:.1} s",
         arguments.subjects
     );
 
-    let ingest = std::thread::scope(|scope| {
-        let submitting = scope.spawn(|| city.submit("a1", "again", &server));
-        let since = Instant::now();
-        while !submitting.is_finished() {
-            quick("and ingest", 10, arguments.rate);
-            assert!(since.elapsed() < Duration::from_secs(600), "the ingest does not end");
-        }
-        submitting.join().unwrap()
-    });
+    let ingest = beside(|| city.submit("a1", "again", &server), || quick("and ingest", 10, arguments.rate));
     println!("           {} rows submitted and indexed in {ingest:.1} s meanwhile", arguments.rows);
 
     let before = server.memory();
@@ -93,5 +85,24 @@ fn main() {
     if arguments.minutes > 0 {
         println!("memory     {before:.0} MB before, {:.0} MB after {} minutes", server.memory(), arguments.minutes);
     }
+
+    let list = city.list("later.csv", arguments.subjects, arguments.subjects);
+    let (filed, fetched) = beside(|| city.large(&list, &server), || quick("and batch", 10, arguments.rate));
+    println!(
+        "           another {} subjects filed in {filed:.1} s, fetched in {fetched:.1} s meanwhile",
+        arguments.subjects
+    );
     server.stop();
+}
+
+/// Does something once, and something else again and again until that is done.
+fn beside<T: Send>(once: impl FnOnce() -> T + Send, meanwhile: impl Fn()) -> T {
+    std::thread::scope(|scope| {
+        let (doing, since) = (scope.spawn(once), Instant::now());
+        while !doing.is_finished() {
+            meanwhile();
+            assert!(since.elapsed() < Duration::from_secs(600), "it does not end");
+        }
+        doing.join().unwrap()
+    })
 }

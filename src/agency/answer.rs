@@ -1,6 +1,10 @@
 //! `hedui agency answer`: checks each commission's authorisation, and seals the current payload to its office.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use hedui_protocol::ids::RecordId;
@@ -24,8 +28,8 @@ use crate::terminal::{self, Interrupt};
 use crate::transport::client::Client;
 
 const BLOCK: usize = 4096;
-/// Seconds that the server is asked to wait for matches.
-const WAIT: u64 = 30;
+/// For so long the server is asked to wait for matches, and then those that were left open are looked at again.
+const WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Args, Debug)]
 pub struct Answer {
@@ -55,55 +59,55 @@ impl Answer {
         let record_key = RecordKey::from_signing_seed(&seed);
         let client = self.server.client(&manifest)?;
         let (mut totals, mut told) = (Totals::default(), String::new());
+        let (mut absent, mut begun) = (Absent::default(), Instant::now());
         loop {
             // what stays open stands first in the next round
             let skip = totals.open();
-            let wait = if self.follow { WAIT } else { 0 };
+            let wait = if self.follow { WAIT.as_secs() } else { 0 };
             let notices: Notices = client.get(&format!("/v1/notices?skip={skip}&wait={wait}")).await?;
-            let (mut is_last, mut has_sent) = (!notices.more, false);
+            let (is_last, mut has_sent, mut has_left_out) = (!notices.more, false, false);
             if !notices.notices.is_empty() {
                 let as_of = self.as_of.unwrap_or_else(|| clock.today());
                 let (key, now, decline_missing) = (&signing_key, clock.now(), self.decline_missing);
                 let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
-                let rows = self.wanted_rows(&notices, &manifest, agency, &record_key, as_of, &interrupt)?;
+                absent.are_of(&self.own.data.data);
+                let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
+                let wanted = absent.others(matches.map(|noticed| noticed.record));
+                let rows = self.current_rows(&wanted, &manifest, agency, &record_key, as_of, &interrupt)?;
+                absent.records.extend(wanted.iter().filter(|record| !rows.rows.contains_key(record)));
                 let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
                 let ready = answers.answers.len();
                 let sent = desk.send(&client, skip, answers).await?;
                 totals.count(&sent);
-                // where some were left out, others stand in their place
-                is_last &= sent.answers.len() == ready;
-                has_sent = !sent.answers.is_empty();
-            } else if !self.follow {
-                break;
+                (has_sent, has_left_out) = (!sent.answers.is_empty(), sent.answers.len() < ready);
             }
             if self.follow && (is_last || has_sent) && told != totals.to_string() {
                 told = totals.to_string();
                 terminal::note(format!("`{}`: {told}", agency.name));
             }
-            if is_last && !self.follow {
+            if is_last && !has_left_out && !self.follow {
                 break;
             }
-            if is_last && skip > 0 {
-                // what was left open may be in the file by now, or may have ended, and others stand in its place
+            // others stand in the place of what was left out; what was left open may be in the file by now, or may have ended
+            if has_left_out || is_last && begun.elapsed() >= WAIT {
                 totals.begin_anew();
+                begun = Instant::now();
             }
         }
         terminal::note(format!("`{}`: {totals}", agency.name));
         totals.verdict(&self.own.data.data.display())
     }
 
-    /// The current rows of the records that are asked for: one pass over the file.
-    fn wanted_rows(
+    /// The current rows of records, as far as the file has them: one pass over it.
+    fn current_rows(
         &self,
-        notices: &Notices,
+        wanted: &HashSet<RecordId>,
         manifest: &Manifest,
         agency: &Agency,
         record_key: &RecordKey,
         as_of: Date,
         interrupt: &Interrupt,
     ) -> Outcome<Wanted> {
-        let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
-        let wanted: HashSet<RecordId> = matches.map(|noticed| noticed.record).collect();
         let AgencyTable { mut table, layout, .. } =
             AgencyTable::open(&self.own.data, &manifest.schema, &agency.items, as_of)?;
         let mut rows = HashMap::with_capacity(wanted.len());
@@ -126,6 +130,28 @@ impl Answer {
 struct Wanted {
     rows: HashMap<RecordId, Row>,
     layout: Layout,
+}
+
+/// Records that the file lacks, as long as it is the same: what stays open is looked at often, and costs no pass over it.
+#[derive(Default)]
+struct Absent {
+    records: HashSet<RecordId>,
+    file: Option<(u64, SystemTime, u64)>,
+}
+
+impl Absent {
+    fn are_of(&mut self, file: &Path) {
+        let stamp = |data: Metadata| Some((data.len(), data.modified().ok()?, data.ino()));
+        let stamp = std::fs::metadata(file).ok().and_then(stamp);
+        if self.file != stamp {
+            (self.file, self.records) = (stamp, HashSet::new());
+        }
+    }
+
+    /// Those of which it is not known that the file lacks them.
+    fn others(&self, records: impl Iterator<Item = RecordId>) -> HashSet<RecordId> {
+        records.filter(|record| !self.records.contains(record)).collect()
+    }
 }
 
 #[derive(Default)]

@@ -161,7 +161,7 @@ impl Watcher {
         }
         match self.files.load() {
             Ok(certificates) => {
-                // nobody listens where the server answers no parties
+                // nobody listens where the server answers no parties, and then it is dropped
                 let _ = self.log.send(certificates.hashes.clone());
                 self.sender.send_replace(Arc::new(certificates));
                 (self.taken, self.refused, self.told) = (stamp, None, Standing::Holds);

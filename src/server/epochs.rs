@@ -139,16 +139,15 @@ impl Epochs {
     pub async fn close(&self) -> Outcome {
         let epochs = std::mem::take(&mut *self.open.write().expect("no holder of the lock panics"));
         epochs.iter().flat_map(|epoch| &epoch.tasks).for_each(JoinHandle::abort);
-        let mut closed = Ok(());
-        for Epoch { linkage, tasks } in epochs {
+        let close = async |Epoch { linkage, tasks }: Epoch| {
             // what they had sent to the database comes to its end there, and is signed with the rest
             let settled = async {
                 futures::future::join_all(tasks).await;
                 linkage.store.has_written().await
             };
             let _ = tokio::time::timeout(SETTLED, settled).await;
-            closed = closed.and(linkage.log.remember(&linkage.store).await);
-        }
-        closed
+            linkage.log.remember(&linkage.store).await
+        };
+        futures::future::join_all(epochs.into_iter().map(close)).await.into_iter().collect()
     }
 }

@@ -143,7 +143,6 @@ pub struct Machine {
     room: Room,
     clock: Clock,
     rate: http::Rate,
-    refusals: http::Rate,
     background: Background,
     index_memory: u64,
     /// Whether it is to end.
@@ -159,6 +158,7 @@ pub struct Linkage {
     log: Log,
     indexes: Indexes,
     tickets: Tickets,
+    refusals: http::Refusals,
     wake: Wake,
     /// Nothing is left of it but its log.
     erased: AtomicBool,
@@ -214,6 +214,7 @@ impl Linkage {
             indexes: Indexes::open_folder(data.join("index"))?,
             project,
             tickets: Tickets::default(),
+            refusals: http::Refusals::default(),
             wake: Wake::default(),
             erased: AtomicBool::new(erased),
             indexing: tokio::sync::Mutex::default(),
@@ -254,7 +255,6 @@ pub async fn run(config: Config, clock: Clock, ready: impl FnOnce(&Addresses)) -
         room: Room::default(),
         clock,
         rate: http::Rate::of_requests(config.rate),
-        refusals: http::Rate::of_refusals(),
         background: Background::new()?,
         index_memory: config.index_memory,
         stop: watch::Sender::new(false),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hedui_protocol::ids::ManifestId;
 use hedui_protocol::log::Event;
+use tokio::sync::watch;
 
 use super::Linkage;
 use super::certificates::{Hashes, TakenUp};
@@ -15,6 +16,8 @@ use super::error::ServerResult;
 use super::telling::Telling;
 
 const LOOK: Duration = Duration::from_secs(1);
+/// For so long the log is waited for at the end.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// How the entry begins that is compared.
 const SERVES: &str = "a server serves with ";
 
@@ -39,26 +42,28 @@ impl Serving {
     pub async fn begin(&mut self) -> ServerResult<()> {
         self.take();
         match self.epochs.first() {
-            Some(first) => self.say_to(&first).await,
-            None => Ok(()),
+            Some(first) if !first.is_erased() => self.say_to(&first).await,
+            _ => Ok(()),
         }
     }
 
-    /// Goes on as long as the server runs; what could not be said is said later.
-    pub async fn follow(&mut self) {
+    /// Goes on until the server stops; what could not be said is said later.
+    pub async fn follow(mut self, mut stop: watch::Receiver<bool>) {
         let mut telling = Telling::default();
-        loop {
+        while !*stop.borrow() {
             if let Err(error) = self.say().await
                 && telling.is_due(&error.to_string(), Instant::now())
             {
                 tracing::error!("What the server serves with could not be entered in the log: {error}");
             }
-            tokio::time::sleep(LOOK).await;
+            let _ = tokio::time::timeout(LOOK, stop.wait_for(|stop| *stop)).await;
         }
+        // what was taken up just before
+        let _ = tokio::time::timeout(LAST_WORD, self.say()).await;
     }
 
     /// Says it to each epoch that has not heard it. One that cannot hear holds up none of the others.
-    pub async fn say(&mut self) -> ServerResult<()> {
+    async fn say(&mut self) -> ServerResult<()> {
         self.take();
         let mut said = Ok(());
         for linkage in self.epochs.all() {
@@ -89,7 +94,7 @@ impl Serving {
             let serves = self.acts.iter().rposition(|act| act.starts_with(SERVES)).unwrap_or_default();
             let known = linkage.store.last_administered(SERVES).await?;
             let is_known = self.acts.get(serves) == known.as_ref();
-            self.said.insert(manifest, if is_known { self.acts.len() } else { serves });
+            self.said.insert(manifest, if is_known { serves + 1 } else { serves });
         }
         let said = self.said.entry(manifest).or_default();
         for act in &self.acts[*said..] {

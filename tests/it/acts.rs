@@ -1,8 +1,11 @@
 //! What two operators decide together: nothing is left of what they erase, and the next epoch opens beside the one that is.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use hedui::server::Role;
+use sqlx::Connection as _;
 
 use crate::clocks::Inside;
 use crate::doctor::sqlite_at;
@@ -32,15 +35,25 @@ fn operator(project: &Project, who: &str, server: &impl AsRef<str>, arguments: &
 
 /// An operator of the epoch of this manifest.
 fn by(project: &Project, who: &str, server: &impl AsRef<str>, manifest: &str, arguments: &[&str]) -> Said {
+    Said::of(&asking(project, who, server, manifest, arguments).output().unwrap())
+}
+
+fn asking(project: &Project, who: &str, server: &impl AsRef<str>, manifest: &str, arguments: &[&str]) -> Command {
     let mut command = hedui();
     command.arg("operator").args(arguments).args(["--manifest", &project.text(manifest)]);
-    Said::of(&command.args(project.reach(server.as_ref(), who)).output().unwrap())
+    command.args(project.reach(server.as_ref(), who));
+    command
+}
+
+/// The act's number.
+fn proposed(project: &Project, server: &impl AsRef<str>, manifest: &str, deed: &[&str]) -> String {
+    let said = by(project, "li", server, manifest, &[&["propose"], deed].concat()).done();
+    said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned()
 }
 
 /// Proposed by one and approved by the other; the act's number.
 pub fn both(project: &Project, server: &impl AsRef<str>, manifest: &str, deed: &[&str]) -> String {
-    let said = by(project, "li", server, manifest, &[&["propose"], deed].concat()).done();
-    let act = said.stdout.split_once("act ").unwrap().1.split(':').next().unwrap().to_owned();
+    let act = proposed(project, server, manifest, deed);
     by(project, "wang", server, manifest, &["approve", &act, "--yes"]).done();
     act
 }
@@ -662,12 +675,31 @@ fn what_cannot_be_removed_holds_up_no_other_removal() {
     let part = std::fs::read_dir(stuck).unwrap().next().unwrap().unwrap().path();
     std::fs::rename(&part, project.path("part")).unwrap();
     std::fs::create_dir_all(part.join("in-the-way")).unwrap();
-    let acts = ["bank", "vehicle"].map(|agency| both(&project, &server, "manifest.toml", &["erase-agency", agency]));
+    let act = both(&project, &server, "manifest.toml", &["erase-project"]);
     until(|| !other.exists());
     until(|| std::fs::read_to_string(&server.log).unwrap().contains("What is to be gone is not all gone yet"));
     std::fs::remove_dir_all(&part).unwrap();
-    for act in &acts {
-        receipt(&project, &server, "manifest.toml", act);
-    }
+    receipt(&project, &server, "manifest.toml", &act);
     assert!(!stuck.exists());
+}
+
+#[test]
+fn an_approval_that_nobody_waits_for_is_done() {
+    let project = Project::new();
+    operators(&project);
+    let server = project.server();
+    let act = proposed(&project, &server, "manifest.toml", &["erase-agency", "bank"]);
+    // the database is another's for a while, as beside an erasure of very much
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut database = runtime.block_on(sqlx::SqliteConnection::connect(&project.text("server/hedui.sqlite"))).unwrap();
+    let mut run = |statement| runtime.block_on(sqlx::query(statement).execute(&mut database)).unwrap();
+    run("BEGIN IMMEDIATE");
+    let mut approving =
+        asking(&project, "wang", &server, "manifest.toml", &["approve", &act, "--yes"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    approving.kill().unwrap();
+    approving.wait().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    run("ROLLBACK");
+    until(|| operator(&project, "li", &server, &["acts"]).done().stdout.contains("(done;"));
 }

@@ -201,10 +201,7 @@ fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     // connections that were open, and then end; the same client's next one, which might resume its session; another client's
     scene.is_forbidden(&bank, &format!("{}/v1/project", scene.server.parties));
     scene.is_forbidden(&others[0], &format!("{}/no/such/route", scene.server.parties));
-    scene.told(
-        "Certificates no longer held, their connections were ended: 1, the last: invalid peer certificate: Revoked",
-        1,
-    );
+    scene.told_at_least("Certificates no longer held, their connections were ended: ", 1);
     // what it sends has no effect either
     let header = std::fs::read(scene.project.path("bank/batch.json")).unwrap();
     let sent = others[1].post(format!("{}/v1/batches", scene.server.parties)).body(header).send();
@@ -214,7 +211,8 @@ fn who_is_revoked_while_the_server_runs_is_refused_and_others_are_served() {
     assert_eq!(scene.ask(&bank, &operators), None, "a new connection, to the other port");
     assert_eq!(scene.status(&scene.client("bank")), None);
     assert_eq!(scene.status(&bank), None, "the connection that it had has ended");
-    scene.told_at_least("TLS handshakes failed: 1, the last: invalid peer certificate: Revoked", 1);
+    scene.told_at_least("TLS handshakes failed: ", 1);
+    scene.told_at_least(", the last: invalid peer certificate: Revoked", 2);
     assert_eq!((scene.status(&vehicle), scene.status(&scene.client(OFFICE))), (Some(200), Some(200)));
 
     // the next one is added to the list; a new certificate of the first lets it in again
@@ -362,7 +360,8 @@ fn what_was_in_force_for_a_moment_stands_in_the_log() {
     run(&["pki", "init", &scene.project.text("other")]).done();
     let (own, other) = (text_of(&scene.project, "pki/ca.crt"), text_of(&scene.project, "other/ca.crt"));
     let trusting = |scene: &Scene, authorities: &str, times| {
-        std::fs::write(file(&scene.project, "ca.crt"), authorities).unwrap();
+        let new = scene.project.write("new.crt", authorities);
+        std::fs::rename(new, file(&scene.project, "ca.crt")).unwrap();
         signal(&scene.server.child, "HUP");
         scene.told_at_least(TAKEN_UP, times);
     };

@@ -255,6 +255,46 @@ fn what_was_left_open_is_answered_once_its_record_is_in_the_file() {
 }
 
 #[test]
+fn many_that_are_left_open_are_not_asked_about_without_pause() {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    // more than the server tells at once
+    let text = std::fs::read_to_string(&office).unwrap();
+    let (header, owner) = (text.lines().next().unwrap(), text.lines().last().unwrap());
+    let households = (0..600).map(|number| {
+        let own = [("O3", "P"), ("H2", "H"), ("SQ3", "SQ")];
+        own.iter().fold(owner.to_owned(), |row, (of, own)| row.replace(of, &format!("{own}{number}"))) + "\n"
+    });
+    let list = project.write("list.csv", format!("{header}\n{}", households.collect::<String>()));
+    project.office("request", &server, &[&list, "--together"]).done();
+    project.office("fetch", &server, &[]).done();
+    let lacking = std::fs::read_to_string(&vehicle).unwrap().replace("V3", "V9");
+    let data = project.write("current.csv", lacking);
+    let mut follow = project.agency("answer", "vehicle", &[&data, "--follow"]);
+    let told = project.path("followed");
+    let into = std::fs::File::create(&told).unwrap();
+    let mut following = follow.args(server.arguments(&project, "vehicle")).stderr(into).spawn().unwrap();
+    until(|| std::fs::read_to_string(&told).unwrap().contains("600 left open (600 are not in the file)"));
+    let waits = || -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", following.id())).unwrap();
+        let status = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+        let waits = |status: String| {
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        status.map(waits).sum()
+    };
+    let before = waits();
+    std::thread::sleep(Duration::from_secs(5));
+    let more = waits() - before;
+    assert!(more < 200, "it waited {more} times in five seconds");
+    signal(&following, "INT");
+    assert_eq!(following.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn what_is_withdrawn_while_the_file_is_read_holds_up_no_other_answer() {
     let project = Project::new();
     let (office, bank, vehicle) = files(&project);
@@ -281,7 +321,9 @@ fn what_is_withdrawn_while_the_file_is_read_holds_up_no_other_answer() {
             file.is_ok_and(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.ends_with("city.csv")))
         })
     };
+    let since = Instant::now();
     while !reads() {
+        assert!(since.elapsed() < Duration::from_secs(60), "it does not read its file");
         std::thread::sleep(Duration::from_millis(1));
     }
     signal(&answering, "STOP");
@@ -365,7 +407,22 @@ fn an_office_beyond_its_quota_is_refused_and_the_auditor_sees_it() {
     }
     let (office, _, _) = files(&project);
     let mut server = project.server();
+    // nor does anything else that it has refused hide it
+    let nowhere = format!("{}/no/such/route", server.parties);
+    let (client, runtime) = (client(&project, OFFICE), tokio::runtime::Runtime::new().unwrap());
+    let ask = async || client.get(&nowhere).send().await.unwrap().status().as_u16();
+    runtime.block_on(async { while ask().await != 429 {} });
+    let flood = runtime.spawn({
+        let (client, nowhere) = (client.clone(), nowhere.clone());
+        async move {
+            loop {
+                let _ = client.get(&nowhere).send().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
     project.office("request", &server, &[&office]).refused(1, "its quota is 1");
+    flood.abort();
     server.signal("TERM");
     export(&project, "log").done();
     let refused = hedui().args(["audit", "search", &project.text("log"), "--what", "refused"]).output().unwrap();

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::receipts::Logged;
 use super::wait::Wait;
 use crate::server::Linkage;
-use crate::server::error::ServerError;
+use crate::server::error::{ServerError, ServerResult};
 use crate::server::project::Project;
 use crate::server::store::{Approval, Leaf};
 
@@ -134,7 +134,15 @@ async fn post_approval(
     status(&linkage, act).await?;
     // to erase much takes longer than a request may: it goes on, and whoever asks again is told
     let (shared, now) = (Arc::clone(&linkage), linkage.clock.now());
-    let approved = tokio::spawn(async move { shared.store.approve(act, &operator, now).await });
+    let approved = tokio::spawn(async move {
+        let approval = shared.store.approve(act, &operator, now).await?;
+        if matches!(approval, Approval::Done) {
+            tracing::info!("Act {act} was approved by a second operator");
+            shared.wake.tidy.notify_one();
+            shared.wake.tell();
+        }
+        ServerResult::Ok(approval)
+    });
     match approved.await.map_err(ServerError::failed)?? {
         Approval::Done => {}
         Approval::SamePerson => {
@@ -149,9 +157,6 @@ async fn post_approval(
             return Err(Document::new(ProblemKind::Forbidden, format!("act {act} {why}")).into());
         }
     }
-    tracing::info!("Act {act} was approved by a second operator");
-    linkage.wake.tidy.notify_one();
-    linkage.wake.tell();
     let leaf = Leaf::About { what: "approved", about: act.to_string() };
     status(&linkage, act).await.map(|status| Logged(leaf, Json(status)).into_response())
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
-use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -39,8 +37,9 @@ const END: Duration = Duration::from_secs(5);
 pub struct Ending(Arc<watch::Sender<bool>>);
 
 impl Ending {
-    pub fn begin(&self) {
-        self.0.send_replace(true);
+    /// False where it had begun before.
+    pub fn begin(&self) -> bool {
+        !self.0.send_replace(true)
     }
 
     fn has_begun(&self) -> bool {
@@ -50,41 +49,35 @@ impl Ending {
 
 pub async fn serve(stream: TlsStream<TcpStream>, caller: Caller, routes: Router, mut stop: watch::Receiver<bool>) {
     let builder = builder(stream.get_ref().1.alpn_protocol() == Some(b"h2"));
-    let [asked, unanswered] = [(); 2].map(|()| Arc::new(watch::Sender::new(0usize)));
-    let (unused, mut left) = (unused(asked.subscribe()), unanswered.subscribe());
+    let under_way = Arc::new(watch::Sender::new(0usize));
+    let unused = unused(under_way.subscribe());
     let (ending, routes) = (Ending::default(), TowerToHyperService::new(routes));
     let mut ended = ending.0.subscribe();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(caller.clone()));
         request.extensions_mut().insert(ending.clone());
-        let (asked, unanswered) = (UnderWay::begin(&asked), UnderWay::begin(&unanswered));
+        let request_under_way = UnderWay::begin(&under_way);
         let (answer, has_ended) = (routes.call(request), ending.has_begun());
         async move {
             if has_ended {
                 return Err("the connection is to end");
             }
             let answer = answer.await.unwrap_or_else(|never: Infallible| match never {});
-            drop(asked);
-            Ok(answer.map(|body| until_gone(body, unanswered)))
+            drop(request_under_way);
+            Ok(answer)
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
     // a connection that ends badly is its client's to notice
-    let stops = tokio::select! {
+    let end = tokio::select! {
         _ = connection.as_mut() => return,
-        () = unused => false,
-        _ = ended.wait_for(|ended| *ended) => false,
-        _ = stop.wait_for(|stop| *stop) => true,
+        () = unused => END,
+        _ = ended.wait_for(|ended| *ended) => END,
+        // what is under way is finished, and goes out, as long as the server waits for it; where nothing is, the end is now
+        _ = stop.wait_for(|stop| *stop) => Duration::MAX,
     };
     connection.as_mut().graceful_shutdown();
-    let end = async {
-        if stops {
-            // what is under way is finished, as long as the server waits for it
-            let _ = left.wait_for(|left| *left == 0).await;
-        }
-        tokio::time::sleep(END).await;
-    };
-    tokio::select! { _ = connection => {}, () = end => {} }
+    let _ = tokio::time::timeout(end, connection).await;
 }
 
 fn builder(http2: bool) -> Builder<TokioExecutor> {
@@ -138,12 +131,4 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
-}
-
-/// An answer is under way until it has gone out, or is given up.
-fn until_gone(body: Body, under_way: UnderWay) -> impl HttpBody<Data = Bytes, Error = axum::Error> {
-    body.map_frame(move |frame| {
-        let _kept = &under_way;
-        frame
-    })
 }

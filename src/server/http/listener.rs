@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use rustls::pki_types::CertificateDer;
@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::caller::Caller;
 use super::connection;
 use super::crowd::{Crowd, Most, Stranger};
-use super::tally::Tally;
+use super::tally::Told;
 use crate::failure::{Failure, Outcome, io_words};
 use crate::server::certificates::Current;
 
@@ -38,24 +38,15 @@ struct Door {
     told: Arc<Told>,
 }
 
-/// What is told of no more than once in a while.
-#[derive(Default)]
-struct Told {
-    crowded: Tally,
-    failed: Tally,
-    slow: Tally,
-    too_many: Tally,
-}
-
 pub fn cannot_listen(address: SocketAddr, why: &std::io::Error) -> Failure {
     Failure::refused(format!("cannot listen on {address}: {}", io_words(why)))
 }
 
 impl TlsListener {
-    pub async fn bind(address: SocketAddr, certificates: Current, most: Most) -> Outcome<Self> {
+    pub async fn bind(address: SocketAddr, certificates: Current, most: Most, told: Arc<Told>) -> Outcome<Self> {
         let listener = TcpListener::bind(address).await.map_err(|e| cannot_listen(address, &e))?;
         let address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-        let door = Door { certificates, crowd: Crowd::new(most), told: Arc::default() };
+        let door = Door { certificates, crowd: Crowd::new(most), told };
         Ok(Self { address, listener, door })
     }
 
@@ -82,8 +73,8 @@ impl TlsListener {
                 }
             };
             let (stranger, crowded) = self.door.crowd.stranger();
-            if crowded && let Some(count) = self.door.told.crowded.count(Instant::now()) {
-                tracing::warn!("Connections were closed in their handshake, to make room for others: {count}");
+            if crowded {
+                self.door.told.crowded.count("");
             }
             let (door, routes, stop, open) = (self.door.clone(), routes.clone(), stop.clone(), open.clone());
             tokio::spawn(async move {
@@ -107,9 +98,7 @@ impl Door {
         let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let caller = Caller::of_peer(Peer(chain));
         let Some(guest) = self.crowd.guest(&caller.organisation) else {
-            if let Some(count) = self.told.too_many.count(Instant::now()) {
-                tracing::warn!("Connections were closed, their organisation or all have too many: {count}");
-            }
+            self.told.too_many.count("");
             return;
         };
         connection::serve(stream, caller, routes, stop).await;
@@ -125,16 +114,8 @@ impl Door {
         };
         match shaken {
             Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(e)) => {
-                if let Some(count) = self.told.failed.count(Instant::now()) {
-                    tracing::info!("TLS handshakes failed: {count}, the last: {e}");
-                }
-            }
-            Err(_) => {
-                if let Some(count) = self.told.slow.count(Instant::now()) {
-                    tracing::info!("TLS handshakes took too long: {count}");
-                }
-            }
+            Ok(Err(e)) => self.told.failed.count(e),
+            Err(_) => self.told.slow.count(""),
         }
         None
     }

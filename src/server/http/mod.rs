@@ -25,7 +25,7 @@ mod trust;
 mod wait;
 
 pub use listener::cannot_listen;
-pub use rate::Rate;
+pub use rate::{Rate, Refusals};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,7 @@ use tokio::sync::watch;
 use self::crowd::Most;
 use self::listener::TlsListener;
 use self::problem::Problem;
+use self::tally::Told;
 use self::trust::Trust;
 use super::epochs::Epochs;
 use super::serving::Serving;
@@ -51,8 +52,6 @@ use crate::failure::{Failure, Outcome};
 const TIMEOUT: Duration = Duration::from_secs(100);
 /// Longest time that requests under way are waited for at the end: less than a service manager waits.
 const LAST: Duration = Duration::from_secs(25);
-/// Longest time that the log is waited for at the end.
-const LAST_WORD: Duration = Duration::from_secs(2);
 
 type State = axum::extract::State<Arc<Linkage>>;
 
@@ -66,26 +65,27 @@ pub async fn serve(
     ready: impl FnOnce(&Addresses),
 ) -> Outcome {
     let (certificates, taken_up) = config.certificates.clone().follow(hangups)?;
-    let most = Most::of_parties(descriptors::allowed());
+    let (most, told) = (Most::of_parties(descriptors::allowed()), Arc::<Told>::default());
     let parties = match config.role.answers_parties() {
-        true => Some(TlsListener::bind(config.listen, certificates.clone(), most).await?),
+        true => Some(TlsListener::bind(config.listen, certificates.clone(), most, Arc::clone(&told)).await?),
         false => None,
     };
-    let operator = TlsListener::bind(config.operator_listen, certificates.clone(), Most::OF_OPERATOR).await?;
+    let (listen, most) = (config.operator_listen, Most::OF_OPERATOR);
+    let operator = TlsListener::bind(listen, certificates.clone(), most, Arc::clone(&told)).await?;
     let addresses = Addresses { parties: parties.as_ref().map(TlsListener::address), operator: operator.address() };
     if let Some(address) = addresses.parties {
         tracing::info!("Serving parties on {address}");
     }
     tracing::info!("Serving the operator on {}", addresses.operator);
-    let mut serving = Serving::new(Arc::clone(&epochs), config.rate, taken_up);
-    if config.role.answers_parties() {
+    let mut serving = config.role.answers_parties().then(|| Serving::new(Arc::clone(&epochs), config.rate, taken_up));
+    if let Some(serving) = &mut serving {
         serving.begin().await.map_err(Failure::try_again)?;
     }
     // whoever hears that the server is ready may stop it
     let signal = signals();
     ready(&addresses);
 
-    let trust = Trust::new(certificates);
+    let trust = Trust::new(certificates, Arc::clone(&told));
     let trusted = |routes: Router| routes.layer(from_fn_with_state(trust.clone(), trust::still));
     let party_routes = trusted(epochs::routes(Arc::clone(&epochs), party_routes, guarded));
     let operator_routes = trusted(operator::routes(epochs));
@@ -94,24 +94,19 @@ pub async fn serve(
             parties.serve(party_routes, stop.subscribe()).await;
         }
     };
-    let both = async { tokio::join!(parties, operator.serve(operator_routes, stop.subscribe())) };
+    let saying = async {
+        if let Some(serving) = serving {
+            serving.follow(stop.subscribe()).await;
+        }
+    };
+    let all = async { tokio::join!(parties, operator.serve(operator_routes, stop.subscribe()), saying) };
     let patience = async {
         signal.await;
         tracing::info!("Stopping: requests under way are finished first");
         stop.send_replace(true);
         tokio::time::sleep(LAST).await;
     };
-    let saying = async {
-        match config.role.answers_parties() {
-            true => serving.follow().await,
-            false => std::future::pending().await,
-        }
-    };
-    tokio::select! { _ = both => {}, () = patience => {}, () = saying => {} }
-    if config.role.answers_parties() {
-        // what was taken up just before the end
-        let _ = tokio::time::timeout(LAST_WORD, serving.say()).await;
-    }
+    tokio::select! { _ = all => {}, () = patience => {}, () = told.tell_on() => {} }
     Ok(())
 }
 

@@ -36,6 +36,19 @@ struct Bucket {
     told: Option<Instant>,
 }
 
+/// Refusals of one epoch. What asks for people is counted for itself: nothing else that is refused may hide it.
+pub struct Refusals {
+    of_people: Rate,
+    others: Rate,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let [of_people, others] = [(); 2].map(|()| Rate::new(REFUSALS, REFUSALS_AT_ONCE));
+        Self { of_people, others }
+    }
+}
+
 /// What is to be done with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
@@ -46,10 +59,6 @@ enum Turn {
 impl Rate {
     pub fn of_requests(per_second: u32) -> Self {
         Self::new(f64::from(per_second), f64::from(per_second) * BURST)
-    }
-
-    pub fn of_refusals() -> Self {
-        Self::new(REFUSALS, REFUSALS_AT_ONCE)
     }
 
     fn new(per_second: f64, at_once: f64) -> Self {
@@ -75,6 +84,14 @@ impl Rate {
         }
         Turn::Later { tell }
     }
+
+    /// What was to be told could not be: the next one is.
+    fn untold(&self, organisation: &str) {
+        let mut buckets = self.buckets.lock().expect("no holder of the lock panics");
+        if let Some(bucket) = buckets.get_mut(organisation) {
+            bucket.told = None;
+        }
+    }
 }
 
 /// Lets a request through, or has it come again.
@@ -82,7 +99,7 @@ pub async fn limited(linkage: State<Arc<Linkage>>, request: Request, next: Next)
     let refusal = Refusal::of(&request);
     match linkage.rate.turn(refusal.organisation(), Instant::now()) {
         Turn::Now => next.run(request).await,
-        Turn::Later { tell } => later(&linkage, &linkage.rate, "requests", tell.then_some(refusal)).await,
+        Turn::Later { tell } => later(&linkage, &linkage.rate, "requests", tell.then_some((refusal, None))).await,
     }
 }
 
@@ -94,21 +111,22 @@ pub async fn entered(
     document: &Document,
     about: Option<Asked>,
 ) -> Result<Leaf, Response> {
-    match linkage.refusals.turn(refusal.organisation(), Instant::now()) {
+    let rate = if about.is_some() { &linkage.refusals.of_people } else { &linkage.refusals.others };
+    match rate.turn(refusal.organisation(), Instant::now()) {
         Turn::Now => refusal.enter(linkage, document, about).await.map_err(|why| Problem::from(why).into_response()),
-        Turn::Later { tell } => {
-            Err(later(linkage, &linkage.refusals, "refused requests", tell.then_some(refusal)).await)
-        }
+        Turn::Later { tell } => Err(later(linkage, rate, "refused requests", tell.then_some((refusal, about))).await),
     }
 }
 
 /// Tells an organisation to wait, and the log that it was told so.
-async fn later(linkage: &Linkage, rate: &Rate, what: &str, told: Option<Refusal>) -> Response {
+async fn later(linkage: &Linkage, rate: &Rate, what: &str, told: Option<(Refusal, Option<Asked>)>) -> Response {
     let detail = format!("more than {} {what} a second come from this organisation", rate.per_second);
     let document = Document::new(ProblemKind::TooManyRequests, detail);
-    if let Some(refusal) = told {
+    if let Some((refusal, about)) = told {
         tracing::warn!("An organisation is told to wait: more than {} {what} a second", rate.per_second);
-        if let Err(error) = refusal.enter(linkage, &document, None).await {
+        let organisation = refusal.organisation().to_owned();
+        if let Err(error) = refusal.enter(linkage, &document, about).await {
+            rate.untold(&organisation);
             return Problem::from(error).into_response();
         }
     }
@@ -135,5 +153,7 @@ mod tests {
         assert_eq!(rate.turn("a", after(100)), Turn::Later { tell: false });
         assert_eq!((0..50).filter(|_| rate.turn("a", after(60_100)) == Turn::Now).count(), 40);
         assert_eq!(rate.turn("a", after(60_100)), Turn::Later { tell: false });
+        rate.untold("a");
+        assert_eq!(rate.turn("a", after(60_100)), Turn::Later { tell: true });
     }
 }

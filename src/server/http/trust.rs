@@ -2,7 +2,6 @@
 //! it ends.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::middleware::Next;
@@ -12,13 +11,13 @@ use hedui_protocol::problem::{Problem as Document, ProblemKind};
 use super::caller::Caller;
 use super::connection::Ending;
 use super::problem::Problem;
-use super::tally::Tally;
+use super::tally::Told;
 use crate::server::certificates::Current;
 
 #[derive(Clone)]
 pub struct Trust {
     current: Current,
-    refused: Arc<Tally>,
+    told: Arc<Told>,
 }
 
 pub async fn still(
@@ -40,16 +39,15 @@ pub async fn still(
 }
 
 impl Trust {
-    pub fn new(current: Current) -> Self {
-        Self { current, refused: Arc::default() }
+    pub fn new(current: Current, told: Arc<Told>) -> Self {
+        Self { current, told }
     }
 
     fn admit(&self, caller: &Caller, ending: &Ending) -> Result<(), Problem> {
         let certificates = self.current.borrow().clone();
         certificates.side.admits(caller.chain()).map_err(|why| {
-            ending.begin();
-            if let Some(count) = self.refused.count(Instant::now()) {
-                tracing::info!("Certificates no longer held, their connections were ended: {count}, the last: {why}");
+            if ending.begin() {
+                self.told.untrusted.count(why);
             }
             Problem(Document::new(ProblemKind::Forbidden, "the certificate of this connection no longer holds"))
         })
