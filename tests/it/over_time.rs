@@ -289,7 +289,8 @@ fn many_that_are_left_open_are_not_asked_about_without_pause() {
     let before = waits();
     std::thread::sleep(Duration::from_secs(5));
     let more = waits() - before;
-    assert!(more < 200, "it waited {more} times in five seconds");
+    // some 250 where it waits for the server, 8,000 where it asks again and again
+    assert!(more < 1000, "it waited {more} times in five seconds");
     signal(&following, "INT");
     assert_eq!(following.wait().unwrap().code(), Some(130));
 }
