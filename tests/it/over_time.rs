@@ -206,13 +206,20 @@ fn one_household_is_verified_at_once(project: Project) {
     check("H9", &[]).refused(1, "no household of this number");
 }
 
+/// The vehicle register answers from a file as matches come; and what it has told so far.
+fn follow(project: &Project, data: &str, server: &Server) -> (std::process::Child, impl Fn() -> String) {
+    let mut follow = project.agency("answer", "vehicle", &[data, "--follow"]);
+    let told = project.path("followed");
+    let into = std::fs::File::create(&told).unwrap();
+    let following = follow.args(server.arguments(project, "vehicle")).stderr(into).spawn().unwrap();
+    (following, move || std::fs::read_to_string(&told).unwrap())
+}
+
 fn an_agency_that_follows_answers_as_matches_come(project: Project) {
     let (office, bank, vehicle) = files(&project);
     let server = project.server();
     project.submit_both(&bank, &vehicle, &server);
-    let mut follow = project.agency("answer", "vehicle", &[&vehicle, "--follow"]);
-    let mut following =
-        follow.args(server.arguments(&project, "vehicle")).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let (mut following, _) = follow(&project, &vehicle, &server);
     std::thread::sleep(Duration::from_millis(300));
     project.office("request", &server, &[&office]).done();
     let since = Instant::now();
@@ -240,11 +247,7 @@ fn what_was_left_open_is_answered_once_its_record_is_in_the_file() {
     let data = project.write("current.csv", format!("{header}\nV9,,,,,,,1,1.00\n"));
     project.office("request", &server, &[&office]).done();
     project.office("fetch", &server, &[]).done();
-    let mut follow = project.agency("answer", "vehicle", &[&data, "--follow"]);
-    let told = project.path("followed");
-    let into = std::fs::File::create(&told).unwrap();
-    let mut following = follow.args(server.arguments(&project, "vehicle")).stderr(into).spawn().unwrap();
-    let told = || std::fs::read_to_string(&told).unwrap();
+    let (mut following, told) = follow(&project, &data, &server);
     until(|| told().contains("0 matches answered, 0 declined"));
     let open = told();
     project.write("current.csv", &whole);
@@ -272,11 +275,8 @@ fn many_that_are_left_open_are_not_asked_about_without_pause() {
     project.office("fetch", &server, &[]).done();
     let lacking = std::fs::read_to_string(&vehicle).unwrap().replace("V3", "V9");
     let data = project.write("current.csv", lacking);
-    let mut follow = project.agency("answer", "vehicle", &[&data, "--follow"]);
-    let told = project.path("followed");
-    let into = std::fs::File::create(&told).unwrap();
-    let mut following = follow.args(server.arguments(&project, "vehicle")).stderr(into).spawn().unwrap();
-    until(|| std::fs::read_to_string(&told).unwrap().contains("600 left open (600 are not in the file)"));
+    let (mut following, told) = follow(&project, &data, &server);
+    until(|| told().contains("600 left open (600 are not in the file)"));
     let waits = || -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", following.id())).unwrap();
         let status = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
