@@ -146,7 +146,9 @@ impl Epochs {
                 linkage.store.has_written().await
             };
             let _ = tokio::time::timeout(SETTLED, settled).await;
-            linkage.log.remember(&linkage.store).await
+            let remembered = linkage.log.remember(&linkage.store).await;
+            let _ = tokio::time::timeout(SETTLED, linkage.store.close()).await;
+            remembered
         };
         futures::future::join_all(epochs.into_iter().map(close)).await.into_iter().collect()
     }

@@ -126,6 +126,11 @@ impl Store {
         Ok(self.write().await?.rollback().await?)
     }
 
+    /// Closes all connections: SQLite's journal is in its file then, which is whole by itself.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// A database belongs to one manifest for good. The one that it belongs to.
     pub async fn belongs_to(&self, manifest: ManifestId) -> ServerResult<ManifestId> {
         let mut tx = self.write().await?;
