@@ -18,6 +18,7 @@ mod cuts;
 mod deltas;
 mod desk;
 mod doctor;
+mod epochs;
 mod faults;
 mod floods;
 mod full_database;
