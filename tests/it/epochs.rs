@@ -193,6 +193,23 @@ fn next_epoch(project: &Project) -> String {
     shown.split_whitespace().nth(1).unwrap().to_owned()
 }
 
+/// Its databases may be copied or put back as files then.
+#[test]
+fn a_server_that_ends_leaves_no_journal_beside_its_databases() {
+    let project = Project::new();
+    next_epoch(&project);
+    let journals = || {
+        let files = files_of(&project.path("server"));
+        files.into_iter().filter(|path| path.to_string_lossy().ends_with(".sqlite-wal")).collect::<Vec<_>>()
+    };
+    for _ in 0..10 {
+        let mut server = project.server();
+        assert_eq!(journals().len(), 2, "both are in use");
+        server.signal("TERM");
+        assert_eq!(journals(), Vec::<PathBuf>::new());
+    }
+}
+
 #[test]
 fn an_epoch_whose_log_cannot_be_written_keeps_nobody_else_from_being_served() {
     let project = Project::new();
