@@ -24,9 +24,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub const SQLITE: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;";
 /// How PostgreSQL is used: a server that is paused, or cannot be reached, while it has its turn to write loses it, and the others go on.
-/// Nothing is compiled for a statement: each takes milliseconds, and a compiler seconds to be loaded.
+/// Nothing is compiled for a statement: each takes milliseconds, and a compiler seconds to be loaded. A table is read whole where nothing
+/// else leads to its rows: a plan that was made while it was small is kept while it grows.
 const POSTGRES: &str = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_user_timeout = '30s'; \
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2; SET jit = off;";
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 2; SET jit = off; \
+    SET enable_seqscan = off;";
 /// How SQLite is looked at; a file that is none is noticed where it is read.
 pub const SQLITE_LOOK: &str = "PRAGMA busy_timeout = 30000; PRAGMA schema_version;";
 

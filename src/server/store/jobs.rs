@@ -38,7 +38,7 @@ pub struct Job {
 /// What is done stays, and is not looked at.
 pub(super) const CLAIM: &str =
     "UPDATE jobs SET state = 'running', lease_until = $3, attempts = attempts + 1, holder = $5
-    WHERE kind = $1 AND target IN (
+    WHERE kind = $1 AND state IN ('waiting', 'running') AND target IN (
         SELECT target FROM jobs
         WHERE kind = $1 AND state IN ('waiting', 'running') AND (lease_until <= $2 OR state = 'running' AND holder = $5)
         ORDER BY place LIMIT $4
