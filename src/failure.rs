@@ -18,14 +18,20 @@ pub enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::TryAgain => 75,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Refused => 1,
-            Exit::Usage => 2,
-            Exit::TryAgain => 75,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }
 

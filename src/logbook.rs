@@ -16,6 +16,8 @@ use std::time::SystemTime;
 
 use hedui_protocol::messages::{CommissionProof, LogPage};
 use hedui_protocol::sign::Signed;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,13 +33,15 @@ const BATCHES: &str = "batches.jsonl";
 
 pub struct Logbook {
     folder: PathBuf,
+    /// Of one that is being written: nobody else writes it meanwhile.
+    _lock: Option<File>,
 }
 
 impl Logbook {
     /// An export that is there.
     pub fn open(folder: &Path) -> Outcome<Self> {
         if folder.join(ENTRIES).exists() {
-            return Ok(Self { folder: folder.to_owned() });
+            return Ok(Self { folder: folder.to_owned(), _lock: None });
         }
         Err(Failure::refused(format!("{}: this is no exported log", folder.display()))
             .hint("`hedui audit export` and `hedui audit fetch` write one"))
@@ -46,6 +50,7 @@ impl Logbook {
     /// An export to begin, or to go on with.
     pub fn begin(folder: &Path, manifest: &[u8], signatures: &[u8]) -> Outcome<Self> {
         private_folder(folder)?;
+        let lock = lock(folder)?;
         let path = folder.join(MANIFEST);
         match std::fs::read(&path) {
             Ok(known) if known != manifest => {
@@ -55,7 +60,7 @@ impl Logbook {
             _ => replace_private(&path, manifest)?,
         }
         replace_private(&signatures::path_of(&path), signatures)?;
-        let book = Self { folder: folder.to_owned() };
+        let book = Self { folder: folder.to_owned(), _lock: Some(lock) };
         [ENTRIES, COMMISSIONS, BATCHES].iter().try_for_each(|name| book.mend(name))?;
         Ok(book)
     }
@@ -175,6 +180,19 @@ impl Logbook {
     }
 }
 
+/// The folder itself is locked: no file is beside those of the log.
+fn lock(folder: &Path) -> Outcome<File> {
+    let file = File::open(folder).map_err(|e| Failure::file("open", folder, &e))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => {
+            Err(Failure::try_again(format!("{}: another command is writing this log", folder.display()))
+                .hint("run the same command again when it has ended"))
+        }
+        Err(e) => Err(Failure::file("lock", folder, &e.into())),
+    }
+}
+
 /// How many entries a note says that it is of.
 fn size_of(note: &str) -> Option<u64> {
     note.lines().nth(1)?.parse().ok()
@@ -187,6 +205,7 @@ fn json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     #[test]
     fn a_checkpoint_waits_for_its_entries_and_a_torn_line_is_none() {
@@ -199,6 +218,10 @@ mod tests {
         assert_eq!(book.checkpoint().unwrap(), None, "an export that is cut short here is no rolled back log");
         book.append(&LogPage { entries: entries(1), checkpoint: note(), ..LogPage::default() }, 2).unwrap();
         assert_eq!((book.checkpoint().unwrap(), book.entries().unwrap().len()), (note(), 3));
+        let second = Logbook::begin(&folder.path().join("log"), b"terms", b"").map(|_| ()).unwrap_err();
+        assert!(second.message.contains("another command is writing this log") && second.exit == Exit::TryAgain);
+        drop(book);
+        let book = Logbook::begin(&folder.path().join("log"), b"terms", b"").unwrap();
 
         std::fs::write(path(BATCHES), "{\"bytes\":").unwrap();
         assert_eq!(book.batches().unwrap(), []);

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    hedui::terminal::end_quietly_at_a_closed_pipe();
+    hedui::terminal::end_where_nothing_can_be_printed();
     if let Err(failure) = hedui::keyfile::no_core_dumps() {
         hedui::terminal::tell(&failure);
         return failure.exit.into();

@@ -1,13 +1,16 @@
 //! What a person sees while a command works: progress on stderr, and how a failure reads.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
+
+/// How a shell tells that SIGPIPE ended a command.
+const CLOSED_PIPE: i32 = 141;
 
 /// A progress bar over a known number of things; silent where stderr is no terminal.
 pub fn bar(length: u64, what: &str) -> ProgressBar {
@@ -70,15 +73,21 @@ pub fn peak_memory() -> u64 {
     1024 * kibibytes.unwrap_or(0)
 }
 
-/// Who pipes our output into `head` has seen enough: no panic message about it.
-pub fn end_quietly_at_a_closed_pipe() {
+/// Ends the process where its output has nowhere to go. Who pipes it into `head` has seen enough, and hears no panic message; what
+/// was not said to its end is no success either, whatever it came to.
+pub fn end_where_nothing_can_be_printed() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload().downcast_ref::<String>();
-        if message.is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
-            std::process::exit(0);
+        let Some((to, why)) = message.and_then(|message| message.strip_prefix("failed printing to ")?.split_once(": "))
+        else {
+            return tell(panic);
+        };
+        if why.starts_with("Broken pipe") {
+            std::process::exit(CLOSED_PIPE);
         }
-        tell(panic);
+        let _ = writeln!(std::io::stderr(), "error: {to} cannot be written: {why}");
+        std::process::exit(Exit::TryAgain.code().into());
     }));
 }
 

@@ -114,9 +114,9 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// SPEC 15.2  Two certificates are two people's if neither the name nor the key is the same.
-    pub fn is_another_than(&self, other: &Self) -> bool {
-        self.key != other.key && (&self.organisation, &self.name) != (&other.organisation, &other.name)
+    /// SPEC 15.2  Two certificates are two people's of the operator if their organisation is the same, and neither name nor key is.
+    pub fn is_a_colleague_of(&self, other: &Self) -> bool {
+        self.organisation == other.organisation && self.name != other.name && self.key != other.key
     }
 }
 
@@ -215,9 +215,12 @@ mod tests {
     fn one_person_with_two_certificates_is_one() {
         let actor =
             |name: &str, key: u8| Actor { organisation: "City".into(), name: name.into(), key: KeyHash([key; 32]) };
-        assert!(actor("a", 1).is_another_than(&actor("b", 2)));
-        assert!(!actor("a", 1).is_another_than(&actor("a", 2)), "a renewed certificate");
-        assert!(!actor("a", 1).is_another_than(&actor("b", 1)), "one key under two names");
+        let elsewhere = |name: &str, key: u8| Actor { organisation: "City Ltd".into(), ..actor(name, key) };
+        assert!(actor("a", 1).is_a_colleague_of(&actor("b", 2)));
+        assert!(!actor("a", 1).is_a_colleague_of(&actor("a", 2)), "a renewed certificate");
+        assert!(!actor("a", 1).is_a_colleague_of(&actor("b", 1)), "one key under two names");
+        assert!(!actor("a", 1).is_a_colleague_of(&elsewhere("a", 2)), "one name in two organisations");
+        assert!(!actor("a", 1).is_a_colleague_of(&elsewhere("b", 2)), "somebody else's");
     }
 
     proptest! {

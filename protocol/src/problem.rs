@@ -83,6 +83,14 @@ kinds! {
     Internal = "urn:hedui:problem:internal", 500, "The server failed";
 }
 
+impl ProblemKind {
+    /// SPEC 14.2  Whether somebody asked for what is not theirs, or for what there is not, rather than too early or of a server in
+    /// trouble: then the log has an entry of it.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Self::NotYet | Self::PartsMissing | Self::Internal | Self::StorageFull)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

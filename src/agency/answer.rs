@@ -30,6 +30,10 @@ use crate::transport::client::Client;
 const BLOCK: usize = 4096;
 /// For so long the server is asked to wait for matches, and then those that were left open are looked at again.
 const WAIT: Duration = Duration::from_secs(30);
+/// A file that was written more recently may still be written: nobody says that a record is gone because it is not there yet.
+const SETTLES: Duration = Duration::from_secs(10);
+/// Until such a file is read again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub struct Answer {
@@ -53,6 +57,12 @@ pub struct Answer {
 impl Answer {
     pub async fn run(self, clock: &Clock) -> Outcome {
         let interrupt = Interrupt::listen();
+        if self.follow && self.own.data.data == Path::new("-") {
+            return Err(Failure::usage(
+                "`--follow` reads the file again and again, and standard input can be read once",
+            )
+            .hint("name a file; a newer one takes its place by `mv`"));
+        }
         let manifest = self.own.manifest.load()?;
         let agency = self.own.agency(&manifest)?;
         let (signing_key, seed) = self.signing_key.load_for(&agency.name, agency.signing_key)?;
@@ -68,13 +78,27 @@ impl Answer {
             let (is_last, mut has_sent, mut has_left_out) = (!notices.more, false, false);
             if !notices.notices.is_empty() {
                 let as_of = self.as_of.unwrap_or_else(|| clock.today());
-                let (key, now, decline_missing) = (&signing_key, clock.now(), self.decline_missing);
-                let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
-                absent.are_of(&self.own.data.data);
+                let file = &self.own.data.data;
+                absent.are_of(file);
                 let matches = notices.notices.iter().flat_map(|notice| &notice.matches);
                 let wanted = absent.others(matches.map(|noticed| noticed.record));
-                let rows = self.current_rows(&wanted, &manifest, agency, &record_key, as_of, &interrupt)?;
+                let rows = self.current_rows(&wanted, &manifest, agency, &record_key, as_of, &interrupt);
+                let (is_the_same, is_settled) = (absent.is_still_of(file), absent.is_settled());
+                let rows = match rows {
+                    Ok(rows) if is_the_same => rows,
+                    // half a file says nothing of what is not in it
+                    _ if self.follow && !(is_the_same && is_settled) => {
+                        interrupt.check()?;
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Ok(_) => return Err(written_meanwhile(file)),
+                    Err(failure) => return Err(failure),
+                };
                 absent.records.extend(wanted.iter().filter(|record| !rows.rows.contains_key(record)));
+                let decline_missing = self.decline_missing && (is_settled || !self.follow);
+                let (key, now) = (&signing_key, clock.now());
+                let desk = Desk { manifest: &manifest, agency, key, now, decline_missing };
                 let answers = desk.answers(&notices.notices, &rows, &mut totals)?;
                 let ready = answers.answers.len();
                 let sent = desk.send(&client, skip, answers).await?;
@@ -141,17 +165,36 @@ struct Absent {
 
 impl Absent {
     fn are_of(&mut self, file: &Path) {
-        let stamp = |data: Metadata| Some((data.len(), data.modified().ok()?, data.ino()));
-        let stamp = std::fs::metadata(file).ok().and_then(stamp);
-        if self.file != stamp {
-            (self.file, self.records) = (stamp, HashSet::new());
+        if !self.is_still_of(file) {
+            (self.file, self.records) = (stamp(file), HashSet::new());
         }
+    }
+
+    /// Whether nobody has written the file since.
+    fn is_still_of(&self, file: &Path) -> bool {
+        self.file == stamp(file)
+    }
+
+    /// Whether nobody has written it for a while; of a file whose time lies ahead nothing is known.
+    fn is_settled(&self) -> bool {
+        let written = self.file.and_then(|(_, written, _)| written.elapsed().ok());
+        self.file.is_none() || written.is_some_and(|since| since >= SETTLES)
     }
 
     /// Those of which it is not known that the file lacks them.
     fn others(&self, records: impl Iterator<Item = RecordId>) -> HashSet<RecordId> {
         records.filter(|record| !self.records.contains(record)).collect()
     }
+}
+
+fn stamp(file: &Path) -> Option<(u64, SystemTime, u64)> {
+    let of = |data: Metadata| Some((data.len(), data.modified().ok()?, data.ino()));
+    std::fs::metadata(file).ok().and_then(of)
+}
+
+fn written_meanwhile(file: &Path) -> Failure {
+    Failure::try_again(format!("{}: it was written while it was read", file.display()))
+        .hint("run the same command again when it is whole; a newer file takes its place by `mv`")
 }
 
 #[derive(Default)]

@@ -42,13 +42,14 @@ impl Acts {
             return Err(("repeated-act", format!("act {act} had been approved before")));
         }
         match self.proposed.get(&act) {
-            Some((first, proposed, since)) if proposed == deed && by.is_another_than(first) => {
+            Some((first, proposed, since)) if proposed == deed && by.is_a_colleague_of(first) => {
                 if at > *since + PATIENCE + SignedDuration::from_secs(SKEW) {
                     return Err(("lapsed-act", format!("act {act} was approved after it had lapsed")));
                 }
             }
             Some((_, proposed, _)) if proposed == deed => {
-                return Err(("one-person", format!("act {act} was proposed and approved by `{}` alone", by.name)));
+                let why = format!("act {act} was not approved by a colleague of who proposed it, but by `{}`", by.name);
+                return Err(("one-person", why));
             }
             _ => return Err(("one-person", format!("nobody proposed what was approved as act {act}"))),
         }

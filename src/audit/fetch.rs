@@ -11,6 +11,9 @@ use crate::options::{ManifestFile, ServerAddress};
 use crate::signatures;
 use crate::terminal::{self, Interrupt};
 
+/// Seconds for which the server is asked to wait for entries.
+const WAIT: u64 = 30;
+
 #[derive(Args, Debug)]
 pub struct Fetch {
     #[command(flatten)]
@@ -20,7 +23,7 @@ pub struct Fetch {
     /// The folder to write, or to go on with
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on until interrupted, and ask again every second
+    /// Go on until interrupted: entries are copied as they come
     #[arg(long)]
     follow: bool,
 }
@@ -40,18 +43,16 @@ impl Fetch {
             let page: LogPage = client.get(&format!("/v1/log?from={}", have - 1)).await?;
             book.must_continue(&page, last)?;
         }
+        let wait = if self.follow { WAIT } else { 0 };
         let progress = terminal::counter("copying entries");
         loop {
             interrupt.check()?;
-            let page: LogPage = client.get(&format!("/v1/log?from={have}")).await?;
+            let page: LogPage = client.get(&format!("/v1/log?from={have}&wait={wait}")).await?;
             book.append(&page, have as u64)?;
             have += page.entries.len();
             progress.inc(page.entries.len() as u64);
-            if page.entries.is_empty() {
-                if !self.follow {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            if page.entries.is_empty() && !self.follow {
+                break;
             }
         }
         progress.finish_and_clear();

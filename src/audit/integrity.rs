@@ -47,7 +47,14 @@ pub fn of_itself(log: &Exported, found: &mut Vec<Finding>) -> (Roots, u64) {
         Some(note) => match log.signed(note) {
             Ok(checkpoint) => {
                 size = checkpoint.size;
-                signed(checkpoint, "the log's own checkpoint", log, &roots, found.len() > before, found);
+                match roots.at(size) {
+                    // entries name the trees before them: nothing but this speaks against the last one
+                    Some(root) if root != checkpoint.root && found.len() == before => {
+                        let detail = "the last entry that the log's own checkpoint signs was changed, or the checkpoint is another log's";
+                        found.push(Finding::at(size.saturating_sub(1), "changed", detail));
+                    }
+                    _ => signed(checkpoint, "the log's own checkpoint", log, &roots, found.len() > before, found),
+                }
                 if size < log.lines.len() as u64 {
                     let detail =
                         "the log's checkpoint signs the entries before this one: nothing proves the later ones";

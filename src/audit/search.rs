@@ -66,7 +66,13 @@ impl Search {
             }
         }
         crate::terminal::note(format!("{found} of {} entries", log.lines.len()));
-        Ok(())
+        match log.entries.iter().filter(|entry| entry.is_none()).count() {
+            0 => Ok(()),
+            unread => {
+                Err(Failure::refused(format!("{unread} entries do not read, and what they say was not looked at"))
+                    .hint("`hedui audit verify` says which they are"))
+            }
+        }
     }
 
     /// A name that nobody has finds nothing, which would read as if nothing had happened.

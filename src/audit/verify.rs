@@ -115,7 +115,7 @@ fn against(path: &Path, log: &Exported, roots: &Roots, broken: bool, findings: &
         one(text, &name, log, roots, broken, findings);
         return Ok(1);
     }
-    let mut compared = 0;
+    let (mut compared, before) = (0, findings.len());
     // a last line that is still being written is not one
     for (number, line) in (1..).zip(text.split_inclusive('\n').filter(|line| line.ends_with('\n'))) {
         let receipt = serde_json::from_str::<Kept>(line);
@@ -131,6 +131,10 @@ fn against(path: &Path, log: &Exported, roots: &Roots, broken: bool, findings: &
         }
         compared += 1;
         one(receipt.checkpoint, &whose, log, roots, broken, findings);
+    }
+    if compared == 0 && findings.len() == before {
+        let why = format!("{name}: no line of it is a receipt of this log, nothing was compared");
+        return Err(Failure::refused(why).hint("is it of this project and this epoch?"));
     }
     Ok(compared)
 }

@@ -111,7 +111,7 @@ impl Plan {
                     }
                     found(piece.pairs)?;
                 }
-                Ok(())
+                Outcome::Ok(())
             })?;
         }
         progress.finish_and_clear();

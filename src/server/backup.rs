@@ -137,7 +137,7 @@ pub async fn backup(sources: &[Source<'_>], out: &Path, now: Timestamp) -> Outco
     let (mut epochs, mut copies) = (later.collect::<Vec<_>>(), Vec::new());
     for source in sources {
         // what is erased from now on may be in it
-        source.store.note_backup(ends_at).await.map_err(Failure::refused)?;
+        source.store.note_backup(ends_at).await?;
         let folder = match copies.is_empty() {
             true => staging.path(""),
             false => staging.path(EPOCHS).join(source.manifest.to_string()),
@@ -149,7 +149,7 @@ pub async fn backup(sources: &[Source<'_>], out: &Path, now: Timestamp) -> Outco
             id: copied.id,
             manifest: Some(source.manifest),
             epochs: std::mem::take(&mut epochs),
-            version: source.store.version().await.map_err(Failure::refused)?,
+            version: source.store.version().await?,
             rows: copied.count,
             rows_hash: copied.hash,
             parts: copied.noted.parts.len() as u64,
@@ -173,7 +173,7 @@ pub async fn backup(sources: &[Source<'_>], out: &Path, now: Timestamp) -> Outco
 async fn shortest_term(sources: &[Source<'_>]) -> Outcome<SignedDuration> {
     let mut shortest = u16::MAX;
     for source in sources {
-        shortest = shortest.min(source.store.retention().await.map_err(Failure::refused)?.backups);
+        shortest = shortest.min(source.store.retention().await?.backups);
     }
     Ok(SignedDuration::from_hours(24 * i64::from(shortest)))
 }
@@ -210,6 +210,7 @@ impl Rows {
         let mut file = BufWriter::new(File::options().append(true).open(path).map_err(failed)?);
         let (mut hash, mut count, mut noted, mut keys) =
             (blake3::Hasher::new(), 0u64, Noted::default(), Keys::default());
+        let mut wrong = None;
         let dumped = store.dump(|mut row| {
             if !noted.see(&row)? {
                 return Ok(());
@@ -219,9 +220,11 @@ impl Rows {
             line.push(b'\n');
             hash.update(&line);
             count += 1;
-            Ok(file.write_all(&line)?)
+            file.write_all(&line).map_err(|e| std::io::Error::from(wrong.insert(e).kind()).into())
         });
-        dumped.await.map_err(Failure::refused)?;
+        if let Err(why) = dumped.await {
+            return Err(wrong.map_or_else(|| why.into(), |e| failed(e)));
+        }
         let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
         file.sync_all().map_err(failed)?;
         Ok(Self { id, count, hash: ContentHash(*hash.finalize().as_bytes()), noted, keys })
@@ -232,12 +235,12 @@ impl Rows {
 async fn copy_parts(source: &Source<'_>, rows: &Rows, folder: &Path) -> Outcome<bool> {
     let progress = terminal::bar(rows.noted.parts.len() as u64, "copying parts");
     for part in rows.noted.each(&rows.keys) {
-        let (shelf, info) = part.map_err(Failure::refused)?;
+        let (shelf, info) = part?;
         let batch = shelf.batch;
         let mut bytes = match source.parts.get(&shelf, info).await {
             Ok(bytes) => Vec::from(bytes),
             Err(why) => {
-                let now = source.store.batch(batch).await.map_err(Failure::refused)?;
+                let now = source.store.batch(batch).await?;
                 match now.is_some_and(|(_, status)| is_needed(&status.state)) {
                     true => return Err(Failure::refused(why)),
                     false => return Ok(false),
@@ -245,7 +248,7 @@ async fn copy_parts(source: &Source<'_>, rows: &Rows, folder: &Path) -> Outcome<
             }
         };
         if let Some(key) = &shelf.key {
-            key.seal(&name(batch, info.number), &mut bytes).map_err(Failure::refused)?;
+            key.seal(&name(batch, info.number), &mut bytes)?;
         }
         let to = part_path(folder, batch, info.number);
         private_folder(to.parent().expect("a part lies in its batch's folder"))?;

@@ -60,12 +60,12 @@ impl Patient<'_> {
     pub async fn examine(&self) -> Outcome {
         let now = self.clock.now();
         let mut chart = Chart::default();
-        self.database(&mut chart, now).await.map_err(Failure::refused)?;
+        self.database(&mut chart, now).await?;
         // seen before the books: whatever is here by now stands in them
         let indexes = Indexes::beside(self.places.data.join("index"));
         let here: HashSet<BatchId> = indexes.all_here().map_err(Failure::refused)?.into_iter().collect();
-        let stored = self.parts.list().await.map_err(Failure::refused)?;
-        let held = self.store.held_batches().await.map_err(Failure::refused)?;
+        let stored = self.parts.list().await?;
+        let held = self.store.held_batches().await?;
         self.stored_parts(&mut chart, &held).await;
         Self::orphans(&mut chart, stored, &held, now);
         self.indexes(&mut chart, &indexes, &held).await?;
@@ -213,7 +213,7 @@ impl Patient<'_> {
     async fn remove(&self, folder: &Path, what: String) -> Outcome {
         std::fs::remove_dir_all(folder).map_err(|e| Failure::file("remove", folder, &e))?;
         let act = format!("removed {what}");
-        self.store.note(Event::Administered { act }, self.clock.now()).await.map(drop).map_err(Failure::refused)
+        self.store.note(Event::Administered { act }, self.clock.now()).await.map(drop).map_err(Failure::from)
     }
 }
 

@@ -14,7 +14,7 @@ use super::project::Project;
 use super::store::NextEpoch;
 use super::telling::Telling;
 use super::{Config, Linkage, Machine, Places};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
 /// Another server of the database may have opened one.
 const LOOK: Duration = Duration::from_secs(1);
@@ -119,11 +119,11 @@ impl Epochs {
         if self.of(manifest).is_none() {
             let project = Project::read(terms, signatures, "the manifest of the next epoch")?;
             tracing::info!("Opening epoch `{}`, of manifest {manifest}", project.manifest.epoch);
-            let retention = before.store.retention().await.map_err(Failure::refused)?;
+            let retention = before.store.retention().await?;
             self.add(project, &self.config.places.of_epoch(manifest), Some(retention)).await?;
         }
         if !is_served && self.config.role.answers_parties() {
-            before.store.serves_next(manifest, before.clock.now()).await.map_err(Failure::refused)?;
+            before.store.serves_next(manifest, before.clock.now()).await?;
         }
         Ok(())
     }

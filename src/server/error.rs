@@ -2,6 +2,8 @@
 
 use hedui_protocol::problem::{Problem, ProblemKind};
 
+use crate::failure::Failure;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// A refusal: the caller hears its sentence.
@@ -12,6 +14,9 @@ pub enum ServerError {
     Failed(String),
     #[error("the disk is full: {0}")]
     Full(String),
+    /// The same failure, of a database that cannot be reached now.
+    #[error("{0}")]
+    Away(String),
 }
 
 pub type ServerResult<T> = Result<T, ServerError>;
@@ -25,7 +30,7 @@ impl ServerError {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Refused(problem) => problem,
-            Self::Failed(message) => {
+            Self::Failed(message) | Self::Away(message) => {
                 tracing::error!("A request failed: {message}");
                 Problem::new(ProblemKind::Internal, "the server failed; the same request may be sent again")
             }
@@ -59,7 +64,26 @@ const FULL: [&str; 2] = ["13", "53100"];
 impl From<sqlx::Error> for ServerError {
     fn from(error: sqlx::Error) -> Self {
         let full = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| FULL.contains(&code.as_ref()));
-        if full { Self::Full(error.to_string()) } else { Self::failed(error) }
+        match error {
+            _ if full => Self::Full(error.to_string()),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                Self::Away(format!("the database: {error}"))
+            }
+            error => Self::Failed(format!("the database: {error}")),
+        }
+    }
+}
+
+/// What an operator's command says of it.
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Full(_) => {
+                Self::try_again(error).hint("free some space and run the same command again; nothing was lost")
+            }
+            ServerError::Away(_) => Self::try_again(error).hint("run the same command again when it answers"),
+            error => Self::refused(error),
+        }
     }
 }
 

@@ -36,6 +36,9 @@ async fn database(places: &Places) -> Outcome<Store> {
     }
     // no migration: a server of another version may be using it
     let store = Store::connect(&places.database, "").await?;
+    if store.is_new().await? {
+        return Err(no_server_yet(&places.database));
+    }
     if store.is_restoring().await {
         return Err(half_restored(&places.database));
     }
@@ -81,7 +84,7 @@ impl Beside {
         let (mut all, mut closed) = (vec![Self::open(None, places.clone()).await?], Vec::new());
         let mut number = 0;
         while number < all.len() {
-            for NextEpoch { manifest, .. } in all[number].store.next_epochs().await.map_err(Failure::refused)? {
+            for NextEpoch { manifest, .. } in all[number].store.next_epochs().await? {
                 let is_known = all.iter().any(|known| known.epoch == Some(manifest))
                     || closed.iter().any(|closed: &Closed| closed.manifest == manifest);
                 if is_known {
@@ -124,13 +127,13 @@ impl Beside {
 
     /// What an operator does beside a server stands in the log.
     async fn note(&self, act: String, clock: &Clock) -> Outcome {
-        self.store.note(Event::Administered { act }, clock.now()).await.map(drop).map_err(Failure::refused)
+        self.store.note(Event::Administered { act }, clock.now()).await.map(drop).map_err(Failure::from)
     }
 }
 
 /// What a later program keeps is not known to this one: it would be left out of a backup, and taken for garbage.
 async fn knows_all(store: &Store, database: &Database) -> Outcome {
-    let (version, known) = (store.version().await.map_err(Failure::refused)?, newest());
+    let (version, known) = (store.version().await?, newest());
     if version <= known {
         return Ok(());
     }
@@ -147,7 +150,7 @@ pub async fn back_up(places: &Places, out: &Path, clock: &Clock) -> Outcome {
     let mut sources = Vec::new();
     for Beside { places, store, parts, .. } in &all {
         knows_all(store, &places.database).await?;
-        let manifest = store.manifest().await.map_err(Failure::refused)?;
+        let manifest = store.manifest().await?;
         let manifest = manifest.ok_or_else(|| no_server_yet(&places.database))?;
         sources.push(backup::Source { manifest, store, parts });
     }
@@ -192,8 +195,7 @@ pub async fn collect(places: &Places, dry_run: bool, clock: &Clock) -> Outcome {
     for beside in Beside::all(places).await? {
         beside.tell();
         knows_all(&beside.store, &beside.places.database).await?;
-        let removed =
-            gc::collect(&beside.store, &beside.parts, dry_run, clock.now()).await.map_err(Failure::refused)?;
+        let removed = gc::collect(&beside.store, &beside.parts, dry_run, clock.now()).await?;
         if removed > 0 && !dry_run {
             beside.note(format!("removed {removed} files that no batch needed"), clock).await?;
         }
@@ -204,21 +206,21 @@ pub async fn collect(places: &Places, dry_run: bool, clock: &Clock) -> Outcome {
 /// Writes the log into a folder, or goes on with one.
 pub async fn export_log(places: &Places, out: &Path) -> Outcome {
     let store = database(places).await?;
-    let terms = store.terms().await.map_err(Failure::refused)?;
+    let terms = store.terms().await?;
     let (manifest, signatures) = terms.ok_or_else(|| no_server_yet(&places.database))?;
     let book = Logbook::begin(out, &manifest, &signatures)?;
     let known = book.entries()?;
     let mut have = known.len() as u64;
     if let Some(last) = known.last() {
-        book.must_continue(&log::page(&store, have - 1, Told::All).await.map_err(Failure::refused)?, last)?;
+        book.must_continue(&log::page(&store, have - 1, Told::All).await?, last)?;
     }
-    let told = match all_is_signed(&store).await.map_err(Failure::refused)? {
+    let told = match all_is_signed(&store).await? {
         true => Told::Signed,
         false => Told::All,
     };
     let progress = terminal::counter("exporting entries");
     loop {
-        let page = log::page(&store, have, told).await.map_err(Failure::refused)?;
+        let page = log::page(&store, have, told).await?;
         book.append(&page, have)?;
         have += page.entries.len() as u64;
         progress.inc(page.entries.len() as u64);

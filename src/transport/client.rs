@@ -183,7 +183,20 @@ impl Client {
             Some(problem) if matches!(problem.kind, ProblemKind::Internal | ProblemKind::TooManyRequests) => {
                 Miss::Passing(problem.detail)
             }
-            Some(problem) => Miss::Final(Failure { problem: Some(problem.kind), ..Failure::refused(problem.detail) }),
+            Some(problem) => {
+                let kind = problem.kind;
+                let is_entered =
+                    |event: &Event| matches!(event, Event::Refused { problem, .. } if problem == kind.uri());
+                let is_proved = match event {
+                    Some(event) => !kind.is_refusal() || event.as_ref().is_some_and(is_entered),
+                    None => elsewhere,
+                };
+                let refused = match is_proved {
+                    true => Failure::refused(problem.detail),
+                    false => self.witness.unproved(&problem.detail),
+                };
+                Miss::Final(Failure { problem: Some(kind), ..refused })
+            }
             None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Miss::Passing(format!("the server answered {status}"))
             }

@@ -101,6 +101,14 @@ impl Witness {
             .hint("is this the project's server? tell the auditor if it is")
     }
 
+    /// The same of a refusal: the log must have it.
+    pub fn unproved(&self, refusal: &str) -> Failure {
+        Failure::refused(format!(
+            "{refusal}; and the server did not prove that it refuses this: its log's receipt of it is missing"
+        ))
+        .hint("is this the project's server, and this certificate still good? tell the auditor if they are")
+    }
+
     /// What a server is told as whose log says something else than its answer.
     pub fn told_otherwise(&self, what: &str) -> Failure {
         Failure::refused(format!("the server's log has an entry `{what}` that is not what was done"))

@@ -79,7 +79,7 @@ fn peers(path: &str) -> &'static [&'static str] {
 }
 
 /// Everybody: parties, and others whose certificate the authority has signed or has not.
-const CALLERS: [&str; 11] = [
+const CALLERS: [&str; 14] = [
     "bank",
     "vehicle",
     // before the one whose commissions they are
@@ -92,6 +92,10 @@ const CALLERS: [&str; 11] = [
     "stranger",
     "bank-office",
     "office-agency",
+    // parties' with the roles of those who stand above them
+    "bank-operator",
+    "office-operator",
+    "bank-auditor",
     // without a certificate
     "nobody",
 ];
@@ -149,6 +153,9 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
     issue("stranger", "Org stranger", "agency");
     issue("bank-office", "Org bank", "office");
     issue("office-agency", &format!("Org {OFFICE}"), "agency");
+    issue("bank-operator", "Org bank", "operator");
+    issue("office-operator", &format!("Org {OFFICE}"), "operator");
+    issue("bank-auditor", "Org bank", "auditor");
     let (office, bank, vehicle) = files(&project);
     let server: Server = project.server();
     project.submit_both(&bank, &vehicle, &server);
@@ -202,7 +209,7 @@ fn nobody_is_let_in_who_should_not_be(project: Project) {
             }
         }
     }
-    assert_eq!((tried, let_in), (11 * 21 * 2, 4 + 4 + 2 + 4 + 2 + 1 + 1 + 5 + 3));
+    assert_eq!((tried, let_in), (14 * 21 * 2, 4 + 4 + 2 + 4 + 2 + 1 + 1 + 5 + 3));
     // and nothing was done for who was refused
     let log = std::fs::read_to_string(&server.log).unwrap();
     let withdrawn: Vec<&str> =

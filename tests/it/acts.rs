@@ -345,6 +345,37 @@ fn every_worker_lets_go_of_what_was_erased() {
 }
 
 #[test]
+fn who_is_no_colleague_approves_nothing() {
+    let project = Project::new();
+    operators(&project);
+    let issue = |name: &str, organisation: &str| {
+        let pki = project.text("pki");
+        run(&["pki", "issue", &pki, name, "--organisation", organisation, "--role", "operator"]).done();
+    };
+    issue("other-wang", "City operator Ltd");
+    issue("bank-wang", "Org bank");
+    let server = project.server();
+    let terms = project.write("terms.toml", "answers = 3\n");
+    let act = proposed(&project, &server, "manifest.toml", &["set-retention", &terms]);
+    let approve = |who: &str| operator(&project, who, &server, &["approve", &act, "--yes"]);
+    approve("li").refused(1, "a colleague of who proposed it");
+    approve("other-wang").refused(1, "a colleague of who proposed it");
+    approve("bank-wang").refused(1, "`Org bank` is a party of the project: nobody of it is its operator");
+    approve("wang").done();
+    // a number that no act has is no failure of the server
+    for none in ["99", "9223372036854775808", "18446744073709551615"] {
+        operator(&project, "li", &server, &["approve", none, "--yes"]).refused(1, &format!("there is no act {none}"));
+    }
+    // why an agency is no party is told as it is
+    project.issue("stranger", "agency");
+    let client = crate::access::client(&project, "stranger");
+    let ask =
+        async { client.get(format!("{}/v1/project", server.parties)).send().await.unwrap().text().await.unwrap() };
+    let told = tokio::runtime::Runtime::new().unwrap().block_on(ask);
+    assert!(told.contains("unknown-party") && told.contains("is not an agency of the manifest"), "{told}");
+}
+
+#[test]
 fn a_manifest_that_nobody_runs_is_a_refusal_as_any_other() {
     let project = Project::new();
     project.issue("stranger", "agency");

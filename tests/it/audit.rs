@@ -1,14 +1,19 @@
 //! The log proves what the server did: it is read by an auditor without the server, and whatever is done to it is named.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hedui_protocol::acts::{Actor, Deed};
 use hedui_protocol::ids::KeyHash;
 use hedui_protocol::log::{Checkpoint, Entry, Event, Hashes, SignedCheckpoint, Tree, leaf_hash, origin};
 use hedui_protocol::manifest::{Level, Manifest};
+use hedui_protocol::problem::{Problem, ProblemKind};
 use hedui_protocol::sign::SigningKey;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls};
 use crate::journey::files;
@@ -189,6 +194,59 @@ fn a_database_that_is_put_back_to_an_older_state_is_noticed_by_everybody(project
     assert_eq!(findings(&said), ["rolled-back"], "{}", said.stdout);
 }
 
+/// Answers whoever comes as a server would that refuses, and has no log.
+fn turning_away(project: &Project, kind: ProblemKind) -> String {
+    let file = |name: &str| project.path("pki").join(name);
+    let chain = CertificateDer::pem_file_iter(file("server.crt")).unwrap().map(|one| one.unwrap()).collect();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let body = serde_json::to_string(&Problem::new(kind, "come back tomorrow")).unwrap();
+    let answer = format!(
+        "HTTP/1.1 {} No\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        kind.status(),
+        body.len()
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::StreamOwned::new(connection, stream.unwrap());
+            let (mut came, mut some) = (Vec::new(), [0; 4096]);
+            // a request's body ends as JSON does; the connection stays open for the answer
+            while !came.ends_with(b"}") && !came.ends_with(b"\r\n\r\n") {
+                match tls.read(&mut some) {
+                    Ok(count) if count > 0 => came.extend_from_slice(&some[..count]),
+                    _ => break,
+                }
+            }
+            let _ = tls.write_all(answer.as_bytes()).and_then(|()| tls.flush());
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_refusal_that_the_log_does_not_have_is_called_so() {
+    let project = Project::new();
+    let (office, ..) = files(&project);
+    for (kind, words) in [
+        (ProblemKind::QuotaExceeded, "come back tomorrow; and the server did not prove that it refuses this"),
+        (ProblemKind::Forbidden, "the server did not prove that it refuses this"),
+        (ProblemKind::NotFound, "the server did not prove that it refuses this"),
+        // of another manifest's log nobody can say anything
+        (ProblemKind::ManifestMismatch, "come back tomorrow\n"),
+    ] {
+        let url = turning_away(&project, kind);
+        let said = Said::of(&project.office_at(&url, "request", &[&office]).output().unwrap());
+        said.refused(1, words);
+    }
+}
+
 /// What a log says, and when.
 type Told = Vec<(jiff::Timestamp, Event)>;
 
@@ -275,6 +333,31 @@ fn what_is_done_to_a_log_afterwards_is_named() {
     let end = last.len() - 1;
     last[end] = last[end].replace("withdrawn", "withdrawN");
     assert_eq!(log.findings(&last, &[])[0], "unreadable");
+    // what is not read is not said to be absent
+    let said = run(&["audit", "search", &log.project.text("log"), "--what", "withdrawn"]);
+    assert_eq!(said.stdout, "");
+    said.refused(1, "1 entries do not read");
+    // a bit that fell over in a copy is no second history
+    last[end] = lines[end].replacen("\"at\":\"20", "\"at\":\"21", 1);
+    assert_ne!(last, *lines);
+    assert_eq!(log.findings(&last, &[])[0], "changed");
+    let told = verify(&log.project.text("log"), &["--against", &receipts]);
+    assert!(findings(&told).contains(&"differs".to_owned()), "{}", told.stdout);
+
+    // what says nothing of this log proves nothing
+    log.findings(&last, &[]);
+    std::fs::write(
+        log.project.path("log/entries.jsonl"),
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    holds(verify(&log.project.text("log"), &["--against", &receipts]));
+    let other = Tampered::new();
+    let of_another = crate::audit::receipts(&other.project, OFFICE);
+    let torn = log.project.write("torn.jsonl", std::fs::read_to_string(&receipts).unwrap().lines().next().unwrap());
+    for nothing in [of_another, torn] {
+        verify(&log.project.text("log"), &["--against", &nothing]).refused(1, "nothing was compared");
+    }
 
     // the operator's own key signs another history: everything in it is in order, and it is not the one that was told
     let without = log.events().into_iter().filter(|(_, event)| event.what() != "released").collect();

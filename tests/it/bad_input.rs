@@ -93,6 +93,38 @@ fn numbers_that_a_spreadsheet_has_rounded_are_called_out() {
     assert!(!said.stderr.contains("9.90101"), "{}", said.stderr);
     let said = project.encode("bank", &data, "out").done();
     assert!(said.stderr.contains("warning: 1 rows have numbers that a spreadsheet has rounded"), "{}", said.stderr);
+
+    // in a large register some number that is wrong ends in zeros by chance
+    let many = |rounded: usize| {
+        let number = |row: usize| if row < rounded { "990101198001011000" } else { "990101198001011237" };
+        let row = |at: usize| ROW.replace("B1", &format!("B{at}")).replace("990101198001011237", number(at));
+        project.write("bank.csv", HEADER.to_owned() + &(0..1000).map(row).collect::<String>());
+        Said::of(&project.agency("check", "bank", &[&data]).output().unwrap())
+    };
+    let said = many(9).done();
+    assert!(said.stderr.contains("look as if a spreadsheet had rounded them"), "{}", said.stderr);
+    assert!(said.stderr.contains("zeros: 9 (rows 1, 2, 3"), "{}", said.stderr);
+    many(10).refused(1, "`id_no` was rounded by a spreadsheet, its last digits are gone: 10 (rows 1, 2, 3");
+}
+
+/// What a command says while nobody reads on, or where there is no room, may be half of it: that is no success.
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let project = Project::new();
+    let speak = |stdout: std::process::Stdio| {
+        let mut command = crate::harness::hedui();
+        command
+            .args(["manifest", "show", "--manifest", &project.text("manifest.toml")])
+            .stdout(stdout)
+            .stderr(std::process::Stdio::piped());
+        command
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = Said::of(&speak(writer.into()).output().unwrap());
+    assert_eq!((said.code, said.stderr.as_str()), (Some(141), ""));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    Said::of(&speak(full.into()).output().unwrap()).refused(75, "error: stdout cannot be written: No space left");
 }
 
 #[test]

@@ -19,13 +19,20 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::audit::export;
-use crate::harness::{OFFICE, Project, Server, signal, until};
+use crate::harness::{OFFICE, Project, Server, on_both_stores, signal, until};
 use crate::journey::files;
 
 /// What the server may take beyond what it has when it starts, whatever comes.
 const MEMORY_KIB: u64 = 256 << 10;
 /// An honest client's request, beside any flood.
 const SOON: Duration = Duration::from_secs(1);
+
+on_both_stores! {
+    ten_thousand_idle_connections_keep_nobody_out,
+    who_drips_is_cut_off,
+    heads_and_bodies_without_end_are_refused,
+    a_part_that_would_unpack_to_a_gigabyte_is_refused_as_it_is,
+}
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -138,9 +145,7 @@ fn room_for(connections: u64) {
     assert!(raised.is_ok(), "{wanted} files must be open at once: `ulimit -Hn {wanted}`");
 }
 
-#[test]
-fn ten_thousand_idle_connections_keep_nobody_out() {
-    let project = Project::new();
+fn ten_thousand_idle_connections_keep_nobody_out(project: Project) {
     let server = project.server();
     let honest = Honest::new(&project, &server);
     honest.is_served_soon("nothing");
@@ -182,9 +187,7 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     drop((silent, inside));
 }
 
-#[test]
-fn who_drips_is_cut_off() {
-    let project = Project::new();
+fn who_drips_is_cut_off(project: Project) {
     let server = project.server();
     let raw = Raw::new(&project, &server, OFFICE);
     let honest = Honest::new(&project, &server);
@@ -268,9 +271,7 @@ fn a_connection_that_asks_nothing_ends() {
     assert!(since.elapsed() < Duration::from_secs(80), "{:?}", since.elapsed());
 }
 
-#[test]
-fn heads_and_bodies_without_end_are_refused() {
-    let project = Project::new();
+fn heads_and_bodies_without_end_are_refused(project: Project) {
     let server = project.server();
     let honest = Honest::new(&project, &server);
     honest.is_served_soon("nothing");
@@ -331,9 +332,7 @@ fn bomb(part: &std::path::Path, properties: WriterPropertiesBuilder) -> Vec<u8> 
     bytes
 }
 
-#[test]
-fn a_part_that_would_unpack_to_a_gigabyte_is_refused_as_it_is() {
-    let project = Project::new();
+fn a_part_that_would_unpack_to_a_gigabyte_is_refused_as_it_is(project: Project) {
     let (_, bank, _) = files(&project);
     let server = project.server();
     project.encode("bank", &bank, "bank").done();

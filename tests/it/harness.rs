@@ -172,7 +172,8 @@ impl Project {
     }
 
     pub fn issue(&self, name: &str, role: &str) {
-        let organisation = format!("Org {name}");
+        // all of the operator's people are of one organisation
+        let organisation = if role == "operator" { "Org operator".to_owned() } else { format!("Org {name}") };
         run(&["pki", "issue", &self.text("pki"), name, "--organisation", &organisation, "--role", role]).done();
         leaks::plant_key(&self.path(&format!("pki/{name}.key")));
     }

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Project, Said, Server, hedui, run, signal, with_patience};
+use crate::harness::{Project, Said, Server, hedui, on_both_stores, run, signal, with_patience};
 use crate::leaks::plant_people;
+
+on_both_stores! { a_server_that_is_asked_to_stop_at_work_stops_and_loses_nothing }
 
 /// A city large enough that an interrupt falls into the middle of something.
 pub fn city(project: &Project, people: &str) -> String {
@@ -96,32 +98,30 @@ fn ends_at_once(name: &str, child: Child, milliseconds: u64, with: &str) -> Opti
 }
 
 /// Runs every step while the server is ended in its midst and started again; the client knows nothing of it.
-fn server_ends_at_every_step(end: impl Fn(&mut Server, usize)) {
-    let project = Project::new();
-    let city = encoded_city(&project, "4000");
+fn server_ends_at_every_step(project: &Project, end: impl Fn(&mut Server, usize)) {
+    let city = encoded_city(project, "4000");
     let mut server = project.server();
     let address = server.address().to_owned();
-    for (number, (name, mut command)) in journey(&project, &city, &server.parties).into_iter().enumerate() {
+    for (number, (name, mut command)) in journey(project, &city, &server.parties).into_iter().enumerate() {
         let moment = Duration::from_millis(20 + 37 * number as u64 % 160);
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(moment);
         end(&mut server, number);
-        server = Server::start(&project, &address);
+        server = Server::start(project, &address);
         let output = child.wait_with_output().unwrap();
         let Said { code, stderr, .. } = Said::of(&output);
         assert_eq!(code, Some(0), "{name}, ended after {moment:?}: {stderr}");
     }
-    all_is_reported(&project);
+    all_is_reported(project);
 }
 
 #[test]
 fn a_server_killed_at_any_moment_loses_nothing_that_it_acknowledged() {
-    server_ends_at_every_step(|server, _| server.kill());
+    server_ends_at_every_step(&Project::new(), |server, _| server.kill());
 }
 
-#[test]
-fn a_server_that_is_asked_to_stop_at_work_stops_and_loses_nothing() {
-    server_ends_at_every_step(|server, step| {
+fn a_server_that_is_asked_to_stop_at_work_stops_and_loses_nothing(project: Project) {
+    server_ends_at_every_step(&project, |server, step| {
         let code = server.signal(["INT", "TERM"][step % 2]);
         assert_eq!(code, Some(0), "{}", std::fs::read_to_string(&server.log).unwrap());
     });

@@ -74,6 +74,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
     let after = ("after", "The version of the commission that the caller has.");
     let (act, acts) = (of::<ActStatus>(types), of::<Vec<ActStatus>>(types));
     let retention = of::<RetentionStatus>(types);
+    let log = vec![from, WAIT];
     let (wait, notices, from, after) = (vec![WAIT], vec![skip, WAIT], vec![from], vec![after, WAIT]);
     vec![
         operation(
@@ -153,7 +154,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
             "/v1/commissions/{commission}/answers",
             "office",
             "What was released: sealed, in slots that are all alike",
-            from.clone(),
+            from,
             None,
             answers,
         ),
@@ -189,7 +190,7 @@ fn operations(types: &mut SchemaGenerator) -> Vec<Operation> {
             "/v1/log",
             "auditor",
             "Entries of the log, and what proves them",
-            from,
+            log,
             None,
             of::<m::LogPage>(types),
         ),

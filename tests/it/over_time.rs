@@ -208,7 +208,16 @@ fn one_household_is_verified_at_once(project: Project) {
 
 /// The vehicle register answers from a file as matches come; and what it has told so far.
 fn follow(project: &Project, data: &str, server: &Server) -> (std::process::Child, impl Fn() -> String) {
-    let mut follow = project.agency("answer", "vehicle", &[data, "--follow"]);
+    follow_with(project, data, server, &[])
+}
+
+fn follow_with(
+    project: &Project,
+    data: &str,
+    server: &Server,
+    more: &[&str],
+) -> (std::process::Child, impl Fn() -> String) {
+    let mut follow = project.agency("answer", "vehicle", &[&[data, "--follow"], more].concat());
     let told = project.path("followed");
     let into = std::fs::File::create(&told).unwrap();
     let following = follow.args(server.arguments(project, "vehicle")).stderr(into).spawn().unwrap();
@@ -253,6 +262,30 @@ fn what_was_left_open_is_answered_once_its_record_is_in_the_file() {
     project.write("current.csv", &whole);
     until(|| told().contains("1 matches answered, 0 declined\n"));
     assert!(open.contains("0 declined, 1 left open (1 are not in the file)"), "{open}");
+    signal(&following, "INT");
+    assert_eq!(following.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn half_a_file_says_of_nobody_that_the_record_is_gone() {
+    let project = Project::new();
+    let (office, bank, vehicle) = files(&project);
+    let server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    let mut command = project.agency("answer", "vehicle", &["-", "--follow"]);
+    Said::of(&command.args(server.arguments(&project, "vehicle")).output().unwrap()).refused(2, "name a file");
+    let whole = std::fs::read_to_string(&vehicle).unwrap();
+    let header = whole.lines().next().unwrap();
+    project.office("request", &server, &[&office]).done();
+    project.office("fetch", &server, &[]).done();
+    // torn in a row, and then at a row's end
+    let data = project.write("current.csv", format!("{header}\nV9,,,,,,,1,1.00\nV8,\"tor"));
+    let (mut following, told) = follow_with(&project, &data, &server, &["--decline-missing"]);
+    std::thread::sleep(Duration::from_secs(2));
+    project.write("current.csv", format!("{header}\nV9,,,,,,,1,1.00\n"));
+    until(|| told().contains("0 matches answered, 0 declined, 1 left open"));
+    project.write("current.csv", &whole);
+    until(|| told().contains("1 matches answered, 0 declined\n"));
     signal(&following, "INT");
     assert_eq!(following.wait().unwrap().code(), Some(130));
 }

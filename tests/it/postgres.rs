@@ -82,7 +82,16 @@ impl Postgres {
         self.running = serve(self.folder.path());
     }
 
+    /// It is away from now on.
+    #[allow(dead_code, reason = "the unit tests share this file and do not stop it")]
+    pub fn stop(&mut self) {
+        self.end();
+    }
+
     fn end(&mut self) {
+        if self.running.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
+        }
         // an immediate shutdown: the kernel's shared memory is given back, transactions under way are lost
         let _ = Command::new("kill").args(["-QUIT", &self.running.id().to_string()]).status();
         let _ = self.running.wait();

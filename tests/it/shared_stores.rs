@@ -168,6 +168,38 @@ fn what_cannot_be_reached_is_told_and_another_manifest_is_refused() {
 }
 
 #[test]
+fn what_operators_run_beside_a_server_says_where_the_database_is() {
+    let mut project = Project::new().on_shared_stores();
+    let nothing = stores(&project).postgres.database("nothing");
+    let beside = |project: &Project, verb: &[&str], database: &str| {
+        let mut command = hedui();
+        command.args(verb).args(["--data", &project.text("server"), "--database", database]);
+        command.args(stores(project).bucket.arguments(project));
+        within(Duration::from_secs(40), command)
+    };
+    let (out, own) = (project.text("out"), stores(&project).database.clone());
+    let verbs: [&[&str]; 4] = [
+        &["server", "backup", "--out", &out],
+        &["server", "doctor"],
+        &["server", "gc"],
+        &["audit", "export", "--out", &out],
+    ];
+    let server = project.server();
+    for verb in verbs {
+        beside(&project, verb, &nothing).refused(1, "PostgreSQL at localhost: no server has run on this database yet");
+    }
+    let another = ["audit", "export", "--out", &out, "--epoch", &"0".repeat(64)];
+    beside(&project, &another, &own).refused(1, "no server has run on this database yet");
+    drop(server);
+    project.stores.as_mut().unwrap().postgres.stop();
+    for verb in verbs {
+        let said = beside(&project, verb, &own);
+        assert_eq!(said.code, Some(75), "{verb:?}: {}", said.stderr);
+        assert!(said.stderr.contains("PostgreSQL at localhost"), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_database_that_lets_nobody_in_is_not_asked_again() {
     let project = Project::new().on_shared_stores();
     let stated = &stores(&project).database;

@@ -31,11 +31,11 @@ pub async fn restore(backups: Vec<Backup>, places: &Places, now: Timestamp) -> O
     }
     let first = targets.first().expect("there is a first epoch");
     // by it a server finds the others
-    first.store.begin_restoring().await.map_err(Failure::refused)?;
+    first.store.begin_restoring().await?;
     // a server that finds the first one whole finds the others whole
     for target in targets.iter().rev() {
         target.fill().await?;
-        target.store.note(target.backup.restored(), now).await.map_err(Failure::refused)?;
+        target.store.note(target.backup.restored(), now).await?;
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ impl Backup {
             None => Keys::read(&folder.join(KEYS), &seal)?,
         };
         for line in lines(&path)? {
-            if let Line::Plain(row) = line.map_err(Failure::refused)? {
+            if let Line::Plain(row) = line? {
                 keys.see_done(&row);
             }
         }
@@ -107,9 +107,9 @@ impl Backup {
         let mut backup = Self { epoch, folder, seal, keys, noted, kept: 0, erased };
         let (mut noted, mut kept, mut erased) = (Noted::default(), 0, BTreeSet::new());
         for line in backup.opened()? {
-            match line.map_err(Failure::refused)? {
+            match line? {
                 Opened::Row(row) => {
-                    noted.see(&row).map_err(Failure::refused)?;
+                    noted.see(&row)?;
                     kept += 1;
                 }
                 Opened::Erased(unit) => erased.extend(unit.and_then(|unit| unit.parse::<ContentHash>().ok())),
@@ -124,7 +124,7 @@ impl Backup {
     fn look_over_parts(&self) -> Outcome {
         let progress = terminal::bar(self.noted.parts.len() as u64, "reading parts");
         for part in self.noted.each(&self.keys) {
-            let (shelf, info) = part.map_err(Failure::refused)?;
+            let (shelf, info) = part?;
             self.part(&shelf, info)?;
             progress.inc(1);
         }
@@ -200,7 +200,7 @@ impl Target {
         let Self { backup, places: Places { database, parts: at, .. }, store, parts } = self;
         let progress = terminal::bar(backup.noted.parts.len() as u64, "putting parts back");
         for part in backup.noted.each(&backup.keys) {
-            let (shelf, info) = part.map_err(Failure::refused)?;
+            let (shelf, info) = part?;
             let put = parts.put(&shelf, info.number, backup.part(&shelf, info)?).await;
             put.map_err(|e| Failure::refused(format!("{at}: part {} of batch {}: {e}", info.number, shelf.batch)))?;
             progress.inc(1);

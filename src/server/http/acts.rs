@@ -146,7 +146,9 @@ async fn post_approval(
     match approved.await.map_err(ServerError::failed)?? {
         Approval::Done => {}
         Approval::SamePerson => {
-            let detail = format!("act {act} needs two operators: who proposed it does not approve it");
+            let detail = format!(
+                "act {act} needs two operators: a colleague of who proposed it, of the same organisation, approves it"
+            );
             return Err(Document::new(ProblemKind::Forbidden, detail).into());
         }
         Approval::TooLate(state) => {

@@ -14,6 +14,7 @@ use x509_parser::x509::AttributeTypeAndValue;
 use super::listener::Peer;
 use super::problem::Problem;
 use crate::server::Linkage;
+use crate::server::epochs::Epochs;
 
 /// The role of the linkage operator's people.
 const OPERATOR: &str = "operator";
@@ -94,6 +95,34 @@ async fn caller<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Res
     Err(Problem(Document::new(ProblemKind::Forbidden, detail)))
 }
 
+/// Whose parties are known: those of one epoch, or of all.
+pub struct Everybody(Vec<Arc<Linkage>>);
+
+impl FromRef<Arc<Linkage>> for Everybody {
+    fn from_ref(linkage: &Arc<Linkage>) -> Self {
+        Self(vec![Arc::clone(linkage)])
+    }
+}
+
+impl FromRef<Arc<Epochs>> for Everybody {
+    fn from_ref(epochs: &Arc<Epochs>) -> Self {
+        Self(epochs.all())
+    }
+}
+
+/// Who stands above the parties is none of them, whatever its certificate says.
+async fn no_party<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Result<Caller, Problem>
+where
+    Everybody: FromRef<S>,
+{
+    let caller = caller(parts, state, role).await?;
+    if Everybody::from_ref(state).0.iter().any(|linkage| linkage.project.has_party(&caller.organisation)) {
+        let detail = format!("`{}` is a party of the project: nobody of it is its {role}", caller.organisation);
+        return Err(Problem(Document::new(ProblemKind::Forbidden, detail)));
+    }
+    Ok(caller)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Agency
 where
     Arc<Linkage>: FromRef<S>,
@@ -127,26 +156,32 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if Agency::from_request_parts(parts, state).await.is_ok() {
-            return Ok(Self);
+        match ConnectInfo::<Caller>::from_request_parts(parts, state).await {
+            Ok(info) if info.0.role == "office" => Office::from_request_parts(parts, state).await.map(|_| Self),
+            _ => Agency::from_request_parts(parts, state).await.map(|_| Self),
         }
-        Office::from_request_parts(parts, state).await.map(|_| Self)
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Auditor {
+impl<S: Send + Sync> FromRequestParts<S> for Auditor
+where
+    Everybody: FromRef<S>,
+{
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        caller(parts, state, "auditor").await.map(|_| Self)
+        no_party(parts, state, "auditor").await.map(|_| Self)
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Operator {
+impl<S: Send + Sync> FromRequestParts<S> for Operator
+where
+    Everybody: FromRef<S>,
+{
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        caller(parts, state, OPERATOR).await.map(|caller| Self(caller.actor()))
+        no_party(parts, state, OPERATOR).await.map(|caller| Self(caller.actor()))
     }
 }
 

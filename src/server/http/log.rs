@@ -11,6 +11,7 @@ use super::State;
 use super::address::Query;
 use super::caller::Auditor;
 use super::problem::Problem;
+use super::wait::Wait;
 use crate::server::{Linkage, log};
 
 pub fn routes() -> Router<Arc<Linkage>> {
@@ -23,11 +24,18 @@ struct From {
     from: u64,
 }
 
-/// `GET /v1/log?from=N`: entries from the one numbered N on, none when there are no more that are signed.
+/// `GET /v1/log?from=N&wait=SECONDS`: entries from the one numbered N on; none when time is up and no more are signed.
 async fn get_log(
     linkage: State,
     _auditor: Auditor,
     Query(From { from }): Query<From>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<LogPage>, Problem> {
-    Ok(Json(log::page(&linkage.store, from, log::Told::Signed).await?))
+    let mut waiting = wait.begin(&linkage);
+    loop {
+        let page = log::page(&linkage.store, from, log::Told::Signed).await?;
+        if !page.entries.is_empty() || !waiting.again().await {
+            return Ok(Json(page));
+        }
+    }
 }

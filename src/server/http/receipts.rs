@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hedui_protocol::ids::CommissionId;
 use hedui_protocol::log::{CHECKPOINT_HEADER, Event, RECEIPT_HEADER};
-use hedui_protocol::problem::{Problem as Document, ProblemKind};
+use hedui_protocol::problem::Problem as Document;
 
 use super::caller::Caller;
 use super::problem::Problem;
@@ -75,7 +75,7 @@ pub async fn receipted(linkage: State<Arc<Linkage>>, request: Request, next: Nex
     let before = seen(request.headers());
     let refusal = Refusal::of(&request);
     let mut response = next.run(request).await;
-    let refused = response.extensions().get::<Document>().filter(|document| is_refusal(document.kind));
+    let refused = response.extensions().get::<Document>().filter(|document| document.kind.is_refusal());
     if let Some(document) = refused {
         let about = response.extensions().get::<Asked>().cloned();
         match rate::entered(&linkage, refusal, document, about).await {
@@ -98,9 +98,4 @@ pub async fn receipted(linkage: State<Arc<Linkage>>, request: Request, next: Nex
 fn seen(headers: &HeaderMap) -> u64 {
     let text = headers.get(CHECKPOINT_HEADER).and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-/// Whether somebody asked for what is not theirs, or for what there is not, rather than too early or of a server in trouble.
-fn is_refusal(kind: ProblemKind) -> bool {
-    !matches!(kind, ProblemKind::NotYet | ProblemKind::PartsMissing | ProblemKind::Internal | ProblemKind::StorageFull)
 }

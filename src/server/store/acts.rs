@@ -88,7 +88,9 @@ impl Store {
 
     pub async fn act(&self, act: u64, now: Timestamp) -> ServerResult<Option<ActStatus>> {
         let one = format!("SELECT {COLUMNS} FROM acts WHERE act = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(one)).bind(number(act)?).fetch_optional(&self.pool).await?;
+        // a larger one is no act's
+        let act = i64::try_from(act).unwrap_or(i64::MAX);
+        let row = sqlx::query(sqlx::AssertSqlSafe(one)).bind(act).fetch_optional(&self.pool).await?;
         row.map(|row| status(&row, now)).transpose()
     }
 
@@ -104,7 +106,7 @@ impl Store {
         if known.state != ActState::Proposed {
             return Ok(Approval::TooLate(known.state));
         }
-        if !by.is_another_than(&known.proposed_by) {
+        if !by.is_a_colleague_of(&known.proposed_by) {
             return Ok(Approval::SamePerson);
         }
         let approved = Event::Approved { act, by: by.clone(), deed: known.deed.clone() };

@@ -88,7 +88,14 @@ impl Store {
 
     async fn prepare_empty(&self, version: i64) -> ServerResult<()> {
         self.make_schema().await?;
-        self.migrate(version).await?;
+        // what another version has made is no table of this one's migrations
+        if !self.is_new().await? {
+            self.holds_nothing().await?;
+        }
+        self.migrate(version).await
+    }
+
+    async fn holds_nothing(&self) -> ServerResult<()> {
         for table in TABLES {
             let row = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table} LIMIT 1")));
             match row.fetch_optional(&self.pool).await {

@@ -55,6 +55,8 @@ async fn write(old: &Store, version: i64) {
             .bind(deed).bind(by).execute(pool).await.unwrap();
         bind("INSERT INTO workers (holder, seen_at, tidied_at) VALUES ('another', 3, 3)").execute(pool).await.unwrap();
         bind("UPDATE batches SET shred_key = $1, sealed = 1").bind(vec![5u8; 32]).execute(pool).await.unwrap();
+        let removal = "INSERT INTO removals (batch, parts) VALUES ($1, 3)";
+        bind(removal).bind(BatchId([3; 32]).to_string()).execute(pool).await.unwrap();
         bind("UPDATE project SET backups_until = 77").execute(pool).await.unwrap();
         let retention = serde_json::to_string(&Retention { epoch: Some(1), ..Retention::default() }).unwrap();
         bind("UPDATE project SET retention = $1").bind(retention).execute(pool).await.unwrap();
@@ -69,6 +71,11 @@ async fn write(old: &Store, version: i64) {
         bind("UPDATE acts SET approved = 0").execute(pool).await.unwrap();
         bind("UPDATE workers SET followed = 1").execute(pool).await.unwrap();
         bind("UPDATE project SET compacted_at = 3").execute(pool).await.unwrap();
+    }
+    if version >= 8 {
+        bind("UPDATE epochs SET served_at = 9").execute(pool).await.unwrap();
+        bind("UPDATE batches SET tag = 'batch'").execute(pool).await.unwrap();
+        bind("UPDATE removals SET tag = 'removal'").execute(pool).await.unwrap();
     }
 }
 
@@ -129,15 +136,21 @@ async fn reads(store: &Store, version: i64) {
         let [erasure] = store.acts_to_finish(at(999)).await.unwrap()[..] else { panic!("it goes on") };
         store.finish_act(erasure, at(999)).await.unwrap();
         assert_eq!(store.act(0, at(999)).await.unwrap().unwrap().state, ActState::Done);
-        assert!(store.shelf(BATCH).await.unwrap().key.is_some());
+        let (shelf, removals) = (store.shelf(BATCH).await.unwrap(), store.removals().await.unwrap());
+        assert!(shelf.key.is_some());
+        assert_eq!(removals.iter().map(|removal| removal.shelf.batch).collect::<Vec<_>>(), [BatchId([3; 32])]);
+        let tags = (shelf.tag.as_deref(), removals[0].shelf.tag.as_deref());
+        assert_eq!(tags, if version >= 8 { (Some("batch"), Some("removal")) } else { (None, None) });
         assert_eq!(store.next_epochs().await.unwrap()[0].terms, b"next");
         let a_year = at(366 * 86_400);
         let ends_the_epoch = async || {
             let ended = store.expire(a_year).await.unwrap();
             ended.iter().any(|ended| ended.class == DataClass::Epoch)
         };
-        assert!(!ends_the_epoch().await, "nobody knows yet whether the next one is served");
-        store.serves_next(ManifestId([8; 32]), at(9)).await.unwrap();
+        if version < 8 {
+            assert!(!ends_the_epoch().await, "nobody knows yet whether the next one is served");
+            store.serves_next(ManifestId([8; 32]), at(9)).await.unwrap();
+        }
         assert!(ends_the_epoch().await);
     } else {
         assert!(store.give_keys().await.unwrap());
