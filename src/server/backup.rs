@@ -223,7 +223,7 @@ impl Rows {
             file.write_all(&line).map_err(|e| std::io::Error::from(wrong.insert(e).kind()).into())
         });
         if let Err(why) = dumped.await {
-            return Err(wrong.map_or_else(|| why.into(), |e| failed(e)));
+            return Err(wrong.map_or_else(|| why.into(), failed));
         }
         let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
         file.sync_all().map_err(failed)?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use hedui_protocol::ids::BatchId;
-use hedui_protocol::log::Event;
+use hedui_protocol::log::{Entry, Event};
 use hedui_protocol::messages::BatchState;
 use jiff::Timestamp;
 
@@ -95,16 +95,30 @@ impl Patient<'_> {
                     "the database is damaged: {damage}; stop its server and put a backup back into an empty folder"
                 ),
             );
+            return Ok(());
         }
-        if let Some(theirs) = self.store.clock().await? {
-            let skew = theirs.as_second() - now.as_second();
-            match skew.abs() <= SKEW {
-                true => Chart::fine("clock", "agrees with the database's"),
-                false => chart
-                    .wrong("clock", format!("the database's is {skew} s ahead of this machine's: leases do not hold")),
+        let ahead = |theirs: Timestamp| theirs.as_second() - now.as_second();
+        match (self.store.clock().await?.map(ahead), self.last_entry().await?.map(ahead)) {
+            (Some(skew), _) if skew.abs() > SKEW => {
+                chart.wrong("clock", format!("the database's is {skew} s ahead of this machine's: leases do not hold"))
             }
+            (_, Some(skew)) if skew > SKEW => chart.wrong(
+                "clock",
+                format!(
+                    "the log's last entry is {skew} s ahead of this machine's: it is set back, or a server's is ahead"
+                ),
+            ),
+            (Some(_), _) => Chart::fine("clock", "agrees with the database's"),
+            (None, _) => Chart::fine("clock", "not behind the log's last entry"),
         }
         Ok(())
+    }
+
+    /// When the last thing was done that the log has.
+    async fn last_entry(&self) -> ServerResult<Option<Timestamp>> {
+        let last = self.store.entry_count().await?.saturating_sub(1);
+        let entries = self.store.entries(last, 1).await?;
+        Ok(entries.first().and_then(|entry| Entry::parse(entry.as_bytes())).map(|entry| entry.at))
     }
 
     /// Reads every part that somebody may want.

@@ -4,12 +4,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hedui::server::Role;
 use hedui::transport::client::operators_page;
 use hedui::transport::tls::Identity;
 use rcgen::ExtendedKeyUsagePurpose::ServerAuth;
 use sqlx::{Connection as _, Row as _};
 
 use crate::certificates::issued;
+use crate::clocks::Inside;
 use crate::harness::{Project, Said, Server, hedui, run, within};
 use crate::journey::files;
 
@@ -172,6 +174,22 @@ fn a_clock_that_differs_from_the_databases_is_told() {
         let told: Vec<String> = [seen - 1, seen, seen + 1].map(|s| format!("is {s} s ahead of this machine's")).into();
         assert!(told.iter().any(|told| said.stdout.contains(told)), "{}", said.stdout);
     }
+}
+
+#[test]
+fn a_clock_behind_what_was_done_is_told() {
+    let project = Project::new();
+    Inside::trusting(&project, "server", Role::All, 600, Duration::from_secs(1)).ends();
+    let said = doctor(&project, &[]).refused(1, "1 thing is wrong");
+    let told = said.stdout.lines().find(|line| line.starts_with("WRONG  clock ")).unwrap_or_default();
+    assert!(
+        told.contains("the log's last entry is 5") && told.contains(" s ahead of this machine's"),
+        "{}",
+        said.stdout
+    );
+    let project = Project::new();
+    drop(project.server());
+    assert!(doctor(&project, &[]).done().stdout.contains("fine   clock        not behind the log's last entry"));
 }
 
 #[test]

@@ -71,6 +71,23 @@ fn a_full_disk_at_the_agency_is_told_and_leaves_nothing() {
 }
 
 #[test]
+fn a_full_disk_under_a_backup_is_told_by_its_file() {
+    let project = Project::new();
+    let (_, bank, vehicle) = crate::journey::files(&project);
+    let mut server = project.server();
+    project.submit_both(&bank, &vehicle, &server);
+    server.signal("TERM");
+    let hedui = env!("CARGO_BIN_EXE_hedui");
+    let (data, out) = (project.text("server"), project.text("small/backup"));
+    let script = format!(
+        "{hedui} server backup --data {data} --out {out}; code=$?; ls -A {}; exit $code",
+        project.text("small")
+    );
+    let said = with_little_room(&project, 8, &script).refused(75, "database.jsonl: cannot write: no space left");
+    assert!(said.stderr.contains("hint: free some space") && said.stdout.is_empty(), "{} {}", said.stdout, said.stderr);
+}
+
+#[test]
 fn a_full_disk_at_the_server_is_told_and_the_same_batch_goes_through_later() {
     let project = Project::new();
     let city = city(&project, "4000");
