@@ -182,11 +182,8 @@ fn a_clock_behind_what_was_done_is_told() {
     Inside::trusting(&project, "server", Role::All, 600, Duration::from_secs(1)).ends();
     let said = doctor(&project, &[]).refused(1, "1 thing is wrong");
     let told = said.stdout.lines().find(|line| line.starts_with("WRONG  clock ")).unwrap_or_default();
-    assert!(
-        told.contains("the log's last entry is 5") && told.contains(" s ahead of this machine's"),
-        "{}",
-        said.stdout
-    );
+    let is_told = (590..=600).any(|seconds| told.contains(&format!("last entry is {seconds} s ahead")));
+    assert!(is_told, "{}", said.stdout);
     let project = Project::new();
     drop(project.server());
     assert!(doctor(&project, &[]).done().stdout.contains("fine   clock        not behind the log's last entry"));
