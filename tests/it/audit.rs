@@ -15,7 +15,7 @@ use hedui_protocol::sign::SigningKey;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, tls};
+use crate::harness::{OFFICE, OTHER_OFFICE, Project, Said, Server, hedui, on_both_stores, run, signal, tls, until};
 use crate::journey::files;
 
 on_both_stores! {
@@ -466,6 +466,35 @@ fn what_was_not_allowed_is_found_in_a_log_that_is_whole() {
     std::fs::write(log.project.path("log/commissions.jsonl"), "").unwrap();
     let unproved = change(&|_| {});
     assert_eq!(unproved, ["missing-ticket", "missing-ticket", "unproved-withdrawal"]);
+}
+
+#[test]
+fn who_follows_the_log_waits_and_asks_in_no_loop() {
+    let project = Project::new();
+    project.issue("auditor", "auditor");
+    let server = project.server();
+    let (office, ..) = files(&project);
+    let mut fetch = hedui();
+    fetch.args(["audit", "fetch", "--follow", "--out", &project.text("copy")]);
+    fetch.args(["--manifest", &project.text("manifest.toml")]).args(server.arguments(&project, "auditor"));
+    let mut following = fetch.stderr(Stdio::null()).spawn().unwrap();
+    let copied = || std::fs::read_to_string(project.path("copy/entries.jsonl")).unwrap_or_default();
+    until(|| copied().contains("\"opened\""));
+    // nobody else writes there meanwhile
+    export(&project, "copy").refused(75, "another command is writing this log");
+    project.office("request", &server, &[&office]).done();
+    until(|| copied().contains("\"commission-filed\""));
+    signal(&following, "INT");
+    let ended = following.wait().unwrap().code();
+    export(&project, "copy").done();
+    holds(verify(&project.text("copy"), &[]));
+    assert_eq!(ended, Some(130));
+
+    let client = crate::access::client(&project, "auditor");
+    let since = Instant::now();
+    let page = client.get(format!("{}/v1/log?from=99&wait=2", server.parties)).send();
+    let page = tokio::runtime::Runtime::new().unwrap().block_on(async { page.await.unwrap().text().await.unwrap() });
+    assert!(page.contains("\"entries\":[]") && since.elapsed() >= Duration::from_secs(2), "{page}");
 }
 
 #[test]

@@ -215,6 +215,7 @@ contract! {
     of_this_version:
     a_database_that_is_brought_further_is_gone_on_with_if_it_says_so,
     every_table_is_dumped,
+    a_backup_of_an_earlier_version_wants_an_empty_place_too,
     what_an_earlier_version_wrote_is_brought_up_to_date,
     a_turn_that_is_not_used_ends,
     jobs_that_are_done_are_not_looked_at,
@@ -562,6 +563,14 @@ async fn a_database_belongs_to_one_manifest(database: Database) {
     let (ours, another) = (ManifestId([1; 32]), ManifestId([2; 32]));
     assert_eq!(store.belongs_to(ours).await.unwrap(), ours);
     assert_eq!(other.belongs_to(another).await.unwrap(), ours);
+}
+
+async fn a_backup_of_an_earlier_version_wants_an_empty_place_too(database: Database) {
+    store(&database).await.belongs_to(ManifestId([1; 32])).await.unwrap();
+    for version in [1, newest()] {
+        let why = Store::open_empty(&database, version).await.map(drop).unwrap_err();
+        assert!(why.message.ends_with("the database is not empty"), "{version}: {}", why.message);
+    }
 }
 
 async fn every_table_is_dumped(database: Database) {
