@@ -1,10 +1,8 @@
 //! `hedui agency answer`: checks each commission's authorisation, and seals the current payload to its office.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use hedui_protocol::ids::RecordId;
@@ -19,6 +17,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::OwnFile;
+use super::absent::Absent;
 use super::rows::{AgencyTable, Layout};
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -30,8 +29,6 @@ use crate::transport::client::Client;
 const BLOCK: usize = 4096;
 /// For so long the server is asked to wait for matches, and then those that were left open are looked at again.
 const WAIT: Duration = Duration::from_secs(30);
-/// A file that was written more recently may still be written: nobody says that a record is gone because it is not there yet.
-const SETTLES: Duration = Duration::from_secs(10);
 /// Until such a file is read again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -87,8 +84,12 @@ impl Answer {
                 let rows = match rows {
                     Ok(rows) if is_the_same => rows,
                     // half a file says nothing of what is not in it
-                    _ if self.follow && !(is_the_same && is_settled) => {
+                    rows if self.follow && !(is_the_same && is_settled) => {
                         interrupt.check()?;
+                        if let Some(failure) = rows.err().filter(|failure| told != failure.message) {
+                            terminal::note(format!("{}: is it just being written? it is read again", failure.message));
+                            told = failure.message;
+                        }
                         tokio::time::sleep(PAUSE).await;
                         continue;
                     }
@@ -154,42 +155,6 @@ impl Answer {
 struct Wanted {
     rows: HashMap<RecordId, Row>,
     layout: Layout,
-}
-
-/// Records that the file lacks, as long as it is the same: what stays open is looked at often, and costs no pass over it.
-#[derive(Default)]
-struct Absent {
-    records: HashSet<RecordId>,
-    file: Option<(u64, SystemTime, u64)>,
-}
-
-impl Absent {
-    fn are_of(&mut self, file: &Path) {
-        if !self.is_still_of(file) {
-            (self.file, self.records) = (stamp(file), HashSet::new());
-        }
-    }
-
-    /// Whether nobody has written the file since.
-    fn is_still_of(&self, file: &Path) -> bool {
-        self.file == stamp(file)
-    }
-
-    /// Whether nobody has written it for a while; of a file whose time lies ahead nothing is known.
-    fn is_settled(&self) -> bool {
-        let written = self.file.and_then(|(_, written, _)| written.elapsed().ok());
-        self.file.is_none() || written.is_some_and(|since| since >= SETTLES)
-    }
-
-    /// Those of which it is not known that the file lacks them.
-    fn others(&self, records: impl Iterator<Item = RecordId>) -> HashSet<RecordId> {
-        records.filter(|record| !self.records.contains(record)).collect()
-    }
-}
-
-fn stamp(file: &Path) -> Option<(u64, SystemTime, u64)> {
-    let of = |data: Metadata| Some((data.len(), data.modified().ok()?, data.ino()));
-    std::fs::metadata(file).ok().and_then(of)
 }
 
 fn written_meanwhile(file: &Path) -> Failure {

@@ -1,5 +1,6 @@
 //! The house of the data holder: check a file, encode it, submit it, answer on match.
 
+mod absent;
 mod answer;
 mod check;
 mod cohorts;
