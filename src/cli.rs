@@ -10,8 +10,8 @@ use crate::project;
 /// Hedui (核对): verify a household's means without a register of who was checked.
 ///
 /// Exit codes: 0 done; 1 refused (input, key or another party says no); 2 wrong usage;
-/// 75 try again (the other side is down or full: the same command goes on where it stopped);
-/// 130 interrupted.
+/// 75 try again (the other side, or the disk, is down or full: the same command goes on where it stopped);
+/// 130 interrupted; 141 nobody reads the output any more.
 #[derive(Parser, Debug)]
 #[command(name = "hedui", version, arg_required_else_help = true)]
 pub struct Cli {

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
     }
     let filter = EnvFilter::try_from_env("HEDUI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hedui=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // a log that cannot be written ends no server
+    let log = log.log_internal_errors(false);
     let logs_json = cli.logs_json();
     if logs_json {
         log.json().flatten_event(true).init();

@@ -79,27 +79,27 @@ pub fn end_where_nothing_can_be_printed() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload().downcast_ref::<String>();
-        let Some((to, why)) = message.and_then(|message| message.strip_prefix("failed printing to ")?.split_once(": "))
-        else {
+        let Some(why) = message.and_then(|message| message.strip_prefix("failed printing to stdout: ")) else {
             return tell(panic);
         };
         if why.starts_with("Broken pipe") {
             std::process::exit(CLOSED_PIPE);
         }
-        let _ = writeln!(std::io::stderr(), "error: {to} cannot be written: {why}");
+        note(format!("error: standard output cannot be written: {why}"));
         std::process::exit(Exit::TryAgain.code().into());
     }));
 }
 
 /// Tells a failure on stderr: `error:` where and why, `hint:` what to do.
 pub fn tell(failure: &Failure) {
-    eprintln!("error: {}", failure.message);
+    note(format!("error: {}", failure.message));
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        note(format!("hint: {hint}"));
     }
 }
 
 /// A remark on stderr that is no error.
 pub fn note(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    // where nobody hears it, what is done is done all the same
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -218,6 +218,12 @@ impl Manifest {
         self.agencies.iter().find(|agency| agency.name == name)
     }
 
+    /// Whether an agency or an office is of this organisation.
+    pub fn has_party(&self, organisation: &str) -> bool {
+        let agencies = self.agencies.iter().map(|agency| &agency.organisation);
+        agencies.chain(self.offices.iter().map(|office| &office.organisation)).any(|one| one == organisation)
+    }
+
     pub fn office(&self, name: &str) -> Option<&Office> {
         self.offices.iter().find(|office| office.name == name)
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hedui_protocol::ids::RecordId;
 
@@ -16,12 +16,14 @@ const SETTLES: Duration = Duration::from_secs(10);
 pub struct Absent {
     pub records: HashSet<RecordId>,
     file: Option<(u64, SystemTime, u64)>,
+    /// When it was first seen so.
+    since: Option<Instant>,
 }
 
 impl Absent {
     pub fn are_of(&mut self, file: &Path) {
         if !self.is_still_of(file) {
-            (self.file, self.records) = (stamp(file), HashSet::new());
+            *self = Self { file: stamp(file), since: Some(Instant::now()), records: HashSet::new() };
         }
     }
 
@@ -30,10 +32,11 @@ impl Absent {
         self.file == stamp(file)
     }
 
-    /// Whether nobody has written it for a while; of a file whose time lies ahead nothing is known.
+    /// Whether nobody has written it for a while, by its own time or by this process's, for the former may lie ahead.
     pub fn is_settled(&self) -> bool {
         let written = self.file.and_then(|(_, written, _)| written.elapsed().ok());
-        self.file.is_none() || written.is_some_and(|since| since >= SETTLES)
+        let since = written.into_iter().chain(self.since.map(|since| since.elapsed())).max();
+        self.file.is_none() || since.is_some_and(|since| since >= SETTLES)
     }
 
     /// Those of which it is not known that the file lacks them.

@@ -86,7 +86,8 @@ impl Answer {
                     // half a file says nothing of what is not in it
                     rows if self.follow && !(is_the_same && is_settled) => {
                         interrupt.check()?;
-                        if let Some(failure) = rows.err().filter(|failure| told != failure.message) {
+                        let failure = rows.err().unwrap_or_else(|| written_meanwhile(file));
+                        if told != failure.message {
                             terminal::note(format!("{}: is it just being written? it is read again", failure.message));
                             told = failure.message;
                         }

@@ -13,6 +13,7 @@ use crate::terminal::{self, Interrupt};
 
 /// Seconds for which the server is asked to wait for entries.
 const WAIT: u64 = 30;
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub struct Fetch {
@@ -47,12 +48,17 @@ impl Fetch {
         let progress = terminal::counter("copying entries");
         loop {
             interrupt.check()?;
+            let asked = tokio::time::Instant::now();
             let page: LogPage = client.get(&format!("/v1/log?from={have}&wait={wait}")).await?;
             book.append(&page, have as u64)?;
             have += page.entries.len();
             progress.inc(page.entries.len() as u64);
-            if page.entries.is_empty() && !self.follow {
-                break;
+            if page.entries.is_empty() {
+                if !self.follow {
+                    break;
+                }
+                // a server that does not wait is not asked in a loop
+                tokio::time::sleep_until(asked + PAUSE).await;
             }
         }
         progress.finish_and_clear();

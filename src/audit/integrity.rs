@@ -49,7 +49,9 @@ pub fn of_itself(log: &Exported, found: &mut Vec<Finding>) -> (Roots, u64) {
                 size = checkpoint.size;
                 match roots.at(size) {
                     // entries name the trees before them: nothing but this speaks against the last one
-                    Some(root) if root != checkpoint.root && found.len() == before => {
+                    Some(root)
+                        if root != checkpoint.root && found.len() == before && size == log.lines.len() as u64 =>
+                    {
                         let detail = "the last entry that the log's own checkpoint signs was changed, or the checkpoint is another log's";
                         found.push(Finding::at(size.saturating_sub(1), "changed", detail));
                     }

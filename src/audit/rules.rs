@@ -119,6 +119,9 @@ impl<'b> Book<'b> {
                 .released(office, *commission, (*from, *to), agencies, entry)
                 .and_then(|()| as_asked(*commission, items, self.asks.of(&entry.event))),
             Event::Withdrawn { office, commission } => self.withdrawn(entry.number, office, *commission),
+            Event::Proposed { by, .. } | Event::Approved { by, .. } if self.manifest.has_party(&by.organisation) => {
+                Err(("partys-operator", format!("`{}` acted as operator, and is a party", by.organisation)))
+            }
             Event::Proposed { by, deed } => {
                 self.acts.proposed(entry.number, by, deed, entry.at);
                 Ok(())

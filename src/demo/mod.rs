@@ -105,7 +105,10 @@ impl Demo {
             summary::print(&files, &figures)?;
         }
         if self.keep_serving {
-            eprintln!("\nparties   {}\noperator  {}\nCtrl-C ends the server.", server.parties, server.operator);
+            terminal::note(format!(
+                "\nparties   {}\noperator  {}\nCtrl-C ends the server.",
+                server.parties, server.operator
+            ));
             while interrupt.check().is_ok() && server.is_running()? {
                 std::thread::sleep(std::time::Duration::from_millis(200));
             }

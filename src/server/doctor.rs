@@ -60,7 +60,7 @@ impl Patient<'_> {
     pub async fn examine(&self) -> Outcome {
         let now = self.clock.now();
         let mut chart = Chart::default();
-        self.database(&mut chart, now).await?;
+        self.database(&mut chart).await?;
         // seen before the books: whatever is here by now stands in them
         let indexes = Indexes::beside(self.places.data.join("index"));
         let here: HashSet<BatchId> = indexes.all_here().map_err(Failure::refused)?.into_iter().collect();
@@ -79,7 +79,7 @@ impl Patient<'_> {
         }
     }
 
-    async fn database(&self, chart: &mut Chart, now: Timestamp) -> ServerResult<()> {
+    async fn database(&self, chart: &mut Chart) -> ServerResult<()> {
         let (version, known) = (self.store.version().await?, newest());
         let database = &self.places.database;
         let differs = format!("{database} has version {version}, this program {known}");
@@ -97,7 +97,8 @@ impl Patient<'_> {
             );
             return Ok(());
         }
-        let ahead = |theirs: Timestamp| theirs.as_second() - now.as_second();
+        // by now: to look whether it is damaged may have taken long
+        let ahead = |theirs: Timestamp| theirs.as_second() - self.clock.now().as_second();
         match (self.store.clock().await?.map(ahead), self.last_entry().await?.map(ahead)) {
             (Some(skew), _) if skew.abs() > SKEW => {
                 chart.wrong("clock", format!("the database's is {skew} s ahead of this machine's: leases do not hold"))

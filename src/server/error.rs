@@ -61,11 +61,16 @@ impl From<std::io::Error> for ServerError {
 /// Codes for a full disk: SQLite's and PostgreSQL's.
 const FULL: [&str; 2] = ["13", "53100"];
 
+/// PostgreSQL's codes for a database that ends, starts, has too many connections, or has lost this one; they have five letters, SQLite's
+/// fewer.
+const AWAY: [&str; 5] = ["57P01", "57P02", "57P03", "53300", "08"];
+
 impl From<sqlx::Error> for ServerError {
     fn from(error: sqlx::Error) -> Self {
-        let full = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| FULL.contains(&code.as_ref()));
+        let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
         match error {
-            _ if full => Self::Full(error.to_string()),
+            _ if FULL.contains(&code.as_str()) => Self::Full(error.to_string()),
+            _ if AWAY.iter().any(|away| code.starts_with(away)) => Self::Away(format!("the database: {error}")),
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                 Self::Away(format!("the database: {error}"))
             }

@@ -55,12 +55,6 @@ impl Project {
         parties.filter(|party| !self.signed.contains(*party))
     }
 
-    /// Whether an agency or an office of the manifest is of this organisation.
-    pub fn has_party(&self, organisation: &str) -> bool {
-        let agencies = self.manifest.agencies.iter().map(|agency| &agency.organisation);
-        agencies.chain(self.manifest.offices.iter().map(|office| &office.organisation)).any(|one| one == organisation)
-    }
-
     /// The agency of this organisation, if it has signed.
     pub fn agency_of(&self, organisation: &str) -> Result<&Agency, Problem> {
         let agency = self.manifest.agencies.iter().find(|agency| agency.organisation == organisation);

@@ -36,6 +36,8 @@ pub struct Client {
 enum Miss {
     /// The server may answer next time.
     Passing(String),
+    /// A refusal that the log does not have. Whose certificate no longer holds is told so once, and then in the handshake.
+    Unproved(Failure),
     Final(Failure),
 }
 
@@ -124,7 +126,7 @@ impl Client {
         body: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Outcome<(A, Option<Event>)> {
         let started = tokio::time::Instant::now();
-        let mut wait = FIRST_WAIT;
+        let (mut wait, mut unproved) = (FIRST_WAIT, 0);
         let name = format!("{method} {path}");
         loop {
             let seen = self.witness.seen();
@@ -137,7 +139,8 @@ impl Client {
             };
             match miss {
                 Ok(answer) => return Ok(answer),
-                Err(Miss::Final(failure)) => return Err(failure),
+                Err(Miss::Unproved(_)) if unproved == 0 => unproved += 1,
+                Err(Miss::Final(failure) | Miss::Unproved(failure)) => return Err(failure),
                 Err(Miss::Passing(why)) if started.elapsed() + wait > self.patience => {
                     return Err(Failure::try_again(format!("{}: {why}", self.base))
                         .hint("run the same command again when the server answers; it goes on where it stopped"));
@@ -187,15 +190,14 @@ impl Client {
                 let kind = problem.kind;
                 let is_entered =
                     |event: &Event| matches!(event, Event::Refused { problem, .. } if problem == kind.uri());
-                let is_proved = match event {
-                    Some(event) => !kind.is_refusal() || event.as_ref().is_some_and(is_entered),
-                    None => elsewhere,
-                };
-                let refused = match is_proved {
-                    true => Failure::refused(problem.detail),
-                    false => self.witness.unproved(&problem.detail),
-                };
-                Miss::Final(Failure { problem: Some(kind), ..refused })
+                match event {
+                    None if !elsewhere => Miss::Unproved(self.witness.unproved(&problem.detail)),
+                    Some(None) if kind.is_refusal() => Miss::Unproved(self.witness.unproved(&problem.detail)),
+                    Some(Some(event)) if kind.is_refusal() && !is_entered(&event) => {
+                        Miss::Final(self.witness.told_otherwise(event.what()))
+                    }
+                    _ => Miss::Final(Failure { problem: Some(kind), ..Failure::refused(problem.detail) }),
+                }
             }
             None if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 Miss::Passing(format!("the server answered {status}"))

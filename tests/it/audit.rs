@@ -245,6 +245,17 @@ fn a_refusal_that_the_log_does_not_have_is_called_so() {
         let said = Said::of(&project.office_at(&url, "request", &[&office]).output().unwrap());
         said.refused(1, words);
     }
+    // and nothing is done because of it
+    let server = project.server();
+    project.office("request", &server, &[&office]).done();
+    for kind in [ProblemKind::Erased, ProblemKind::NotFound, ProblemKind::TicketRefused] {
+        let url = turning_away(&project, kind);
+        for (verb, more) in [("withdraw", vec!["H2"]), ("fetch", vec![])] {
+            let said = Said::of(&project.office_at(&url, verb, &more).output().unwrap());
+            said.refused(1, "the server did not prove that it refuses this");
+        }
+    }
+    assert!(project.office("withdraw", &server, &["H2"]).done().stderr.contains("Withdrew"));
 }
 
 /// What a log says, and when.
@@ -355,8 +366,9 @@ fn what_is_done_to_a_log_afterwards_is_named() {
     let other = Tampered::new();
     let of_another = crate::audit::receipts(&other.project, OFFICE);
     let torn = log.project.write("torn.jsonl", std::fs::read_to_string(&receipts).unwrap().lines().next().unwrap());
-    for nothing in [of_another, torn] {
-        verify(&log.project.text("log"), &["--against", &nothing]).refused(1, "nothing was compared");
+    for nothing in [of_another, torn, log.project.write("empty.jsonl", "")] {
+        let said = verify(&log.project.text("log"), &["--against", &nothing]);
+        assert_eq!(findings(&said), ["nothing-compared"]);
     }
 
     // the operator's own key signs another history: everything in it is in order, and it is not the one that was told

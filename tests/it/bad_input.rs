@@ -104,6 +104,10 @@ fn numbers_that_a_spreadsheet_has_rounded_are_called_out() {
     let said = many(9).done();
     assert!(said.stderr.contains("look as if a spreadsheet had rounded them"), "{}", said.stderr);
     assert!(said.stderr.contains("zeros: 9 (rows 1, 2, 3"), "{}", said.stderr);
+    let notation = std::fs::read_to_string(&data).unwrap().replacen("990101198001011000", "9.90101E+17", 1);
+    project.write("bank.csv", notation);
+    let check = || Said::of(&project.agency("check", "bank", &[&data]).output().unwrap());
+    check().refused(1, "`id_no` was rounded by a spreadsheet");
     many(10).refused(1, "`id_no` was rounded by a spreadsheet, its last digits are gone: 10 (rows 1, 2, 3");
 }
 
@@ -123,8 +127,14 @@ fn what_cannot_be_printed_is_no_success() {
     drop(reader);
     let said = Said::of(&speak(writer.into()).output().unwrap());
     assert_eq!((said.code, said.stderr.as_str()), (Some(141), ""));
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    Said::of(&speak(full.into()).output().unwrap()).refused(75, "error: stdout cannot be written: No space left");
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    // who does not hear why is refused all the same
+    let mut refused = crate::harness::hedui();
+    let code = refused.args(["audit", "verify", "nowhere"]).stderr(full()).status().unwrap().code();
+    assert_eq!(code, Some(1));
+    let full = full();
+    Said::of(&speak(full.into()).output().unwrap())
+        .refused(75, "error: standard output cannot be written: No space left");
 }
 
 #[test]

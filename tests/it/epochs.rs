@@ -193,6 +193,21 @@ fn next_epoch(project: &Project) -> String {
     shown.split_whitespace().nth(1).unwrap().to_owned()
 }
 
+/// Who names its own organisation as a party could approve nothing in that epoch.
+#[test]
+fn an_epoch_keeps_its_operators() {
+    let project = Project::new();
+    operators(&project);
+    let server = project.server();
+    let bank = std::fs::read_to_string(project.path("bank.toml")).unwrap();
+    project.write("bank.toml", bank.replace("Org bank", "City operator"));
+    let check = run(&["key", "show", "--kind", "linkage", &project.text("linkage.key")]).done().stdout;
+    project.manifest("next.toml", "2026-12", check.trim()).done();
+    project.write("next.toml.sig", "");
+    let said = operator(&project, "li", &server, &["propose", "open-epoch", &project.text("next.toml")]);
+    said.refused(1, "the next manifest makes `City operator` a party: it would have no operator");
+}
+
 /// Its databases may be copied or put back as files then.
 #[test]
 fn a_server_that_ends_leaves_no_journal_beside_its_databases() {

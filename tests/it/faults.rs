@@ -1,8 +1,9 @@
 //! Faults survived: a server that is down, silent, or out of disk; a second server; damaged files.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
-use crate::harness::{Project, Said, Server, run};
+use crate::harness::{Project, Said, Server, run, signal};
 use crate::interrupts::city;
 use crate::journey::files;
 
@@ -71,9 +72,28 @@ fn a_full_disk_at_the_agency_is_told_and_leaves_nothing() {
 }
 
 #[test]
+fn a_log_that_nobody_takes_ends_no_server() {
+    let project = Project::new();
+    let (_, bank, _) = files(&project);
+    project.encode("bank", &bank, "bank").done();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Server::command(&project, "server", "127.0.0.1:0");
+    let mut server = command.stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let url = format!("https://{}", ready["parties"].as_str().unwrap());
+    let mut submit = project.agency("submit", "bank", &[&project.text("bank")]);
+    Said::of(&submit.args(project.reach(&url, "bank")).output().unwrap()).done();
+    signal(&server, "TERM");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_full_disk_under_a_backup_is_told_by_its_file() {
     let project = Project::new();
-    let (_, bank, vehicle) = crate::journey::files(&project);
+    let (_, bank, vehicle) = files(&project);
     let mut server = project.server();
     project.submit_both(&bank, &vehicle, &server);
     server.signal("TERM");

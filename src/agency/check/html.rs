@@ -284,6 +284,7 @@ mod tests {
             uncertain: trouble(16),
             malformed: trouble(17),
             destroyed: trouble(18),
+            in_powers: 0,
             missing: 19,
             rare_characters: trouble(0),
             private_use: trouble(0),

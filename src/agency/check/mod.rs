@@ -29,7 +29,7 @@ use crate::staging::{refuse_to_overwrite, replace_private};
 use crate::terminal::{self, Interrupt};
 
 const BLOCK: usize = 4096;
-/// One value of so many that looks as if a spreadsheet had rounded it says that one has.
+/// One value of so many that ends in zeros as if a spreadsheet had rounded it says that one has; one in powers of ten says so alone.
 const ROUNDED: u64 = 100;
 
 #[derive(Args, Debug)]
@@ -163,7 +163,7 @@ fn verdict(report: &Report, name: &str) -> Outcome {
     for field in report.fields.iter().filter(|field| field.destroyed.rows > 0) {
         let (what, rows) = (&field.field, field.destroyed.places());
         // one wrong number in a thousand happens to look like a rounded one
-        if ROUNDED * field.destroyed.rows < report.rows - field.missing {
+        if field.in_powers == 0 && ROUNDED * field.destroyed.rows < report.rows - field.missing {
             terminal::note(format!(
                 "{name}: values of `{what}` look as if a spreadsheet had rounded them, their last digits are zeros: {rows}"
             ));

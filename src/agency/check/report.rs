@@ -55,6 +55,9 @@ pub struct FieldReport {
     pub malformed: Trouble,
     /// Numbers that a spreadsheet has rounded: their last digits are gone.
     pub destroyed: Trouble,
+    /// Of those, in scientific notation: no number looks so by chance.
+    #[serde(skip)]
+    pub in_powers: u64,
     pub rare_characters: Trouble,
     pub private_use: Trouble,
     /// Text that was read once in the wrong encoding.
@@ -102,6 +105,7 @@ impl Report {
             uncertain: Trouble::default(),
             malformed: Trouble::default(),
             destroyed: Trouble::default(),
+            in_powers: 0,
             rare_characters: Trouble::default(),
             private_use: Trouble::default(),
             misdecoded: Trouble::default(),
@@ -178,7 +182,10 @@ impl FieldReport {
             FieldState::Repairable => self.repairable.at(row, shown),
             FieldState::Uncertain => self.uncertain.at(row, shown),
             FieldState::Malformed => self.malformed.at(row, shown),
-            FieldState::Destroyed => self.destroyed.at(row, shown),
+            FieldState::Destroyed => {
+                self.in_powers += u64::from(cell.contains(['e', 'E', 'ｅ', 'Ｅ']));
+                self.destroyed.at(row, shown);
+            }
         }
         if characters::rare(cell) {
             self.rare_characters.at(row, shown);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use hedui_protocol::acts::{ActState, ActStatus, Deed, Proposal};
+use hedui_protocol::acts::{ActState, ActStatus, Actor, Deed, Proposal};
 use hedui_protocol::problem::{Problem as Document, ProblemKind};
 
 use super::State;
@@ -43,14 +43,14 @@ async fn post_act(
     Operator(operator): Operator,
     body::Json(proposal): body::Json<Proposal>,
 ) -> Result<Logged<Json<ActStatus>>, Problem> {
-    sensible(&linkage, &proposal).await?;
+    sensible(&linkage, &operator, &proposal).await?;
     let act = linkage.store.propose(&proposal, &operator, linkage.clock.now()).await?;
     tracing::info!("Act {act} was proposed; another operator is to approve it");
     status(&linkage, act).await.map(|status| Logged(Leaf::Number(act), Json(status)))
 }
 
 /// What can be done at all.
-async fn sensible(linkage: &Linkage, proposal: &Proposal) -> Result<(), Problem> {
+async fn sensible(linkage: &Linkage, operator: &Actor, proposal: &Proposal) -> Result<(), Problem> {
     let wrong = |detail: String| Problem(Document::new(ProblemKind::Malformed, detail));
     let manifest = &linkage.project.manifest;
     if proposal.terms.is_some() != matches!(proposal.deed, Deed::OpenEpoch { .. }) {
@@ -76,6 +76,11 @@ async fn sensible(linkage: &Linkage, proposal: &Proposal) -> Result<(), Problem>
             let terms = proposal.terms.as_ref().expect("looked at above");
             let next = Project::read(terms.manifest.0.clone(), terms.signatures.0.clone(), "the next manifest");
             let next = next.map_err(|failure| wrong(failure.message))?;
+            if next.manifest.has_party(&operator.organisation) {
+                let detail =
+                    format!("the next manifest makes `{}` a party: it would have no operator", operator.organisation);
+                return Err(wrong(detail));
+            }
             if let Some(party) = next.unsigned().next() {
                 return Err(wrong(format!("`{party}` has not signed the next manifest: nobody could sign it later")));
             }

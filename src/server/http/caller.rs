@@ -95,18 +95,18 @@ async fn caller<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Res
     Err(Problem(Document::new(ProblemKind::Forbidden, detail)))
 }
 
-/// Whose parties are known: those of one epoch, or of all.
-pub struct Everybody(Vec<Arc<Linkage>>);
+/// Whose parties are known; at the operator's port those of the first epoch.
+pub struct Everybody(Option<Arc<Linkage>>);
 
 impl FromRef<Arc<Linkage>> for Everybody {
     fn from_ref(linkage: &Arc<Linkage>) -> Self {
-        Self(vec![Arc::clone(linkage)])
+        Self(Some(Arc::clone(linkage)))
     }
 }
 
 impl FromRef<Arc<Epochs>> for Everybody {
     fn from_ref(epochs: &Arc<Epochs>) -> Self {
-        Self(epochs.all())
+        Self(epochs.first())
     }
 }
 
@@ -116,7 +116,7 @@ where
     Everybody: FromRef<S>,
 {
     let caller = caller(parts, state, role).await?;
-    if Everybody::from_ref(state).0.iter().any(|linkage| linkage.project.has_party(&caller.organisation)) {
+    if Everybody::from_ref(state).0.is_some_and(|linkage| linkage.project.manifest.has_party(&caller.organisation)) {
         let detail = format!("`{}` is a party of the project: nobody of it is its {role}", caller.organisation);
         return Err(Problem(Document::new(ProblemKind::Forbidden, detail)));
     }

@@ -52,9 +52,10 @@ impl Doors {
         if let Some(linkage) = named.and_then(|named| self.epochs.of(named)) {
             return Some(self.of(linkage));
         }
-        // whoever brings a basis hears what of it differs
-        if brings_a_basis(request) {
-            return self.epochs.all().pop().map(|newest| self.of(newest));
+        // a party that brings a basis hears what of it differs
+        let (newest, caller) = (self.epochs.all().pop()?, Caller::of_request(request));
+        if brings_a_basis(request) && is_party(&newest, &caller) {
+            return Some(self.of(newest));
         }
         // a refusal is paced, logged and proved as any other
         let epochs = Arc::clone(&self.epochs);
@@ -78,13 +79,16 @@ fn brings_a_basis(request: &Request) -> bool {
     request.method() == Method::POST && matches!(request.uri().path(), "/v1/batches" | "/v1/commissions")
 }
 
+/// Whether the caller is a party of the epoch that has signed its manifest.
+fn is_party(linkage: &Linkage, caller: &Caller) -> bool {
+    let (project, organisation) = (&linkage.project, &caller.organisation);
+    project.agency_of(organisation).is_ok() || project.office_of(organisation).is_ok()
+}
+
 /// Which manifests the server runs is told to their parties.
 fn unknown(epochs: &Epochs, caller: &Caller) -> Problem {
     let all = epochs.all();
-    let is_partys = all.iter().any(|linkage| {
-        let (project, organisation) = (&linkage.project, &caller.organisation);
-        project.agency_of(organisation).is_ok() || project.office_of(organisation).is_ok()
-    });
+    let is_partys = all.iter().any(|linkage| is_party(linkage, caller));
     let mut detail = "the server does not run the manifest that the request is made under".to_owned();
     if is_partys || matches!(caller.role.as_str(), "operator" | "auditor") {
         let named = |linkage: &Arc<Linkage>| {
@@ -101,7 +105,9 @@ fn unknown(epochs: &Epochs, caller: &Caller) -> Problem {
 pub async fn unless_erased(linkage: State<Arc<Linkage>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let stays = matches!(path, "/v1/log" | "/v1/project" | "/v1/retention") || path.starts_with("/v1/acts");
-    if linkage.is_erased() && !(stays && request.method() == Method::GET) {
+    let id = linkage.project.manifest.id().to_string();
+    let is_meant = request.headers().get(MANIFEST_HEADER).is_none_or(|named| named == id.as_str());
+    if linkage.is_erased() && is_meant && !(stays && request.method() == Method::GET) {
         let detail = format!("epoch `{}` was erased", linkage.project.manifest.epoch);
         return Problem(Document::new(ProblemKind::Erased, detail)).into_response();
     }

@@ -82,7 +82,10 @@ impl Store {
             return Err(Failure::refused(format!("the backup is of version {version}, this program knows {known}")));
         }
         let store = Self::make(database, "restore").await?;
-        store.prepare_empty(version).await.map_err(|why| Failure::refused(format!("{database}: {why}")))?;
+        store.prepare_empty(version).await.map_err(|why| {
+            let why = Failure::from(why);
+            Failure { message: format!("{database}: {}", why.message), ..why }
+        })?;
         Ok(store)
     }
 
