@@ -29,7 +29,7 @@ use crate::transport::client::Client;
 const BLOCK: usize = 4096;
 /// For so long the server is asked to wait for matches, and then those that were left open are looked at again.
 const WAIT: Duration = Duration::from_secs(30);
-/// Until such a file is read again.
+/// Until a file that is being written is read again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]

@@ -96,15 +96,15 @@ async fn caller<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Res
 }
 
 /// Whose parties are known; at the operator's port those of the first epoch.
-pub struct Everybody(Option<Arc<Linkage>>);
+pub struct KnownParties(Option<Arc<Linkage>>);
 
-impl FromRef<Arc<Linkage>> for Everybody {
+impl FromRef<Arc<Linkage>> for KnownParties {
     fn from_ref(linkage: &Arc<Linkage>) -> Self {
         Self(Some(Arc::clone(linkage)))
     }
 }
 
-impl FromRef<Arc<Epochs>> for Everybody {
+impl FromRef<Arc<Epochs>> for KnownParties {
     fn from_ref(epochs: &Arc<Epochs>) -> Self {
         Self(epochs.first())
     }
@@ -113,10 +113,10 @@ impl FromRef<Arc<Epochs>> for Everybody {
 /// Who stands above the parties is none of them, whatever its certificate says.
 async fn no_party<S: Send + Sync>(parts: &mut Parts, state: &S, role: &str) -> Result<Caller, Problem>
 where
-    Everybody: FromRef<S>,
+    KnownParties: FromRef<S>,
 {
     let caller = caller(parts, state, role).await?;
-    if Everybody::from_ref(state).0.is_some_and(|linkage| linkage.project.manifest.has_party(&caller.organisation)) {
+    if KnownParties::from_ref(state).0.is_some_and(|linkage| linkage.project.manifest.has_party(&caller.organisation)) {
         let detail = format!("`{}` is a party of the project: nobody of it is its {role}", caller.organisation);
         return Err(Problem(Document::new(ProblemKind::Forbidden, detail)));
     }
@@ -165,7 +165,7 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for Auditor
 where
-    Everybody: FromRef<S>,
+    KnownParties: FromRef<S>,
 {
     type Rejection = Problem;
 
@@ -176,7 +176,7 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator
 where
-    Everybody: FromRef<S>,
+    KnownParties: FromRef<S>,
 {
     type Rejection = Problem;
 
