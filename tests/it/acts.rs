@@ -376,6 +376,26 @@ fn who_is_no_colleague_approves_nothing() {
 }
 
 #[test]
+fn an_erased_epoch_is_closed_whatever_manifest_a_request_names() {
+    let project = Project::new();
+    operators(&project);
+    let (_, bank, _) = files(&project);
+    let server = project.server();
+    project.encode("bank", &bank, "bank").done();
+    both(&project, &server, "manifest.toml", &["erase-project"]);
+    let client = crate::access::client(&project, "bank");
+    let header = std::fs::read(project.path("bank/batch.json")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ask = |names: &[(&'static str, &str)]| {
+        let request = client.post(format!("{}/v1/batches", server.parties)).header("content-type", "application/json");
+        let request = names.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        runtime.block_on(async { request.body(header.clone()).send().await.unwrap().status().as_u16() })
+    };
+    until(|| ask(&[]) == 410);
+    assert_eq!(ask(&[("hedui-manifest", "00")]), 410);
+}
+
+#[test]
 fn a_manifest_that_nobody_runs_is_a_refusal_as_any_other() {
     let project = Project::new();
     project.issue("stranger", "agency");
